@@ -1,0 +1,54 @@
+/**
+ * What a handler or a command wants recorded. It decides; WallE records all of it, with the events and the jobs that
+ * they set off, in one transaction (invariants I1 and I2).
+ */
+import type { Timeframe } from '../../strategies/api.ts'
+import type { NewEvent } from '../events/envelope.ts'
+import type { NewJob } from '../events/tasks.ts'
+import type {
+  CandleText,
+  DecisionRow,
+  EquityBlock,
+  FillRow,
+  NewRun,
+  OrderRow,
+  PositionRow,
+  RunChanges,
+  StrategySourceRow,
+  TradeRow,
+} from './rows.ts'
+
+export type Write =
+  | { kind: 'create_run'; run: NewRun }
+  | { kind: 'update_run'; id: string; changes: RunChanges }
+  | { kind: 'delete_run'; id: string }
+  | { kind: 'store_source'; source: StrategySourceRow }
+  | { kind: 'save_checkpoint'; run_id: string; next_tick: number; state: unknown }
+  | { kind: 'drop_checkpoint'; run_id: string }
+  /** New orders in bulk (COPY). */
+  | { kind: 'insert_orders'; rows: OrderRow[] }
+  /** Orders that exist already; matched by id. */
+  | { kind: 'update_orders'; rows: OrderRow[] }
+  | { kind: 'insert_fills'; rows: FillRow[] }
+  | { kind: 'insert_trades'; rows: TradeRow[] }
+  | { kind: 'insert_decisions'; rows: DecisionRow[] }
+  | { kind: 'save_positions'; rows: PositionRow[] }
+  | { kind: 'append_equity'; block: EquityBlock }
+  | {
+      kind: 'save_result'
+      run_id: string
+      stats: Record<string, unknown>
+      result_hash: string
+      final_equity: string
+    }
+  | { kind: 'store_candles'; symbol: string; timeframe: Timeframe; candles: CandleText[] }
+
+export interface Outcome {
+  writes: Write[]
+  /** Appended to the log, with the jobs of their subscribers. */
+  events: NewEvent[]
+  /** Appended to the log for the record: a chunk already did what these tell of, so they set off no jobs. */
+  history?: NewEvent[]
+  /** Jobs that no event sets off: the next chunk of a backtest. */
+  jobs?: NewJob[]
+}
