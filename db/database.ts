@@ -1,0 +1,45 @@
+/**
+ * What the rest of Weaver may do with Postgres. Who holds a Reader cannot write: its connections run as the role
+ * weaver_reader. A WriteTx runs as weaver_walle and exists only inside `Database.write`.
+ */
+import type { Readable } from 'node:stream'
+
+export interface Reader {
+  /** Runs one statement with $1… parameters and gives the rows. */
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>
+}
+
+export interface WriteTx extends Reader {
+  readonly writable: true
+  /** Runs one statement and gives the number of rows it touched. */
+  execute(text: string, values?: readonly unknown[]): Promise<number>
+  /** `copy … from stdin` fed by the stream; gives the number of rows. */
+  copyFrom(text: string, source: Readable): Promise<number>
+}
+
+/** One connection of its own, for advisory locks that live as long as it does. */
+export interface Session extends Reader {
+  /** Settles when the connection is gone, asked for or not. */
+  readonly lost: Promise<Error | null>
+  close(): Promise<void>
+}
+
+export interface Listener {
+  close(): Promise<void>
+}
+
+export interface Database {
+  /** Single statements, each on a pooled connection. */
+  readonly reader: Reader
+  /** Several reads of one snapshot (repeatable read, read only). */
+  read<T>(work: (reader: Reader) => Promise<T>): Promise<T>
+  /** One transaction (read committed). Rolls back when `work` throws; the error goes on to the caller. */
+  write<T>(work: (tx: WriteTx) => Promise<T>): Promise<T>
+  session(): Promise<Session>
+  /**
+   * LISTEN on a channel, reconnecting by itself. `onReady` is called after every (re)LISTEN is acknowledged, so that the
+   * caller reads what it may have missed; a notification is only a hint.
+   */
+  listen(channel: string, handlers: { onNotify: () => void; onReady: () => void }): Promise<Listener>
+  close(): Promise<void>
+}
