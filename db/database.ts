@@ -7,6 +7,8 @@ import type { Readable } from 'node:stream'
 export interface Reader {
   /** Runs one statement with $1… parameters and gives the rows. */
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>
+  /** `copy … to stdout`: everything it sends, in one piece. Binary columns cost a third of what `query` makes of them. */
+  copyTo(text: string): Promise<Uint8Array>
 }
 
 export interface WriteTx extends Reader {
