@@ -273,6 +273,9 @@ alter table weaver.candle_blocks
   alter column "time" set storage external, alter column open set storage external,
   alter column high set storage external, alter column low set storage external,
   alter column close set storage external, alter column volume set storage external;
+alter table weaver.equity_blocks
+  alter column ts set storage external, alter column equity set storage external,
+  alter column exposure set storage external;
 
 create table weaver.batches (
   id uuid primary key,
