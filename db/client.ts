@@ -1,0 +1,321 @@
+/**
+ * The only door to Postgres, and the only import of `pg`. A connection that is lost never ends the process: its queries
+ * reject, its pool opens another one.
+ */
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import pg from 'pg'
+import { from as copyFromStdin, to as copyToStdout } from 'pg-copy-streams'
+import type { Database, Listener, Reader, Session, WriteTx } from './database.ts'
+import { parserOf } from './values.ts'
+
+export type Pool = pg.Pool
+
+const CONNECT_TIMEOUT_MS = 10_000
+const READ_TIMEOUT_MS = 30_000
+/** Long enough to COPY a million candles. */
+const WRITE_TIMEOUT_MS = 300_000
+/** The server answers first when it can: the client gives up this much later, on a server that says nothing at all. */
+const CLIENT_GRACE_MS = 5_000
+const IDLE_IN_TRANSACTION_MS = 60_000
+const KEEPALIVE_DELAY_MS = 5_000
+const CONNECTIONS_PER_POOL = 10
+const LISTEN_BACKOFF_MS = { first: 100, most: 5_000 }
+const LISTEN_CHECK_MS = 10_000
+
+export interface ConnectOptions {
+  url: string
+  /** Shown in pg_stat_activity. */
+  applicationName: string
+}
+
+export type DatabaseOptions = ConnectOptions & {
+  /** Of the reading and of the writing pool each; sessions and listeners come on top. */
+  maxConnections?: number
+}
+
+type Role = 'weaver_reader' | 'weaver_walle'
+
+/** Without password, for messages. */
+export function describeUrl(url: string): string {
+  try {
+    const { hostname, port, pathname } = new URL(url)
+    return `${hostname || 'localhost'}:${port || '5432'}${pathname}`
+  } catch {
+    return 'DATABASE_URL (not a URL)'
+  }
+}
+
+function connectionConfig({ url, applicationName }: ConnectOptions, statementTimeoutMs: number): pg.PoolConfig {
+  return {
+    connectionString: url,
+    application_name: applicationName,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
+    ...(statementTimeoutMs > 0 && {
+      statement_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs + CLIENT_GRACE_MS,
+    }),
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+    types: { getTypeParser: parserOf(pg.types.getTypeParser as never) as typeof pg.types.getTypeParser },
+  }
+}
+
+function ignoreLostConnection(): void {
+  // The query under way rejects with the cause and the pool drops the client; without a listener Node would exit.
+}
+
+/** The server's keepalives make it notice a client machine that vanished, and free its locks, within seconds. */
+async function prepareConnection(client: pg.ClientBase, role: Role): Promise<void> {
+  client.on('error', ignoreLostConnection)
+  try {
+    await client.query(
+      `set role ${role};
+       set timezone = 'UTC';
+       set datestyle = 'ISO, YMD';
+       set default_transaction_read_only = ${role === 'weaver_reader' ? 'on' : 'off'};
+       set tcp_keepalives_idle = 5;
+       set tcp_keepalives_interval = 2;
+       set tcp_keepalives_count = 3`,
+    )
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && (error.code === '22023' || error.code === '42501')) {
+      throw new Error(`${error.message}: the database is not migrated for this user yet, run \`weaver migrate\``, {
+        cause: error,
+      })
+    }
+    throw error
+  }
+}
+
+function openPool(options: DatabaseOptions, role: Role, statementTimeoutMs: number): pg.Pool {
+  const pool = new pg.Pool({
+    ...connectionConfig(options, statementTimeoutMs),
+    max: options.maxConnections ?? CONNECTIONS_PER_POOL,
+    onConnect: (client) => prepareConnection(client, role),
+  })
+  pool.on('error', ignoreLostConnection)
+  return pool
+}
+
+/**
+ * Connections of the connecting user, who owns the tables: for migrations and for graphile-worker. No time limits on
+ * statements, because a migration may take long; the driver's own value parsers, because graphile-worker expects them.
+ */
+export function openOwnerPool(url: string, options: { applicationName?: string; maxConnections?: number } = {}): Pool {
+  const { types: _ours, ...config } = connectionConfig(
+    { url, applicationName: options.applicationName ?? 'weaver owner' },
+    0,
+  )
+  const pool = new pg.Pool({ ...config, max: options.maxConnections ?? CONNECTIONS_PER_POOL })
+  pool.on('error', ignoreLostConnection)
+  pool.on('connect', (client) => client.on('error', ignoreLostConnection))
+  return pool
+}
+
+/** A connection that cannot be trusted any more (open transaction, query still running) is closed, not reused. */
+async function rollback(client: pg.PoolClient): Promise<void> {
+  try {
+    await client.query('rollback')
+    client.release()
+  } catch (error) {
+    client.release(error instanceof Error ? error : true)
+  }
+}
+
+function values(of: readonly unknown[] | undefined): unknown[] {
+  return of === undefined ? [] : [...of]
+}
+
+/** Where a reader's statements go: a connection, or a pool that lends one for the time of a statement. */
+function readerOn(use: () => pg.ClientBase | pg.Pool): Reader {
+  return {
+    async query<Row extends object>(text: string, parameters?: readonly unknown[]) {
+      return (await use().query<Row>(text, values(parameters))).rows
+    },
+    async copyTo(text) {
+      const target = use()
+      if (!(target instanceof pg.Pool)) return collect(target, text)
+      const client = await target.connect()
+      try {
+        const bytes = await collect(client, text)
+        client.release()
+        return bytes
+      } catch (error) {
+        client.release(true)
+        throw error
+      }
+    },
+  }
+}
+
+async function collect(client: pg.ClientBase, text: string): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of client.query(copyToStdout(text))) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+/** What `work` gets: usable until its transaction ends, an error after. */
+function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } {
+  let open = true
+  const use = () => {
+    if (!open) throw new Error('this transaction has ended: await every query inside of it')
+    return client
+  }
+  const tx: WriteTx = {
+    ...readerOn(use),
+    writable: true,
+    async execute(text, parameters) {
+      return (await use().query(text, values(parameters))).rowCount ?? 0
+    },
+    async copyFrom(text: string, source: Readable) {
+      const sink = use().query(copyFromStdin(text))
+      await pipeline(source, sink)
+      return sink.rowCount
+    },
+  }
+  return {
+    tx,
+    end: () => {
+      open = false
+    },
+  }
+}
+
+async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: WriteTx) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  const { tx, end } = transactionOn(client)
+  try {
+    await client.query(begin)
+    const result = await work(tx)
+    end()
+    const { command } = await client.query('commit')
+    // Postgres answers the commit of a failed transaction with ROLLBACK, and no error.
+    if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it had failed')
+    client.release()
+    return result
+  } catch (error) {
+    end()
+    await rollback(client)
+    throw error
+  }
+}
+
+async function connectAlone(options: ConnectOptions, queryTimeoutMs: number): Promise<pg.Client> {
+  const client = new pg.Client(connectionConfig(options, queryTimeoutMs))
+  client.on('error', ignoreLostConnection)
+  try {
+    await client.connect()
+    await prepareConnection(client, 'weaver_reader')
+    return client
+  } catch (error) {
+    await client.end().catch(ignoreLostConnection)
+    throw error
+  }
+}
+
+async function openSession(options: ConnectOptions): Promise<Session> {
+  const client = await connectAlone(options, READ_TIMEOUT_MS)
+  const { promise: lost, resolve } = Promise.withResolvers<Error | null>()
+  let closing = false
+  client.on('error', (error) => resolve(error))
+  client.on('end', () => resolve(closing ? null : new Error('the database connection was closed')))
+  return {
+    ...readerOn(() => client),
+    lost,
+    async close() {
+      closing = true
+      await client.end()
+    },
+  }
+}
+
+type ListenHandlers = Parameters<Database['listen']>[1]
+
+/** One listening connection; gives the promise of its end. */
+async function listenOnce(
+  options: ConnectOptions,
+  channel: string,
+  handlers: ListenHandlers,
+): Promise<{ client: pg.Client; ended: Promise<void> }> {
+  const client = await connectAlone(options, LISTEN_CHECK_MS)
+  const ended = new Promise<void>((resolve) => client.once('end', () => resolve()))
+  client.on('notification', () => handlers.onNotify())
+  try {
+    await client.query(`listen ${pg.escapeIdentifier(channel)}`)
+  } catch (error) {
+    await client.end().catch(ignoreLostConnection)
+    throw error
+  }
+  // A half-open connection looks silent, not broken: ask.
+  const check = setInterval(() => {
+    client.query('select 1').catch(() => client.end().catch(ignoreLostConnection))
+  }, LISTEN_CHECK_MS)
+  ended.finally(() => clearInterval(check))
+  return { client, ended }
+}
+
+async function listen(options: ConnectOptions, channel: string, handlers: ListenHandlers): Promise<Listener> {
+  const closed = Promise.withResolvers<void>()
+  let open = true
+  let current = await listenOnce(options, channel, handlers)
+  handlers.onReady()
+
+  const keepListening = async () => {
+    let backoff = LISTEN_BACKOFF_MS.first
+    while (open) {
+      await current.ended
+      while (open) {
+        try {
+          current = await listenOnce(options, channel, handlers)
+          if (!open) await current.client.end().catch(ignoreLostConnection)
+          else handlers.onReady()
+          backoff = LISTEN_BACKOFF_MS.first
+          break
+        } catch {
+          const jitter = 0.5 + Math.random()
+          let timer: ReturnType<typeof setTimeout> | undefined
+          const pause = new Promise<void>((resolve) => {
+            timer = setTimeout(resolve, backoff * jitter)
+          })
+          await Promise.race([pause, closed.promise])
+          clearTimeout(timer)
+          backoff = Math.min(backoff * 2, LISTEN_BACKOFF_MS.most)
+        }
+      }
+    }
+  }
+  const done = keepListening()
+  return {
+    async close() {
+      open = false
+      closed.resolve()
+      await current.client.end().catch(ignoreLostConnection)
+      await done
+    },
+  }
+}
+
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const readPool = openPool(options, 'weaver_reader', READ_TIMEOUT_MS)
+  const writePool = openPool(options, 'weaver_walle', WRITE_TIMEOUT_MS)
+  const close = async () => {
+    await Promise.all([readPool.end(), writePool.end()])
+  }
+  try {
+    await Promise.all([readPool.query('select 1'), writePool.query('select 1')])
+  } catch (error) {
+    await close()
+    const cause = error instanceof Error ? error.message || String(error) : String(error)
+    throw new Error(`Postgres at ${describeUrl(options.url)} does not serve Weaver: ${cause}`, { cause: error })
+  }
+  return {
+    reader: readerOn(() => readPool),
+    read: (work) => inTransaction(readPool, 'begin isolation level repeatable read read only', work),
+    write: (work) => inTransaction(writePool, 'begin isolation level read committed read write', work),
+    session: () => openSession(options),
+    listen: (channel, handlers) => listen(options, channel, handlers),
+    close,
+  }
+}
