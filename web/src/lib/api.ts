@@ -1,0 +1,182 @@
+/** The one place that talks to the API. */
+import type {
+  ApiErrorBody,
+  Bars,
+  Curve,
+  Dataset,
+  Fill,
+  ImportResult,
+  Info,
+  Json,
+  Order,
+  Page,
+  Report,
+  Run,
+  RunCreate,
+  RunEvent,
+  Strategies,
+  Trade,
+} from './types.ts'
+
+/** Longest wait for an answer; an import of a large file gets more. */
+const TIMEOUT_MS = 20_000
+const IMPORT_TIMEOUT_MS = 300_000
+
+export class ApiError extends Error {
+  override readonly name = 'ApiError'
+  readonly status: number
+  readonly code: string
+  readonly details: unknown
+  readonly correlationId: string | null
+  constructor(status: number, body: Partial<ApiErrorBody>) {
+    super(body.message ?? `The server answered ${status}.`)
+    this.status = status
+    this.code = body.code ?? 'INTERNAL_ERROR'
+    this.details = body.details ?? null
+    this.correlationId = body.correlation_id ?? null
+  }
+}
+
+interface Request {
+  method?: string
+  query?: Record<string, string | number | null | undefined>
+  json?: unknown
+  form?: FormData
+  timeoutMs?: number
+  signal?: AbortSignal | undefined
+}
+
+async function request<T>(path: string, options: Request = {}): Promise<T> {
+  const search = new URLSearchParams()
+  for (const [key, value] of Object.entries(options.query ?? {})) {
+    if (value !== null && value !== undefined && value !== '') search.set(key, String(value))
+  }
+  const text = search.toString()
+  const limit = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)
+  const init: RequestInit = {
+    method: options.method ?? 'GET',
+    signal: options.signal ? AbortSignal.any([options.signal, limit]) : limit,
+    headers: { accept: 'application/json' },
+  }
+  if (options.json !== undefined) {
+    init.body = JSON.stringify(options.json)
+    init.headers = { ...init.headers, 'content-type': 'application/json' }
+  } else if (options.form) init.body = options.form
+  let response: Response
+  try {
+    response = await fetch(`/api/v1${path}${text === '' ? '' : `?${text}`}`, init)
+  } catch (cause) {
+    if (options.signal?.aborted) throw cause
+    throw new ApiError(0, { code: 'SERVICE_UNAVAILABLE', message: 'Weaver does not answer. Is it running?' })
+  }
+  if (response.status === 204) return undefined as T
+  const body: unknown = await response.json().catch(() => null)
+  if (!response.ok) throw new ApiError(response.status, (body ?? {}) as Partial<ApiErrorBody>)
+  return body as T
+}
+
+const id = encodeURIComponent
+
+export interface RunFilter {
+  status?: string | undefined
+  mode?: string | undefined
+  strategy_id?: string | undefined
+  page?: number | undefined
+  page_size?: number | undefined
+}
+
+export interface OrderFilter {
+  run_id: string
+  status?: string | undefined
+  page?: number | undefined
+  page_size?: number | undefined
+}
+
+export interface CandleQuery {
+  symbol: string
+  timeframe: string
+  start?: string | null
+  end?: string | null
+  buckets: number
+}
+
+type Signal = AbortSignal | undefined
+
+export const api = {
+  info: (signal?: Signal) => request<Info>('/info', { signal }),
+  runs: (query: RunFilter, signal?: Signal) => request<Page<Run>>('/runs', { query: { ...query }, signal }),
+  run: (run: string, signal?: Signal) => request<Run>(`/runs/${id(run)}`, { signal }),
+  createRun: (body: RunCreate) => request<Run>('/runs', { method: 'POST', json: body }),
+  startRun: (run: string) => request<Run>(`/runs/${id(run)}/start`, { method: 'POST', json: {} }),
+  stopRun: (run: string) => request<Run>(`/runs/${id(run)}/stop`, { method: 'POST', json: {} }),
+  deleteRun: (run: string) => request<void>(`/runs/${id(run)}`, { method: 'DELETE' }),
+  report: async (run: string, signal?: Signal): Promise<Report> =>
+    readReport(await request<Record<string, Json>>(`/runs/${id(run)}/report`, { signal })),
+  equity: async (run: string, points: number, signal?: Signal): Promise<Curve> =>
+    readCurve(await request<Record<string, unknown>>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
+  fills: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
+    request<Page<Fill>>(`/runs/${id(run)}/fills`, { query, signal }),
+  trades: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
+    request<Page<Trade>>(`/runs/${id(run)}/trades`, { query, signal }),
+  events: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
+    request<Page<RunEvent>>(`/runs/${id(run)}/events`, { query, signal }),
+  orders: (query: OrderFilter, signal?: Signal) => request<Page<Order>>('/orders', { query: { ...query }, signal }),
+  candles: async (query: CandleQuery, signal?: Signal): Promise<Bars> =>
+    readBars(await request<Record<string, unknown>>('/candles', { query: { ...query }, signal })),
+  strategies: (signal?: Signal) => request<Strategies>('/strategies', { signal }),
+  datasets: (signal?: Signal) => request<{ items: Dataset[] }>('/datasets', { signal }),
+  importCandles: (form: FormData) =>
+    request<ImportResult>('/candles/import', { method: 'POST', form, timeoutMs: IMPORT_TIMEOUT_MS }),
+}
+
+function readReport(body: Record<string, Json>): Report {
+  const { stats, reproducibility, cautions } = body
+  return {
+    stats: isRecord(stats) ? stats : null,
+    reproducibility: isRecord(reproducibility) ? reproducibility : null,
+    cautions: Array.isArray(cautions) ? cautions.filter((text) => typeof text === 'string') : [],
+  }
+}
+
+function isRecord(value: Json | undefined): value is Record<string, Json> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const numbers = (value: unknown): number[] => (Array.isArray(value) ? value.map(Number) : [])
+const ms = (value: unknown) => (typeof value === 'number' ? value : Date.parse(String(value)))
+
+/** Equity for drawing only: float64 is what marks are. */
+export function readCurve(body: Record<string, unknown>): Curve {
+  const rows = (Array.isArray(body.items) ? body.items : []) as Record<string, unknown>[]
+  return {
+    time: rows.map((row) => ms(row.ts ?? row.timestamp)),
+    equity: rows.map((row) => Number(row.equity)),
+  }
+}
+
+/** Columns when the server aggregated, else plain candles. */
+export function readBars(body: Record<string, unknown>): Bars {
+  const columns = body.columns as Record<string, unknown[]> | undefined
+  if (columns) {
+    return {
+      bucketMs: typeof body.bucket_ms === 'number' ? body.bucket_ms : null,
+      time: (columns.time ?? []).map(ms),
+      open: numbers(columns.open),
+      high: numbers(columns.high),
+      low: numbers(columns.low),
+      close: numbers(columns.close),
+      volume: numbers(columns.volume),
+    }
+  }
+  const rows = (Array.isArray(body.items) ? body.items : []) as Record<string, unknown>[]
+  const column = (name: string) => rows.map((row) => Number(row[name]))
+  return {
+    bucketMs: null,
+    time: rows.map((row) => ms(row.timestamp)),
+    open: column('open'),
+    high: column('high'),
+    low: column('low'),
+    close: column('close'),
+    volume: column('volume'),
+  }
+}
