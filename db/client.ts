@@ -10,6 +10,8 @@ import type { Database, Listener, Reader, Session, WriteTx } from './database.ts
 import { parserOf } from './values.ts'
 
 export type Pool = pg.Pool
+export type PoolClient = pg.PoolClient
+export type Client = pg.Client
 
 const CONNECT_TIMEOUT_MS = 10_000
 const READ_TIMEOUT_MS = 30_000
@@ -317,5 +319,19 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     session: () => openSession(options),
     listen: (channel, handlers) => listen(options, channel, handlers),
     close,
+  }
+}
+
+/** One connection of the connecting user, for the keeper of the embedded server and for creating databases. */
+export async function connectOwner({ url, applicationName }: ConnectOptions): Promise<pg.Client> {
+  const { types: _ours, ...config } = connectionConfig({ url, applicationName }, READ_TIMEOUT_MS)
+  const client = new pg.Client(config)
+  client.on('error', ignoreLostConnection)
+  try {
+    await client.connect()
+    return client
+  } catch (error) {
+    await client.end().catch(ignoreLostConnection)
+    throw error
   }
 }
