@@ -8,6 +8,8 @@ const id = z.uuid()
 const caused = z.strictObject({ run_id: id, event_id: id })
 
 export const TASKS = {
+  /** A backtest's data is looked at and its first tick set off. */
+  'greta.start_run': z.strictObject({ run_id: id }),
   /** A backtest's next few thousand ticks. */
   'greta.run_chunk': z.strictObject({ run_id: id, next_tick: z.int().min(0) }),
   /** Open orders are tested on the bars that closed at the tick. */
@@ -19,6 +21,8 @@ export const TASKS = {
   'marvin.on_window': caused,
   'greta.place_order': caused,
   'greta.cancel_order': caused,
+  /** The ticks are done: statistics and result hash from the stored rows. */
+  'greta.finish_run': z.strictObject({ run_id: id }),
 } as const
 
 export type TaskName = keyof typeof TASKS

@@ -1,0 +1,62 @@
+/** Reading the log: in the order of seq, or one event by its id. */
+import type { Reader } from '../database.ts'
+import type { Envelope } from './envelope.ts'
+import type { EventType } from './registry.ts'
+
+export interface LoggedEvent {
+  /** Gapless position in the log, from 0. */
+  seq: number
+  envelope: Envelope
+}
+
+export interface EventFilter {
+  runId?: string
+  types?: readonly EventType[]
+}
+
+/** The first `limit` events after `seq` (-1 = from the start). */
+export async function readAfter(
+  reader: Reader,
+  seq: number,
+  limit: number,
+  filter: EventFilter = {},
+): Promise<LoggedEvent[]> {
+  const values: unknown[] = [seq, limit]
+  const conditions = ['s.seq > $1']
+  if (filter.runId !== undefined) conditions.push(`o.run_id = $${values.push(filter.runId)}::uuid`)
+  if (filter.types !== undefined) conditions.push(`o.type = any ($${values.push(filter.types)}::text[])`)
+  const rows = await reader.query<{ seq: string | number; payload: Envelope }>(
+    `select s.seq, o.payload
+     from weaver.outbox_seq s join weaver.outbox o on o.created_at = s.created_at and o.id = s.outbox_id
+     where ${conditions.join(' and ')} order by s.seq limit $2`,
+    values,
+  )
+  return rows.map((row) => ({ seq: Number(row.seq), envelope: row.payload }))
+}
+
+/** The seq of the newest event; -1 when there is none. */
+export async function head(reader: Reader): Promise<number> {
+  const [row] = await reader.query<{ seq: string | number }>(
+    'select coalesce(max(seq), -1) as seq from weaver.outbox_seq',
+  )
+  return Number(row?.seq ?? -1)
+}
+
+/** The lowest seq that can still be read; null when there is none. */
+export async function oldest(reader: Reader): Promise<number | null> {
+  const [row] = await reader.query<{ seq: string | number }>(
+    `select s.seq from weaver.outbox_seq s
+     where exists (select from weaver.outbox o where o.created_at = s.created_at and o.id = s.outbox_id)
+     order by s.seq limit 1`,
+  )
+  return row === undefined ? null : Number(row.seq)
+}
+
+/** Also an event that has no seq yet. */
+export async function getEvent(reader: Reader, id: string): Promise<Envelope | null> {
+  const [row] = await reader.query<{ payload: Envelope }>(
+    'select payload from weaver.outbox where event_id = $1::uuid limit 1',
+    [id],
+  )
+  return row?.payload ?? null
+}

@@ -1,0 +1,42 @@
+/** The one table from outbox types to the names on the event stream; null is not shown. */
+import type { EventType } from './registry.ts'
+
+export type SseName =
+  | `run.${'created' | 'started' | 'stopped' | 'completed' | 'error' | 'progress'}`
+  | `order.${'created' | 'submitted' | 'accepted' | 'partial' | 'filled' | 'cancelled' | 'rejected' | 'expired'}`
+  | 'tick'
+  | 'data.changed'
+  | 'job.failed'
+
+export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
+  'run.Created': 'run.created',
+  'run.Started': 'run.started',
+  'run.StopRequested': null,
+  'run.Stopped': 'run.stopped',
+  'run.Completed': 'run.completed',
+  'run.Error': 'run.error',
+  'run.Progressed': 'run.progress',
+  'run.Deleted': null,
+  'clock.Tick': 'tick',
+  'strategy.FetchWindow': null,
+  'strategy.DecisionMade': null,
+  'strategy.PlaceRequest': null,
+  'strategy.CancelRequest': null,
+  'backtest.FetchWindow': null,
+  'backtest.PlaceOrder': null,
+  'backtest.CancelOrder': null,
+  'data.WindowReady': null,
+  'data.CandlesImported': 'data.changed',
+  'data.CandlesRevised': 'data.changed',
+  'orders.Created': 'order.created',
+  'orders.Submitted': 'order.submitted',
+  'orders.Accepted': 'order.accepted',
+  'orders.PartiallyFilled': 'order.partial',
+  'orders.Filled': 'order.filled',
+  'orders.Cancelled': 'order.cancelled',
+  'orders.Expired': 'order.expired',
+  'orders.Rejected': 'order.rejected',
+  'job.Failed': 'job.failed',
+  'system.Started': null,
+  'system.Stopping': null,
+}
