@@ -1,0 +1,331 @@
+/**
+ * GLaDOS's commands: what a person may ask of runs and candles. Each decides and gives an Outcome; WallE records it in
+ * one transaction with its events. The API and the CLI both call these.
+ */
+
+import type { Reader } from '../../db/database.ts'
+import type { NewEvent } from '../../db/events/envelope.ts'
+import type { Outcome } from '../../db/walle/outcome.ts'
+import { candleRange } from '../../db/walle/queries/candles.ts'
+import { getRun, lockRun } from '../../db/walle/queries/runs.ts'
+import type { NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
+import { type Json, type Mode, TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
+import { type FillRequest, fillRequestSchema, resolveFillModel } from '../greta/fill_model.ts'
+import { DomainError } from './errors.ts'
+import { type RiskLimits, riskSchema } from './risk.ts'
+
+/** The body of POST /runs, validated in shape. */
+export interface RunRequest {
+  strategy_id: string
+  mode: Mode
+  symbols: string[]
+  timeframe: Timeframe
+  /** ISO 8601 UTC. */
+  start_time?: string | undefined
+  end_time?: string | undefined
+  config?: Record<string, Json> | undefined
+  exchange?: string | undefined
+  initial_cash?: string | number | undefined
+  fill?: FillRequest | undefined
+  risk?: RiskLimits | undefined
+  audit?: RunRow['audit'] | undefined
+  driver?: RunRow['driver'] | undefined
+  seed?: number | undefined
+  missed_ticks?: RunRow['missed_ticks'] | undefined
+  bar_wait?: number | undefined
+  label?: string | undefined
+}
+
+export interface CommandContext {
+  corrId: string
+}
+
+/** What GLaDOS needs to know of a strategy to make a run of it. */
+export interface ResolvedStrategy {
+  version: string
+  source: StrategySourceRow
+  params: Record<string, Json>
+  window_bars: number
+}
+
+export interface CommandDependencies {
+  /** Records an outcome in one transaction; the work reads in that transaction. */
+  recorder: <T>(work: (reader: Reader) => Promise<{ outcome: Outcome; result: T }>) => Promise<T>
+  reader: Reader
+  /** Throws a DomainError for an unknown strategy, one that does not load, or parameters that do not fit. */
+  resolveStrategy: (id: string, params: Record<string, Json>) => Promise<ResolvedStrategy>
+  /** Epoch milliseconds. */
+  now: () => number
+  newId: () => string
+  version: string
+}
+
+export const DEFAULT_CASH = '100000'
+export const MAX_SYMBOLS = 50
+
+export function createCommands(deps: CommandDependencies) {
+  return {
+    createRun: (request: RunRequest, context: CommandContext) => createRun(deps, request, context),
+    startRun: (id: string, context: CommandContext) => startRun(deps, id, context),
+    stopRun: (id: string, options: { cancel_orders: boolean; close_positions: boolean }, context: CommandContext) =>
+      stopRun(deps, id, options, context),
+    deleteRun: (id: string, context: CommandContext) => deleteRun(deps, id, context),
+  }
+}
+
+export type RunCommands = ReturnType<typeof createCommands>
+
+async function createRun(deps: CommandDependencies, request: RunRequest, context: CommandContext): Promise<RunRow> {
+  const range = checkRequest(request)
+  const fill = parsed('fill', fillRequestSchema.safeParse(request.fill ?? {}))
+  const risk = parsed('risk', riskSchema.safeParse(request.risk ?? {}))
+  const strategy = await deps.resolveStrategy(request.strategy_id, request.config ?? {})
+  await checkData(deps.reader, request, range)
+  const id = deps.newId()
+  const eventId = deps.newId()
+  const run: NewRun = {
+    id,
+    strategy_id: request.strategy_id,
+    strategy_version: strategy.version,
+    strategy_hash: strategy.source.hash,
+    mode: request.mode,
+    exchange: null,
+    symbols: request.symbols,
+    timeframe: request.timeframe,
+    start_time: new Date(range.start).toISOString(),
+    end_time: new Date(range.end).toISOString(),
+    config: strategy.params,
+    initial_cash: String(request.initial_cash ?? DEFAULT_CASH),
+    fill: { ...resolveFillModel(fill) },
+    risk: risk as Record<string, Json>,
+    audit: request.driver === 'chain' ? 'full' : (request.audit ?? 'summary'),
+    driver: request.driver ?? 'chunk',
+    seed: request.seed ?? 0,
+    missed_ticks: request.missed_ticks ?? 'skip',
+    bar_wait_ms: request.bar_wait ?? null,
+    label: request.label ?? null,
+    weaver_version: deps.version,
+    dataset_fingerprint: null,
+    window_bars: strategy.window_bars,
+    last_event_id: eventId,
+  }
+  const created = runEvent(deps, run.id, context, eventId, 'run.Created', {
+    run_id: id,
+    strategy_id: run.strategy_id,
+    mode: run.mode,
+    symbols: run.symbols,
+    timeframe: run.timeframe,
+    label: run.label,
+  })
+  await deps.recorder(async () => ({
+    outcome: {
+      writes: [
+        { kind: 'store_source', source: strategy.source },
+        { kind: 'create_run', run },
+      ],
+      events: [created],
+    },
+    result: null,
+  }))
+  return mustExist(await getRun(deps.reader, id), id)
+}
+
+interface Range {
+  start: number
+  end: number
+}
+
+/** What a run of this mode and shape may ask. Gives its range. */
+function checkRequest(request: RunRequest): Range {
+  if (request.mode !== 'backtest') {
+    throw new DomainError(
+      'INVALID_RUN_MODE',
+      `mode ${request.mode} is not available in this version of Weaver: only backtests run`,
+      { mode: request.mode },
+    )
+  }
+  if (request.exchange !== undefined) {
+    throw new DomainError('INVALID_RUN_MODE', 'a backtest has no exchange: leave `exchange` out', {
+      exchange: request.exchange,
+    })
+  }
+  if (request.symbols.length > MAX_SYMBOLS) {
+    throw invalid('symbols', `at most ${MAX_SYMBOLS} symbols a run, ${request.symbols.length} given`)
+  }
+  if (new Set(request.symbols).size !== request.symbols.length) throw invalid('symbols', 'a symbol is named twice')
+  if (request.start_time === undefined) throw invalid('start_time', 'a backtest needs start_time and end_time')
+  if (request.end_time === undefined) throw invalid('end_time', 'a backtest needs start_time and end_time')
+  const start = Date.parse(request.start_time)
+  const end = Date.parse(request.end_time)
+  if (start > end) {
+    throw invalid('start_time', `start_time ${request.start_time} is after end_time ${request.end_time}`)
+  }
+  const cash = request.initial_cash
+  if (cash !== undefined && !/^\d+(\.\d+)?$/.test(String(cash))) {
+    throw invalid('initial_cash', `${cash} is not a positive decimal number such as 100000`)
+  }
+  if (cash !== undefined && Number(cash) <= 0) throw invalid('initial_cash', 'must be more than 0')
+  return { start, end }
+}
+
+/** No bar of a symbol in the range is an error that says what there is. */
+async function checkData(reader: Reader, request: RunRequest, range: Range): Promise<void> {
+  const frame = TIMEFRAME_MS[request.timeframe]
+  for (const symbol of request.symbols) {
+    const stored = await candleRange(reader, symbol, request.timeframe)
+    if (!stored) {
+      throw invalid(
+        'symbols',
+        `there are no ${request.timeframe} candles of ${symbol}: import some with \`weaver import FILE --symbol ${symbol} --timeframe ${request.timeframe}\``,
+      )
+    }
+    const first = Date.parse(stored.first)
+    const last = Date.parse(stored.last)
+    if (first + frame > range.end || last + frame < range.start) {
+      throw invalid(
+        'start_time',
+        `no ${request.timeframe} candle of ${symbol} closes between ${request.start_time} and ${request.end_time}: stored are ${stored.first} to ${stored.last}`,
+      )
+    }
+  }
+}
+
+async function startRun(deps: CommandDependencies, id: string, context: CommandContext): Promise<RunRow> {
+  await deps.recorder(async (reader) => {
+    const run = mustExist(await lockRun(reader, id), id)
+    if (run.status !== 'pending') {
+      throw new DomainError('RUN_NOT_STARTABLE', `run ${id} is ${run.status}: only a pending run can be started`, {
+        status: run.status,
+      })
+    }
+    const eventId = deps.newId()
+    const started = runEvent(
+      deps,
+      id,
+      context,
+      eventId,
+      'run.Started',
+      { run_id: id, mode: run.mode },
+      run.last_event_id,
+    )
+    return {
+      outcome: {
+        writes: [
+          {
+            kind: 'update_run',
+            id,
+            changes: { status: 'running', started_at: started.ts, last_event_id: eventId },
+          },
+        ],
+        events: [started],
+        jobs: [{ task: 'greta.start_run', payload: { run_id: id }, queue: `run:${id}` }],
+      },
+      result: null,
+    }
+  })
+  return mustExist(await getRun(deps.reader, id), id)
+}
+
+async function stopRun(
+  deps: CommandDependencies,
+  id: string,
+  options: { cancel_orders: boolean; close_positions: boolean },
+  context: CommandContext,
+): Promise<RunRow> {
+  await deps.recorder(async (reader) => {
+    const run = mustExist(await lockRun(reader, id), id)
+    if (run.status === 'pending') {
+      throw new DomainError('RUN_NOT_STOPPABLE', `run ${id} has not been started; delete it instead`, {
+        status: run.status,
+      })
+    }
+    if (run.status !== 'running') return { outcome: { writes: [], events: [] }, result: null }
+    const requestId = deps.newId()
+    const stoppedId = deps.newId()
+    const request = runEvent(
+      deps,
+      id,
+      context,
+      requestId,
+      'run.StopRequested',
+      { run_id: id, ...options },
+      run.last_event_id,
+    )
+    const stopped = runEvent(deps, id, context, stoppedId, 'run.Stopped', { run_id: id }, requestId)
+    return {
+      outcome: {
+        writes: [
+          {
+            kind: 'update_run',
+            id,
+            changes: { status: 'stopped', stopped_at: stopped.ts, stop_requested: options, last_event_id: stoppedId },
+          },
+          { kind: 'drop_checkpoint', run_id: id },
+        ],
+        events: [request, stopped],
+      },
+      result: null,
+    }
+  })
+  return mustExist(await getRun(deps.reader, id), id)
+}
+
+async function deleteRun(deps: CommandDependencies, id: string, context: CommandContext): Promise<void> {
+  await deps.recorder(async (reader) => {
+    const run = mustExist(await lockRun(reader, id), id)
+    if (run.status === 'running') {
+      throw new DomainError('CONFLICT', `run ${id} is running: stop it before deleting it`, { status: run.status })
+    }
+    const deleted = runEvent(deps, id, context, deps.newId(), 'run.Deleted', { run_id: id }, run.last_event_id)
+    return { outcome: { writes: [{ kind: 'delete_run', id }], events: [deleted] }, result: null }
+  })
+}
+
+type RunEventType = Extract<NewEvent['type'], `run.${string}`>
+
+function runEvent<T extends RunEventType>(
+  deps: Pick<CommandDependencies, 'now'>,
+  runId: string,
+  context: CommandContext,
+  id: string,
+  type: T,
+  payload: Extract<NewEvent, { type: T }>['payload'],
+  cause: string | null = null,
+): Extract<NewEvent, { type: T }> {
+  return {
+    id,
+    type,
+    run_id: runId,
+    corr_id: context.corrId,
+    causation_id: cause,
+    ts: new Date(deps.now()).toISOString(),
+    producer: 'glados',
+    payload,
+  } as Extract<NewEvent, { type: T }>
+}
+
+function mustExist(run: RunRow | null, id: string): RunRow {
+  if (!run) throw new DomainError('NOT_FOUND', `there is no run ${id}`, {})
+  return run
+}
+
+function invalid(field: string, message: string): DomainError {
+  return new DomainError('VALIDATION_ERROR', message, { issues: [{ path: field, message }] })
+}
+
+interface Parse<T> {
+  success: boolean
+  data?: T
+  error?: { issues: { path: PropertyKey[]; message: string }[] } | undefined
+}
+
+function parsed<T>(field: string, result: Parse<T>): T {
+  if (result.success) return result.data as T
+  const issues = (result.error?.issues ?? []).map((issue) => ({
+    path: [field, ...issue.path].join('.'),
+    message: issue.message,
+  }))
+  throw new DomainError('VALIDATION_ERROR', issues.map((issue) => `${issue.path}: ${issue.message}`).join('; '), {
+    issues,
+  })
+}

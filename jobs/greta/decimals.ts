@@ -1,0 +1,23 @@
+/** Exact decimals for money and quantities. Quotients are rounded half-even to 12 places; nothing else is rounded. */
+import Big from 'big.js'
+
+export const Decimal = Big()
+Decimal.DP = 12
+Decimal.RM = 2
+Decimal.strict = false
+/** Plain notation for every number that can occur. */
+Decimal.NE = -1e6
+Decimal.PE = 1e6
+
+export type Decimal = Big
+export const ZERO = new Decimal(0)
+
+export const BASIS_POINT = new Decimal('0.0001')
+
+/** Quantities have at most 9 places. */
+export const QTY_PLACES = 9
+
+/** Plain notation, no exponent, no trailing zeros. */
+export function plain(value: Decimal | string | number): string {
+  return new Decimal(value).toString()
+}

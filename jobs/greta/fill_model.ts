@@ -1,0 +1,103 @@
+/**
+ * The rules by which orders meet bars. Engines disagree about nearly all of them, so the set has a name and a version,
+ * is stored whole with each run, and other engines' sets are presets. docs/fills.md tells each rule in words.
+ */
+import { z } from 'zod'
+
+export const FILL_PRESETS = ['weaver', 'backtrader', 'backtesting_py'] as const
+export type FillPreset = (typeof FILL_PRESETS)[number]
+
+/** Raised when a rule changes what a preset gives. */
+export const FILL_MODEL_VERSION = 1
+
+const decimal = z
+  .union([z.string(), z.number()])
+  .transform(String)
+  .pipe(z.string().regex(/^\d+(\.\d+)?$/, 'must be a plain decimal number that is not negative, such as 0.25'))
+
+const overrides = z.strictObject({
+  /** Does a limit fill when the bar only touches it, or must it trade through it? */
+  limit_fill: z.enum(['penetrate', 'touch']).optional(),
+  slippage_bps: decimal.optional(),
+  commission_bps: decimal.optional(),
+  commission_per_share: decimal.optional(),
+  commission_min: decimal.optional(),
+  /** Most of a bar's volume that this run may take, 0 to 1. Null: no cap. */
+  max_volume_share: z.coerce.number().gt(0).max(1).nullable().optional(),
+  /** How many bars an order waits before it is first tested. */
+  latency_bars: z.coerce.number().int().min(0).max(1000).optional(),
+  /** Grid that order prices must lie on. Null: any price. */
+  price_increment: decimal.nullable().optional(),
+  allow_short: z.union([z.boolean(), z.stringbool()]).optional(),
+  leverage: z.coerce.number().min(1).max(100).optional(),
+  close_at_end: z.union([z.boolean(), z.stringbool()]).optional(),
+})
+
+export const fillRequestSchema = overrides.extend({ preset: z.enum(FILL_PRESETS).default('weaver') })
+export type FillRequest = z.input<typeof fillRequestSchema>
+
+export interface FillModel {
+  preset: FillPreset
+  version: number
+  limit_fill: 'penetrate' | 'touch'
+  /** How a stop-limit that triggers inside a bar may fill in that bar. */
+  stop_limit: FillPreset
+  /**
+   * From when attached exits are tested: on the entry bar when the entry was at its open; on the entry bar after market
+   * entries only; never before the next bar.
+   */
+  attached_from: 'entry_at_open' | 'market_entry' | 'next_bar'
+  slippage_bps: string
+  commission_bps: string
+  commission_per_share: string
+  commission_min: string
+  max_volume_share: number | null
+  latency_bars: number
+  price_increment: string | null
+  allow_short: boolean
+  leverage: number
+  close_at_end: boolean
+}
+
+const WEAVER: FillModel = {
+  preset: 'weaver',
+  version: FILL_MODEL_VERSION,
+  limit_fill: 'penetrate',
+  stop_limit: 'weaver',
+  attached_from: 'entry_at_open',
+  slippage_bps: '0',
+  commission_bps: '0',
+  commission_per_share: '0',
+  commission_min: '0',
+  max_volume_share: null,
+  latency_bars: 0,
+  price_increment: null,
+  allow_short: false,
+  leverage: 1,
+  close_at_end: false,
+}
+
+const PRESETS: Record<FillPreset, FillModel> = {
+  weaver: WEAVER,
+  backtrader: {
+    ...WEAVER,
+    preset: 'backtrader',
+    limit_fill: 'touch',
+    stop_limit: 'backtrader',
+    attached_from: 'next_bar',
+  },
+  backtesting_py: {
+    ...WEAVER,
+    preset: 'backtesting_py',
+    limit_fill: 'touch',
+    stop_limit: 'backtesting_py',
+    attached_from: 'market_entry',
+  },
+}
+
+/** The whole model: the preset's rules with the request's numbers over them. */
+export function resolveFillModel(request: z.output<typeof fillRequestSchema>): FillModel {
+  const { preset, ...given } = request
+  const numbers = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  return { ...PRESETS[preset], ...numbers }
+}

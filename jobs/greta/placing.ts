@@ -1,0 +1,166 @@
+/** Step 6 of a tick: what the strategy asked for is recorded, checked, and placed with the simulated venue. */
+
+import { tickEventId } from '../../db/events/ids.ts'
+import type { Intent, PlaceIntent } from '../../strategies/api.ts'
+import { route } from '../glados/router.ts'
+import type { Asked } from '../marvin/contract.ts'
+import { book, slipped } from './booking.ts'
+import { commissionOf } from './costs.ts'
+import { Decimal, ZERO } from './decimals.ts'
+import { applyFill } from './ledger.ts'
+import { accept, createOrder, end } from './order_events.ts'
+import { isOpen } from './sim_orders.ts'
+import { type EventPlace, refreshFloats, type Simulation, type SymbolBars, tell } from './simulation.ts'
+
+/**
+ * Records a decision: `strategy.DecisionMade`, then per intent the request and the command that it is routed to.
+ * Gives the commands' places, which are what the orders' events are caused by.
+ */
+export function tellDecision(simulation: Simulation, asked: Asked, cause: EventPlace): EventPlace[] {
+  const { tick, ts } = simulation
+  const decision = tell(simulation, cause, tick, () => ({
+    type: 'strategy.DecisionMade',
+    producer: 'marvin',
+    payload: { bar_index: tick, intents: asked.intents, skips: asked.skips, logs: asked.logs },
+  }))
+  if (asked.intents.length + asked.skips.length + asked.logs.length > 0) {
+    const { runId } = simulation.setup
+    simulation.produced.decisions.push({
+      id: tickEventId(runId, decision.tick, decision.ordinal),
+      run_id: runId,
+      bar_index: tick,
+      ts: new Date(ts).toISOString(),
+      corr_id: tickEventId(runId, tick, 0),
+      intents: asked.intents,
+      skips: asked.skips,
+      logs: asked.logs,
+    })
+  }
+  return asked.intents.map((intent, ordinal) => tellRequest(simulation, intent, ordinal, decision))
+}
+
+function tellRequest(simulation: Simulation, intent: Intent, ordinal: number, decision: EventPlace): EventPlace {
+  const { tick } = simulation
+  if (intent.kind === 'cancel') {
+    const payload = { bar_index: tick, ordinal, client_order_id: intent.client_order_id }
+    const request = tell(simulation, decision, tick, () => ({
+      type: 'strategy.CancelRequest',
+      producer: 'marvin',
+      payload,
+    }))
+    return tell(simulation, request, tick, () => ({
+      type: route('strategy.CancelRequest', 'backtest'),
+      producer: 'glados',
+      payload,
+    }))
+  }
+  const payload = { bar_index: tick, ordinal, intent }
+  const request = tell(simulation, decision, tick, () => ({
+    type: 'strategy.PlaceRequest',
+    producer: 'marvin',
+    payload,
+  }))
+  return tell(simulation, request, tick, () => ({
+    type: route('strategy.PlaceRequest', 'backtest'),
+    producer: 'glados',
+    payload,
+  }))
+}
+
+/** Places or cancels. An intent that cannot be placed becomes a rejected order that says why. */
+export function carryOut(simulation: Simulation, intent: Intent, cause: EventPlace): void {
+  if (intent.kind === 'place') {
+    place(simulation, intent, cause)
+    return
+  }
+  const target = simulation.open.find((order) => order.client_order_id === intent.client_order_id && isOpen(order))
+  if (!target) return
+  end(simulation, target, 'orders.Cancelled', 'asked for by the strategy', { rule: null, detail: null, cause })
+  simulation.open = simulation.open.filter(isOpen)
+}
+
+function place(simulation: Simulation, intent: PlaceIntent, cause: EventPlace): void {
+  const order = createOrder(simulation, intent, 'own', cause)
+  const refused = refusalOf(simulation, intent)
+  if (refused) end(simulation, order, 'orders.Rejected', refused.reason, { rule: refused.rule, detail: refused.detail })
+  else accept(simulation, order)
+}
+
+interface PlacingRefusal {
+  reason: string
+  rule: string | null
+  detail: string | null
+}
+
+function refusalOf(simulation: Simulation, intent: PlaceIntent): PlacingRefusal | null {
+  const { setup } = simulation
+  const nonsense = setup.checkIntent(intent, setup.symbols)
+  if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
+  if (intent.time_in_force === 'opg' || intent.time_in_force === 'cls') {
+    const detail = `time in force ${intent.time_in_force} is not simulated; use day, gtc, ioc or fok`
+    return { reason: 'unsupported', rule: null, detail }
+  }
+  const offGrid = offGridPrice(intent, setup.model.price_increment)
+  if (offGrid !== null) return { reason: 'invalid_order', rule: null, detail: offGrid }
+  const symbol = setup.symbols.indexOf(intent.symbol)
+  const risk = setup.checkRisk(intent, {
+    symbol: intent.symbol,
+    lastClose: simulation.lastClose[symbol] as number,
+    positionQty: simulation.qtyFloat[symbol] as number,
+    openOrders: simulation.open.length,
+  })
+  return risk === null ? null : { reason: 'risk', rule: risk.rule, detail: risk.detail }
+}
+
+function offGridPrice(intent: PlaceIntent, increment: string | null): string | null {
+  if (increment === null) return null
+  for (const price of [intent.limit_price, intent.stop_price, intent.take_profit, intent.stop_loss]) {
+    if (price !== null && !new Decimal(price).mod(increment).eq(ZERO)) {
+      return `the price ${price} is not a multiple of ${increment}`
+    }
+  }
+  return null
+}
+
+/** `close_at_end`: after the last tick every position is closed at its last close, by a market order of Weaver's own. */
+export function closePositions(simulation: Simulation, cause: EventPlace): void {
+  const { setup, ledger } = simulation
+  ledger.positions.forEach((position, symbol) => {
+    if (position.qty.eq(ZERO)) return
+    const side = position.qty.gt(ZERO) ? 'sell' : 'buy'
+    const qty = position.qty.abs()
+    const order = createOrder(
+      simulation,
+      {
+        kind: 'place',
+        client_order_id: `w-${setup.runId}-${simulation.tick}-end${symbol}`,
+        symbol: setup.symbols[symbol] as string,
+        side,
+        order_type: 'market',
+        qty: qty.toString(),
+        limit_price: null,
+        stop_price: null,
+        trail_price: null,
+        trail_percent: null,
+        time_in_force: 'gtc',
+        extended_hours: false,
+        take_profit: null,
+        stop_loss: null,
+        reason: 'close_at_end',
+      },
+      'own',
+      cause,
+    )
+    accept(simulation, order)
+    const base = new Decimal(String(simulation.lastClose[symbol]))
+    const price = slipped(base, side, setup.model.slippage_bps)
+    const fee = commissionOf(setup.model, qty, price)
+    const { columns, closed } = simulation.bars[symbol] as SymbolBars
+    applyFill(ledger, symbol, side === 'buy' ? qty : qty.neg(), price, fee)
+    refreshFloats(simulation)
+    const slippage = price.minus(base).abs().times(qty)
+    simulation.slippage = simulation.slippage.plus(slippage)
+    book(simulation, order, columns.time[closed - 1] as number, { qty, price, fee, slippage, ambiguous: false })
+  })
+  simulation.open = simulation.open.filter(isOpen)
+}

@@ -1,0 +1,186 @@
+/** An order inside the simulation: its exact texts, the floats that bars are tested against, and what became of it. */
+
+import { orderId, tickEventId } from '../../db/events/ids.ts'
+import { transition } from '../../db/events/order_state.ts'
+import type { EventType } from '../../db/events/registry.ts'
+import type { OrderRow } from '../../db/walle/rows.ts'
+import type { OrderStatus, OrderType, OrderView, PlaceIntent, Side, TimeInForce } from '../../strategies/api.ts'
+import { Decimal, ZERO } from './decimals.ts'
+
+export type Role = 'own' | 'take_profit' | 'stop_loss'
+
+/** JSON, as it lies in a checkpoint. `tick` and `ordinal` of an event give its id. */
+export interface SimOrder {
+  ordinal: number
+  client_order_id: string
+  parent: { ordinal: number; client_order_id: string } | null
+  role: Role
+  symbol: number
+  side: Side
+  type: OrderType
+  qty: string
+  limit_price: string | null
+  stop_price: string | null
+  trail_price: string | null
+  trail_percent: string | null
+  take_profit: string | null
+  stop_loss: string | null
+  time_in_force: TimeInForce
+  extended_hours: boolean
+  reason: string | null
+  status: OrderStatus
+  filled_qty: string
+  /** Sum of qty * price of its fills. */
+  filled_notional: string
+  fees: string
+  reject_reason: string | null
+  reject_rule: string | null
+  placed: { tick: number; ts: number }
+  submitted_at: number | null
+  filled_at: number | null
+  closed_at: number | null
+  last_event: { tick: number; ordinal: number }
+  /** Bars still to wait for latency. */
+  wait_bars: number
+  /** Tested on bars that open at or after this time. */
+  active_from: number
+  triggered: boolean
+  /** Best close since a trailing stop was placed. */
+  trail_anchor: number | null
+  /** Exits that were born together: one filled ends the other. */
+  pair: number | null
+}
+
+export interface OrderSeed {
+  ordinal: number
+  symbol: number
+  role: Role
+  parent: SimOrder['parent']
+  tick: number
+  ts: number
+  waitBars: number
+}
+
+/** Text of a decimal, or null where it is none. */
+function decimalOrNull(text: string | null): string | null {
+  if (text === null) return null
+  return /^-?\d+(\.\d+)?$/.test(text) ? new Decimal(text).toString() : null
+}
+
+/** An order as it is born: pending, nothing filled. Prices that are no numbers become null, such a quantity 0. */
+export function newOrder(intent: PlaceIntent, seed: OrderSeed): SimOrder {
+  return {
+    ordinal: seed.ordinal,
+    client_order_id: intent.client_order_id,
+    parent: seed.parent,
+    role: seed.role,
+    symbol: seed.symbol,
+    side: intent.side,
+    type: intent.order_type,
+    qty: decimalOrNull(intent.qty) ?? '0',
+    limit_price: decimalOrNull(intent.limit_price),
+    stop_price: decimalOrNull(intent.stop_price),
+    trail_price: decimalOrNull(intent.trail_price),
+    trail_percent: decimalOrNull(intent.trail_percent),
+    take_profit: decimalOrNull(intent.take_profit),
+    stop_loss: decimalOrNull(intent.stop_loss),
+    time_in_force: intent.time_in_force,
+    extended_hours: intent.extended_hours,
+    reason: intent.reason,
+    status: 'pending',
+    filled_qty: '0',
+    filled_notional: '0',
+    fees: '0',
+    reject_reason: null,
+    reject_rule: null,
+    placed: { tick: seed.tick, ts: seed.ts },
+    submitted_at: null,
+    filled_at: null,
+    closed_at: null,
+    last_event: { tick: seed.tick, ordinal: 0 },
+    wait_bars: seed.waitBars,
+    active_from: seed.ts,
+    triggered: false,
+    trail_anchor: null,
+    pair: null,
+  }
+}
+
+/** Moves the status by the one transition table. Greta only makes events that fit: a misfit is a fault of ours. */
+export function advance(order: SimOrder, event: EventType): void {
+  const next = transition(order.status, event)
+  if (next === 'ignored')
+    throw new Error(`The order ${order.client_order_id} is ${order.status}: ${event} does not fit`)
+  order.status = next
+}
+
+export function isOpen(order: SimOrder): boolean {
+  return order.status === 'accepted' || order.status === 'partial'
+}
+
+export function remaining(order: SimOrder): Decimal {
+  return new Decimal(order.qty).minus(order.filled_qty)
+}
+
+export function filledAvgPrice(order: SimOrder): string | null {
+  const filled = new Decimal(order.filled_qty)
+  return filled.eq(ZERO) ? null : new Decimal(order.filled_notional).div(filled).toString()
+}
+
+export function viewOf(order: SimOrder, symbols: readonly string[]): OrderView {
+  return {
+    id: order.client_order_id,
+    symbol: symbols[order.symbol] ?? '',
+    side: order.side,
+    type: order.type,
+    qty: order.qty,
+    limit_price: order.limit_price,
+    stop_price: order.stop_price,
+    time_in_force: order.time_in_force,
+    status: order.status,
+    filled_qty: order.filled_qty,
+    filled_avg_price: filledAvgPrice(order),
+    parent_id: order.parent?.client_order_id ?? null,
+    reject_reason: order.reject_reason,
+  }
+}
+
+const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+
+/** The row of weaver.orders. The correlation id is the id of its placing tick's first event. */
+export function rowOf(order: SimOrder, runId: string, symbolName: string): OrderRow {
+  return {
+    id: orderId(runId, order.client_order_id),
+    run_id: runId,
+    ordinal: order.ordinal,
+    client_order_id: order.client_order_id,
+    exchange_order_id: null,
+    parent_order_id: order.parent === null ? null : orderId(runId, order.parent.client_order_id),
+    symbol: symbolName,
+    side: order.side,
+    order_type: order.type,
+    qty: order.qty,
+    price: order.limit_price,
+    stop_price: order.stop_price,
+    trail_price: order.trail_price,
+    trail_percent: order.trail_percent,
+    take_profit: order.take_profit,
+    stop_loss: order.stop_loss,
+    time_in_force: order.time_in_force,
+    extended_hours: order.extended_hours,
+    status: order.status,
+    filled_qty: order.filled_qty,
+    filled_avg_price: filledAvgPrice(order),
+    fees: order.fees,
+    reason: order.reason,
+    reject_reason: order.reject_reason,
+    reject_rule: order.reject_rule,
+    bar_index: order.placed.tick,
+    placed_at: new Date(order.placed.ts).toISOString(),
+    submitted_at: iso(order.submitted_at),
+    filled_at: iso(order.filled_at),
+    closed_at: iso(order.closed_at),
+    corr_id: tickEventId(runId, order.placed.tick, 0),
+    last_event_id: tickEventId(runId, order.last_event.tick, order.last_event.ordinal),
+  }
+}

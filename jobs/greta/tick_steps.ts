@@ -1,0 +1,140 @@
+/** The steps of a tick that the chunk and the chain driver share. Their order is spec section 4. */
+import type { FetchRequest, OrderView } from '../../strategies/api.ts'
+import { route } from '../glados/router.ts'
+import type { StrategyInstance } from '../marvin/contract.ts'
+import { matchBar, passLatency } from './matching.ts'
+import { viewOf } from './sim_orders.ts'
+import {
+  advanceBars,
+  type EventPlace,
+  markCloses,
+  type Simulation,
+  type SymbolBars,
+  startTick,
+  tell,
+} from './simulation.ts'
+import type { Windows } from './windows.ts'
+
+const NO_REQUESTS: FetchRequest[] = []
+
+/** The first event of a tick, which all of the tick goes back to. */
+export function tickEvent(simulation: Simulation): EventPlace {
+  return { tick: simulation.tick, ordinal: 0 }
+}
+
+/** `clock.Tick`, ordinal 0. */
+export function openTick(simulation: Simulation, tick: number, ts: number): void {
+  startTick(simulation, tick, ts)
+  if (!simulation.recording) {
+    simulation.nextEvent = 1
+    return
+  }
+  const { runId, timeframe } = simulation.setup
+  tell(simulation, null, tick, () => ({
+    type: 'clock.Tick',
+    producer: 'glados',
+    payload: { run_id: runId, ts: new Date(ts).toISOString(), timeframe, bar_index: tick, is_backtest: true },
+  }))
+}
+
+/** Steps 1 and 2. True when at least one symbol got a new bar. */
+export function matchOpenOrders(simulation: Simulation): boolean {
+  const count = simulation.bars.length
+  let anyNew = false
+  for (let symbol = 0; symbol < count; symbol++) {
+    if (!advanceBars(simulation, symbol)) continue
+    anyNew = true
+    if (simulation.open.length > 0) {
+      matchBar(simulation, symbol)
+      passLatency(simulation, symbol)
+    }
+    followTrade(simulation, symbol)
+  }
+  for (let symbol = 0; symbol < count; symbol++) markCloses(simulation, symbol)
+  return anyNew
+}
+
+/** Steps 3 and 4: the strategy hears of its orders and of the tick. Gives what it asked to see. */
+export function hearTick(simulation: Simulation, strategy: StrategyInstance): FetchRequest[] {
+  if (simulation.changed.length > 0) {
+    for (const view of takeChanged(simulation)) if (strategy.hasOnOrder) strategy.onOrder(view)
+  }
+  return strategy.hasOnTick ? strategy.onTick() : NO_REQUESTS
+}
+
+/** The orders that changed since the strategy last heard of them. */
+export function takeChanged(simulation: Simulation): OrderView[] {
+  const views = simulation.changed.map((order) => viewOf(order, simulation.setup.symbols))
+  simulation.changed = []
+  return views
+}
+
+/** Running extremes of the open trades, for MAE and MFE. */
+function followTrade(simulation: Simulation, symbol: number): void {
+  if (simulation.qtyFloat[symbol] === 0) return
+  const { columns, closed } = simulation.bars[symbol] as SymbolBars
+  const bar = closed - 1
+  simulation.trades.onBar(
+    simulation.setup.symbols[symbol] as string,
+    columns.high[bar] as number,
+    columns.low[bar] as number,
+  )
+}
+
+/** Above this many bars a window is told of by reference instead of inline: 100 KB a payload is the limit. */
+const INLINE_BARS = 800
+
+/** `strategy.FetchWindow`, `backtest.FetchWindow`, `data.WindowReady`: gives the last one's place. */
+export function tellFetch(simulation: Simulation, requests: readonly FetchRequest[], windows: Windows): EventPlace {
+  const request = tellFetchRequest(simulation, requests)
+  return tellWindowReady(simulation, requests, windows, request)
+}
+
+export function tellFetchRequest(simulation: Simulation, requests: readonly FetchRequest[]): EventPlace {
+  const { tick } = simulation
+  const body = { bar_index: tick, requests: [...requests] }
+  const asked = tell(simulation, tickEvent(simulation), tick, () => ({
+    type: 'strategy.FetchWindow',
+    producer: 'marvin',
+    payload: body,
+  }))
+  return tell(simulation, asked, tick, () => ({
+    type: route('strategy.FetchWindow', 'backtest'),
+    producer: 'glados',
+    payload: body,
+  }))
+}
+
+export function tellWindowReady(
+  simulation: Simulation,
+  requests: readonly FetchRequest[],
+  windows: Windows,
+  cause: EventPlace,
+): EventPlace {
+  const { tick } = simulation
+  return tell(simulation, cause, tick, () => ({
+    type: 'data.WindowReady',
+    producer: 'greta',
+    payload: { bar_index: tick, windows: requests.map((request) => describeWindow(request, windows)) },
+  }))
+}
+
+function describeWindow({ symbol, timeframe }: FetchRequest, windows: Windows) {
+  const window = windows.get(symbol, timeframe)
+  const iso = (index: number) => (window.length === 0 ? null : new Date(window.time[index] as number).toISOString())
+  const from = iso(0)
+  const to = iso(window.length - 1)
+  const inline = window.length <= INLINE_BARS
+  const columns = inline
+    ? {
+        time: [...window.time],
+        open: [...window.open],
+        high: [...window.high],
+        low: [...window.low],
+        close: [...window.close],
+        volume: [...window.volume],
+      }
+    : null
+  const dataRef = inline || from === null || to === null ? null : { symbol, timeframe, from, to }
+  return { symbol, timeframe, bars: window.length, from, to, columns, data_ref: dataRef }
+}
