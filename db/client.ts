@@ -76,7 +76,6 @@ async function prepareConnection(client: pg.ClientBase, role: Role): Promise<voi
       `set role ${role};
        set timezone = 'UTC';
        set datestyle = 'ISO, YMD';
-       set default_transaction_read_only = ${role === 'weaver_reader' ? 'on' : 'off'};
        set tcp_keepalives_idle = 5;
        set tcp_keepalives_interval = 2;
        set tcp_keepalives_count = 3`,

@@ -1,0 +1,197 @@
+import { Readable } from 'node:stream'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import { connectOwner, describeUrl, openDatabase } from './client.ts'
+
+let database: TestDatabase
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(() => database.drop())
+
+const batch = (id: string) =>
+  `insert into weaver.batches (id, strategy_id, status, request, total) values ('${id}', 'sma_cross', 'running', '{}', 3)`
+const ID = '00000000-0000-4000-8000-00000000000'
+
+/** Ends every other connection of this database, as a restart of the server would. */
+async function terminateOthers(): Promise<void> {
+  const client = await connectOwner({ url: database.url, applicationName: 'killer' })
+  await client.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+  )
+  await client.end()
+}
+
+test('values arrive exact: decimals as plain strings, bigints as numbers, times as ISO 8601 with milliseconds', async () => {
+  const rows = await database.db.reader.query(
+    `select 1.50::numeric as numeric, 100::numeric as whole, '12345678901234567890.123456789000'::numeric as long,
+      9007199254740991::bigint as int8, '2026-03-01 12:00:00.123456+02'::timestamptz as at,
+      '2026-03-01'::timestamptz as midnight, 'infinity'::timestamptz as never, '2026-03-01'::date as day,
+      '{"a":[1,null]}'::jsonb as json, '\\x0102ff'::bytea as bytes, 0.1::float8 as float,
+      array[1.10, null]::numeric[] as numerics, array[1,2]::bigint[] as int8s,
+      array['2026-03-01']::timestamptz[] as times, array['a,b']::text[] as texts`,
+  )
+  expect(rows).toEqual([
+    {
+      numeric: '1.5',
+      whole: '100',
+      long: '12345678901234567890.123456789',
+      int8: 9007199254740991,
+      at: '2026-03-01T10:00:00.123Z',
+      midnight: '2026-03-01T00:00:00.000Z',
+      never: 'infinity',
+      day: '2026-03-01',
+      json: { a: [1, null] },
+      bytes: Buffer.from([1, 2, 255]),
+      float: 0.1,
+      numerics: ['1.1', null],
+      int8s: [1, 2],
+      times: ['2026-03-01T00:00:00.000Z'],
+      texts: ['a,b'],
+    },
+  ])
+})
+
+test('a bigint that a number cannot hold is an error that says how to read it', async () => {
+  await expect(database.db.reader.query('select 9007199254740993::bigint')).rejects.toThrow(
+    'the bigint 9007199254740993 does not fit a number: select it as ::text',
+  )
+  expect(await database.db.reader.query('select 1 as one')).toEqual([{ one: 1 }])
+})
+
+test('a reader cannot write: its role may not, and its snapshots are read only', async () => {
+  await expect(database.db.reader.query(batch(`${ID}1`))).rejects.toMatchObject({ code: '42501' })
+  await expect(database.db.read((reader) => reader.query(batch(`${ID}1`)))).rejects.toMatchObject({ code: '25006' })
+})
+
+test('a write is all or nothing', async () => {
+  await expect(
+    database.db.write(async (tx) => {
+      await tx.execute(batch(`${ID}2`))
+      throw new Error('changed my mind')
+    }),
+  ).rejects.toThrow('changed my mind')
+  const written = await database.db.write((tx) => tx.execute(batch(`${ID}3`)))
+  expect(written).toBe(1)
+  expect(await database.db.reader.query('select id, done, total from weaver.batches')).toEqual([
+    { id: `${ID}3`, done: 0, total: 3 },
+  ])
+})
+
+test('a write whose failed statement was swallowed is an error, not a silent rollback', async () => {
+  const write = database.db.write(async (tx) => {
+    await tx.execute(batch(`${ID}4`))
+    await tx.execute('select 1 / 0').catch(() => {})
+  })
+  await expect(write).rejects.toThrow('the transaction was rolled back')
+})
+
+test('a transaction cannot be used after its end', async () => {
+  const tx = await database.db.write(async (inside) => inside)
+  await expect(tx.query('select 1')).rejects.toThrow('this transaction has ended')
+})
+
+test('read sees one snapshot, whatever commits meanwhile', async () => {
+  const counts = await database.db.read(async (reader) => {
+    const count = async () => (await reader.query<{ n: number }>('select count(*) as n from weaver.schedules'))[0]?.n
+    const before = await count()
+    await database.db.write((tx) =>
+      tx.execute(
+        `insert into weaver.schedules (id, cron, time_zone, batch) values (gen_random_uuid(), '0 0 * * *', 'UTC', '{}')`,
+      ),
+    )
+    return [before, await count()]
+  })
+  expect(counts).toEqual([0, 0])
+})
+
+test('copyFrom streams rows in and copyTo reads them back', async () => {
+  const copied = await database.db.write((tx) =>
+    tx.copyFrom(
+      `copy weaver.candles (symbol, timeframe, "timestamp", open, high, low, close, volume) from stdin`,
+      Readable.from([
+        'A/USD\t1m\t2026-01-01 00:00:00Z\t1\t2\t0.5\t1.5\t10\n',
+        'A/USD\t1m\t2026-01-01 00:01:00Z\t1\t2\t0.5\t1.5\t10\n',
+      ]),
+    ),
+  )
+  expect(copied).toBe(2)
+  const bytes = await database.db.reader.copyTo('copy (select symbol, close from weaver.candles order by id) to stdout')
+  expect(Buffer.from(bytes).toString()).toBe('A/USD\t1.5\nA/USD\t1.5\n')
+})
+
+test('a copy whose source fails leaves nothing, and the connection is not reused in that state', async () => {
+  const broken = Readable.from(
+    (async function* () {
+      yield 'B/USD\t1m\t2026-01-01 00:00:00Z\t1\t2\t0.5\t1.5\t10\n'
+      throw new Error('the file ended early')
+    })(),
+  )
+  await expect(
+    database.db.write((tx) =>
+      tx.copyFrom(
+        `copy weaver.candles (symbol, timeframe, "timestamp", open, high, low, close, volume) from stdin`,
+        broken,
+      ),
+    ),
+  ).rejects.toThrow('the file ended early')
+  expect(await database.db.reader.query(`select from weaver.candles where symbol = 'B/USD'`)).toEqual([])
+  expect(await database.db.write((tx) => tx.query('select 1 as one'))).toEqual([{ one: 1 }])
+})
+
+test('when the server ends every connection the query under way rejects and the next one works', async () => {
+  const underWay = expect(database.db.reader.query('select pg_sleep(20)')).rejects.toMatchObject({ code: '57P01' })
+  const writing = expect(
+    database.db.write(async (tx) => {
+      await tx.execute(batch(`${ID}5`))
+      await terminateOthers()
+      await tx.query('select 1')
+    }),
+  ).rejects.toThrow()
+  await Promise.all([underWay, writing])
+  expect(await database.db.reader.query('select 1 as one')).toEqual([{ one: 1 }])
+  expect(await database.db.write((tx) => tx.execute(`delete from weaver.batches where id = '${ID}5'`))).toBe(0)
+})
+
+test('a session says that its connection is gone, asked for or not', async () => {
+  const cut = await database.db.session()
+  await cut.query('select pg_advisory_lock(1)')
+  await terminateOthers()
+  expect(await cut.lost).toBeInstanceOf(Error)
+  await expect(cut.query('select 1')).rejects.toThrow()
+
+  const closed = await database.db.session()
+  expect(await closed.query('select pg_try_advisory_lock(1) as free')).toEqual([{ free: true }])
+  await closed.close()
+  expect(await closed.lost).toBeNull()
+})
+
+test('a listener hears notifications, also after its connection was ended by the server', async () => {
+  let heard = 0
+  let ready = 0
+  const listener = await database.db.listen('weaver_test', {
+    onNotify: () => {
+      heard += 1
+    },
+    onReady: () => {
+      ready += 1
+    },
+  })
+  expect(ready).toBe(1)
+  await database.db.write((tx) => tx.execute(`notify weaver_test`))
+  await vi.waitFor(() => expect(heard).toBe(1), 10_000)
+  await terminateOthers()
+  await vi.waitFor(() => expect(ready).toBe(2), 10_000)
+  await database.db.write((tx) => tx.execute(`notify weaver_test`))
+  await vi.waitFor(() => expect(heard).toBe(2), 10_000)
+  await listener.close()
+})
+
+test('opening names the server but never the password', async () => {
+  const opening = openDatabase({ url: 'postgres://weaver:s3cret@127.0.0.1:1/nowhere', applicationName: 'test' })
+  const error = await opening.catch((caught: Error) => caught)
+  expect(String(error)).toMatch(/^Error: Postgres at 127\.0\.0\.1:1\/nowhere does not serve Weaver: .*ECONNREFUSED/)
+  expect(String(error)).not.toContain('s3cret')
+  expect(describeUrl('postgres://u:p@db.example/weaver')).toBe('db.example:5432/weaver')
+})
