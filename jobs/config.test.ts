@@ -1,0 +1,97 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { inspect } from 'node:util'
+import { parse } from 'dotenv'
+import { expect, test } from 'vitest'
+import { ConfigError, isLoopback, loadConfig } from './config.ts'
+
+const KEY = 'k'.repeat(32)
+
+function problemsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+test('without any variable Weaver runs on this machine with the embedded Postgres', () => {
+  expect(loadConfig({})).toEqual({
+    databaseUrl: null,
+    dataDir: resolve('.weaver'),
+    host: '127.0.0.1',
+    port: 8000,
+    apiKey: null,
+    allowedIps: null,
+    corsOrigins: [],
+    logLevel: 'info',
+    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    strategyTimeoutMs: 30_000,
+    workers: expect.any(Number),
+  })
+})
+
+test('every problem is named at once, with the wanted shape', () => {
+  expect(
+    problemsOf({
+      DATABASE_URL: 'mysql://root:hunter2@db/weaver',
+      WEAVER_PORT: '70000',
+      WEAVER_WORKERS: 'many',
+      WEAVER_TIMEZONE: 'Mars/Olympus',
+      WEAVER_LOG_LEVEL: 'loud',
+      WEAVER_CORS_ORIGINS: 'weaver.example',
+      WEAVER_ALLOWED_IPS: '10.0.0.0/33',
+    }).toSorted(),
+  ).toEqual([
+    'DATABASE_URL must look like postgres://user:password@host:5432/database',
+    'WEAVER_ALLOWED_IPS must be addresses or networks, like 10.0.0.5,192.168.0.0/16 (it is "10.0.0.0/33")',
+    'WEAVER_CORS_ORIGINS must be origins, like https://weaver.example,http://localhost:5173 (it is "weaver.example")',
+    'WEAVER_LOG_LEVEL must be debug, info, warn, error or silent (it is "loud")',
+    'WEAVER_PORT must be a whole number from 0 to 65535 (it is "70000")',
+    'WEAVER_TIMEZONE must be an IANA time zone, like UTC or America/New_York (it is "Mars/Olympus")',
+    'WEAVER_WORKERS must be a whole number from 1 to 256 (it is "many")',
+  ])
+})
+
+test('listening beyond this machine is refused without a key', () => {
+  expect(problemsOf({ WEAVER_HOST: '0.0.0.0' })).toEqual([
+    'WEAVER_API_KEY must be set to listen on 0.0.0.0: without a key Weaver only listens on this machine (127.0.0.1)',
+  ])
+  expect(problemsOf({ WEAVER_HOST: '0.0.0.0', WEAVER_API_KEY: KEY })).toEqual([])
+  expect(['127.0.0.1', '127.9.9.9', '::1', 'localhost'].map(isLoopback)).toEqual([true, true, true, true])
+  expect(['0.0.0.0', '::', '192.168.0.4', 'weaver.example', '128.0.0.1'].map(isLoopback)).not.toContain(true)
+})
+
+test('secrets show in no print, json or inspection, nor in a problem', () => {
+  const config = loadConfig({ DATABASE_URL: 'postgres://u:hunter2@db/weaver', WEAVER_API_KEY: KEY })
+  const shown = `${config.apiKey} ${config.databaseUrl} ${JSON.stringify(config)} ${inspect(config, { depth: 9, showHidden: true })}`
+  expect(shown).not.toContain('hunter2')
+  expect(shown).not.toContain(KEY)
+  expect(shown).toContain('[redacted]')
+  expect(config.apiKey?.reveal()).toBe(KEY)
+  expect(problemsOf({ WEAVER_API_KEY: 'hunter2' }).join()).toBe('WEAVER_API_KEY must have at least 16 characters')
+})
+
+test('the environment wins over .env, and an empty value counts as unset', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'weaver-config-'))
+  const envFile = join(folder, '.env')
+  writeFileSync(envFile, 'WEAVER_PORT=9001\nWEAVER_WORKERS=3\nWEAVER_API_KEY=\n')
+  const config = loadConfig({ WEAVER_PORT: '9002', WEAVER_WORKERS: '' }, { envFile })
+  expect([config.port, config.workers, config.apiKey]).toEqual([9002, 3, null])
+  rmSync(folder, { recursive: true })
+  expect(loadConfig({}, { envFile }).port).toBe(8000)
+})
+
+test('a configuration cannot be changed after it was read', () => {
+  const config = loadConfig({})
+  expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError)
+})
+
+test('the templates are valid as they are', () => {
+  for (const name of ['.env.example', '.env.dev.example']) {
+    expect(loadConfig(parse(readFileSync(name)))).toHaveProperty('port', 8000)
+  }
+})
