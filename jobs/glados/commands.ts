@@ -179,16 +179,16 @@ async function checkData(reader: Reader, request: RunRequest, range: Range): Pro
         `there are no ${request.timeframe} candles of ${symbol}: import some with \`weaver import FILE --symbol ${symbol} --timeframe ${request.timeframe}\``,
       )
     }
-    const first = Date.parse(stored.first)
-    const last = Date.parse(stored.last)
-    if (first + frame > range.end || last + frame < range.start) {
+    if (stored.first + frame > range.end || stored.last + frame < range.start) {
       throw invalid(
         'start_time',
-        `no ${request.timeframe} candle of ${symbol} closes between ${request.start_time} and ${request.end_time}: stored are ${stored.first} to ${stored.last}`,
+        `no ${request.timeframe} candle of ${symbol} closes between ${request.start_time} and ${request.end_time}: stored are ${iso(stored.first)} to ${iso(stored.last)}`,
       )
     }
   }
 }
+
+const iso = (ms: number): string => new Date(ms).toISOString()
 
 async function startRun(deps: CommandDependencies, id: string, context: CommandContext): Promise<RunRow> {
   await deps.recorder(async (reader) => {
@@ -214,7 +214,12 @@ async function startRun(deps: CommandDependencies, id: string, context: CommandC
           {
             kind: 'update_run',
             id,
-            changes: { status: 'running', started_at: started.ts, last_event_id: eventId },
+            changes: {
+              status: 'running',
+              started_at: started.ts,
+              last_event_id: eventId,
+              open_corr_id: context.corrId,
+            },
           },
         ],
         events: [started],

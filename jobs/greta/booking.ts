@@ -64,7 +64,9 @@ export function fillOrder(
   const fee = commissionOf(model, qty, price)
   const refused = refusal(simulation, order, signed, price, fee)
   if (refused) {
-    end(simulation, order, 'orders.Rejected', refused.reason, { rule: null, detail: refused.detail })
+    // The venue's transition table: what is filled in part loses its rest, it is not rejected.
+    const type = order.status === 'partial' ? 'orders.Cancelled' : 'orders.Rejected'
+    end(simulation, order, type, refused.reason, { rule: null, detail: refused.detail })
     return
   }
   if (bar.available !== null) bar.available = bar.available.minus(qty)

@@ -2,6 +2,7 @@
  * Driver 2, the chunk: thousands of ticks in one tight loop over typed arrays. A tick that decides nothing allocates
  * nothing. The order of a tick's steps is spec section 4; the chain driver (hops.ts) goes through the same functions.
  */
+import type { RunError } from '../../db/walle/rows.ts'
 import type { StrategyInstance } from '../marvin/contract.ts'
 import { carryOut, closePositions, tellDecision } from './placing.ts'
 import { type EventPlace, equityOf, grossValue, type Simulation } from './simulation.ts'
@@ -27,6 +28,8 @@ export interface ChunkResult {
   ts: Float64Array
   equity: Float64Array
   exposure: Float64Array
+  /** The strategy threw at tick `next`; the ticks before it stand. */
+  failure: RunError | null
 }
 
 /** Between two looks at the clock: at 30 s a call, a strategy that turns slow is found after at most this many calls. */
@@ -40,10 +43,17 @@ export function runChunk(input: ChunkInput): ChunkResult {
   simulation.recording = audit !== 'summary'
   const last = ticks.length - 1
   let tick = from
+  let failure: RunError | null = null
   while (tick < to) {
     const firstEvent = simulation.produced.events.length
     const boundary = ticks[tick] as number
-    const acted = playTick(input, tick, boundary)
+    let acted: boolean
+    try {
+      acted = playTick(input, tick, boundary)
+    } catch (error) {
+      failure = strategyError(error, tick, boundary)
+      break
+    }
     const point = tick - from
     if (tick === last && simulation.setup.model.close_at_end) closePositions(simulation, tickEvent(simulation))
     ts[point] = boundary
@@ -55,7 +65,23 @@ export function runChunk(input: ChunkInput): ChunkResult {
     if ((tick - from) % CHECK_TICKS === 0 && input.pause(tick)) break
   }
   const points = tick - from
-  return { next: tick, ts: ts.slice(0, points), equity: equity.slice(0, points), exposure: exposure.slice(0, points) }
+  return {
+    next: tick,
+    ts: ts.slice(0, points),
+    equity: equity.slice(0, points),
+    exposure: exposure.slice(0, points),
+    failure,
+  }
+}
+
+function strategyError(error: unknown, tick: number, ts: number): RunError {
+  const known = error instanceof Error ? error : new Error(String(error))
+  return {
+    message: `${known.name}: ${known.message}`,
+    bar_index: tick,
+    ts: new Date(ts).toISOString(),
+    stack: known.stack ?? '',
+  }
 }
 
 /** One tick, all six steps. True when an order changed or was asked for. */

@@ -1,9 +1,9 @@
 /** What befalls an order, told as events: it is created, accepted, ended. */
 
 import { orderId } from '../../db/events/ids.ts'
-import type { EventType } from '../../db/events/registry.ts'
+import type { OrderEventType } from '../../db/events/order_state.ts'
 import type { PlaceIntent } from '../../strategies/api.ts'
-import { advance, newOrder, type SimOrder } from './sim_orders.ts'
+import { advance, newOrder, type OrderSeed, type SimOrder } from './sim_orders.ts'
 import { type EventPlace, type Simulation, tell } from './simulation.ts'
 
 /** Ends an order with `orders.Cancelled`, `orders.Expired` or, where the account does not allow it, `orders.Rejected`. */
@@ -34,7 +34,7 @@ export function end(
 export function tellOrder(
   simulation: Simulation,
   order: SimOrder,
-  type: EventType,
+  type: OrderEventType,
   payload: object,
   cause: EventPlace,
 ): void {

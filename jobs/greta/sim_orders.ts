@@ -1,8 +1,7 @@
 /** An order inside the simulation: its exact texts, the floats that bars are tested against, and what became of it. */
 
 import { orderId, tickEventId } from '../../db/events/ids.ts'
-import { transition } from '../../db/events/order_state.ts'
-import type { EventType } from '../../db/events/registry.ts'
+import { type OrderEventType, transition } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import type { OrderStatus, OrderType, OrderView, PlaceIntent, Side, TimeInForce } from '../../strategies/api.ts'
 import { Decimal, ZERO } from './decimals.ts'
@@ -107,7 +106,7 @@ export function newOrder(intent: PlaceIntent, seed: OrderSeed): SimOrder {
 }
 
 /** Moves the status by the one transition table. Greta only makes events that fit: a misfit is a fault of ours. */
-export function advance(order: SimOrder, event: EventType): void {
+export function advance(order: SimOrder, event: OrderEventType): void {
   const next = transition(order.status, event)
   if (next === 'ignored')
     throw new Error(`The order ${order.client_order_id} is ${order.status}: ${event} does not fit`)

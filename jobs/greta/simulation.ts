@@ -99,6 +99,8 @@ export interface Simulation {
   /** Orders that changed since the strategy last heard of them. */
   changed: SimOrder[]
   produced: Produced
+  /** What the strategy's context reads: it is told the tick. */
+  port: { ts: number; barIndex: number } | null
 }
 
 const NO_TRADES: TradeMatcherState | undefined = undefined
@@ -130,6 +132,7 @@ export function openSimulation(
     recording: false,
     changed: changedOf(saved),
     produced: emptyProduce(saved?.next_order ?? 0),
+    port: null,
   }
   refreshFloats(simulation)
   return simulation
@@ -181,6 +184,10 @@ export function startTick(simulation: Simulation, tick: number, ts: number): voi
   simulation.tick = tick
   simulation.ts = ts
   simulation.nextEvent = 0
+  if (simulation.port !== null) {
+    simulation.port.ts = ts
+    simulation.port.barIndex = tick
+  }
 }
 
 /** Moves a symbol on to the bars that are closed at the present tick; true where one closed just now. */

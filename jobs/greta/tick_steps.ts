@@ -115,13 +115,14 @@ export function tellWindowReady(
   return tell(simulation, cause, tick, () => ({
     type: 'data.WindowReady',
     producer: 'greta',
-    payload: { bar_index: tick, windows: requests.map((request) => describeWindow(request, windows)) },
+    payload: { bar_index: tick, windows: requests.map((request) => describeWindow(request, windows, simulation.ts)) },
   }))
 }
 
-function describeWindow({ symbol, timeframe }: FetchRequest, windows: Windows) {
+/** An empty window is named by the tick. */
+function describeWindow({ symbol, timeframe }: FetchRequest, windows: Windows, ts: number) {
   const window = windows.get(symbol, timeframe)
-  const iso = (index: number) => (window.length === 0 ? null : new Date(window.time[index] as number).toISOString())
+  const iso = (index: number) => new Date(window.time[index] ?? ts).toISOString()
   const from = iso(0)
   const to = iso(window.length - 1)
   const inline = window.length <= INLINE_BARS
@@ -135,6 +136,6 @@ function describeWindow({ symbol, timeframe }: FetchRequest, windows: Windows) {
         volume: [...window.volume],
       }
     : null
-  const dataRef = inline || from === null || to === null ? null : { symbol, timeframe, from, to }
+  const dataRef = inline ? null : { symbol, timeframe, from, to }
   return { symbol, timeframe, bars: window.length, from, to, columns, data_ref: dataRef }
 }

@@ -1,21 +1,10 @@
 /** Which ticks a backtest has, and what of the data is closed at each. */
+import { firstAtOrAfter } from '../../db/walle/candle_columns.ts'
 import type { CandleColumns } from '../../db/walle/rows.ts'
-
-/** Index of the first element that is >= value. */
-export function lowerBound(sorted: Float64Array, value: number): number {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((sorted[middle] as number) < value) low = middle + 1
-    else high = middle
-  }
-  return low
-}
 
 /** How many bars are closed at `ts`: those with open time + timeframe <= ts. */
 export function closedAt(columns: CandleColumns, timeframeMs: number, ts: number): number {
-  return lowerBound(columns.time, ts - timeframeMs + 1)
+  return firstAtOrAfter(columns.time, ts - timeframeMs + 1)
 }
 
 /**
