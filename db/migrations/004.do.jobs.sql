@@ -113,10 +113,16 @@ begin
   return freed;
 end $$;
 
--- The caller's session holds the advisory lock already.
-create function weaver.register_pool(pool_id text, pool_name text, key bigint, pool_pid integer, pool_host text) returns void
+-- Whose session holds it is alive.
+create function weaver.pool_key(pool_id text) returns bigint language sql immutable as $$
+  select hashtextextended('weaver:pool:' || pool_id, 0);
+$$;
+
+-- The caller's session holds the lock already.
+create function weaver.register_pool(pool_id text, pool_name text, pool_pid integer, pool_host text) returns void
 language sql security definer set search_path = pg_catalog, pg_temp as $$
-  insert into weaver.worker_pools (id, name, advisory_key, pid, host) values (pool_id, pool_name, key, pool_pid, pool_host);
+  insert into weaver.worker_pools (id, name, advisory_key, pid, host)
+  values (pool_id, pool_name, weaver.pool_key(pool_id), pool_pid, pool_host);
 $$;
 
 create function weaver.unregister_pool(pool_id text) returns void
@@ -200,9 +206,9 @@ comment on view weaver.job_overview is
 
 revoke execute on function weaver.enqueue(jsonb), weaver.finish_job(bigint, text, integer),
   weaver.put_back_job(bigint, text, integer, interval), weaver.take_failed_jobs(integer), weaver.unlock_jobs_of(text[]),
-  weaver.register_pool(text, text, bigint, integer, text), weaver.unregister_pool(text), weaver.take_over_dead_pools(),
+  weaver.register_pool(text, text, integer, text), weaver.unregister_pool(text), weaver.take_over_dead_pools(),
   weaver.remove_idle_queues() from public;
 grant execute on function weaver.enqueue(jsonb), weaver.finish_job(bigint, text, integer),
   weaver.put_back_job(bigint, text, integer, interval), weaver.take_failed_jobs(integer),
-  weaver.register_pool(text, text, bigint, integer, text), weaver.unregister_pool(text), weaver.take_over_dead_pools(),
+  weaver.register_pool(text, text, integer, text), weaver.unregister_pool(text), weaver.take_over_dead_pools(),
   weaver.remove_idle_queues() to weaver_walle;
