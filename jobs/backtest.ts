@@ -13,6 +13,7 @@ import { rowOf } from './greta/sim_orders.ts'
 import {
   equityOf,
   exactEquity,
+  markCloses,
   openOrderViews,
   openSimulation,
   type Produced,
@@ -26,8 +27,8 @@ import {
 } from './greta/simulation.ts'
 import { closedAt } from './greta/ticks.ts'
 import { createWindows, type Windows } from './greta/windows.ts'
-import { checkIntent } from './marvin/intents.ts'
 import type { InstanceOptions, StrategyInstance, StrategyMemory, TickPort } from './marvin/contract.ts'
+import { checkIntent } from './marvin/intents.ts'
 
 /** What of a run decides its result. JSON. */
 export interface RunSpec {
@@ -62,6 +63,29 @@ export interface Backtest {
   windows: Windows
 }
 
+/** A run's simulated account over its bars, as of a moment: bars closed at or before `asOf` are known. */
+export function openAccount(spec: RunSpec, data: RunData, saved: SimulationState | null, asOf: number): Simulation {
+  const bars = data.columns.map((columns) => ({ columns, closed: 0 }))
+  const simulation = openSimulation(
+    {
+      runId: spec.run_id,
+      symbols: spec.symbols,
+      timeframe: spec.timeframe,
+      initialCash: spec.initial_cash,
+      model: spec.fill,
+      checkIntent,
+      checkRisk: (intent, picture) => riskRefusal(intent, spec.risk, picture),
+    },
+    bars,
+    saved,
+  )
+  bars.forEach((one, symbol) => {
+    one.closed = closedAt(one.columns, simulation.timeframeMs, asOf)
+    markCloses(simulation, symbol)
+  })
+  return simulation
+}
+
 export interface BacktestOptions {
   spec: RunSpec
   data: RunData
@@ -76,24 +100,7 @@ export interface BacktestOptions {
 export function openBacktest(options: BacktestOptions): Backtest {
   const { spec, data, checkpoint } = options
   const firstTs = data.ticks[options.next] ?? Number.POSITIVE_INFINITY
-  const bars = data.columns.map((columns) => ({ columns, closed: 0 }))
-  const simulation = openSimulation(
-    {
-      runId: spec.run_id,
-      symbols: spec.symbols,
-      timeframe: spec.timeframe,
-      initialCash: spec.initial_cash,
-      model: spec.fill,
-      checkIntent,
-      checkRisk: (intent, picture) => riskRefusal(intent, spec.risk, picture),
-    },
-    bars,
-    checkpoint?.simulation ?? null,
-  )
-  bars.forEach((one, symbol) => {
-    one.closed = closedAt(one.columns, simulation.timeframeMs, firstTs - 1)
-    if (one.closed > 0) simulation.lastClose[symbol] = one.columns.close[one.closed - 1] as number
-  })
+  const simulation = openAccount(spec, data, checkpoint?.simulation ?? null, firstTs - 1)
   const port: TickPort = {
     ts: Number.NaN,
     barIndex: -1,
@@ -115,7 +122,7 @@ export function openBacktest(options: BacktestOptions): Backtest {
   const windows = createWindows({
     symbols: spec.symbols,
     timeframe: spec.timeframe,
-    bars,
+    bars: simulation.bars,
     windowBars: strategy.windowBars,
     now: () => simulation.ts,
     load: options.load,
@@ -157,22 +164,26 @@ export interface Stretch {
 export function playTicks(backtest: Backtest, from: number, to: number, pause: (tick: number) => boolean): Stretch {
   const { simulation, strategy, windows, data, spec } = backtest
   const run = runChunk({ simulation, strategy, windows, ticks: data.ticks, from, to, audit: spec.audit, pause })
-  return { ...takeStretch(backtest, run.next), curve: run, failure: run.failure }
+  return { ...takeStretch(simulation, strategy.save(), run.next), curve: run, failure: run.failure }
 }
 
 /** Everything produced since the last take, as rows. */
-export function takeStretch(backtest: Backtest, next: number): Omit<Stretch, 'curve' | 'failure'> {
-  const { simulation, strategy, spec } = backtest
+export function takeStretch(
+  simulation: Simulation,
+  memory: StrategyMemory,
+  next: number,
+): Omit<Stretch, 'curve' | 'failure'> {
+  const { runId, symbols } = simulation.setup
   const { firstNewOrder, touched, fills, decisions, events } = takeProduced(simulation)
-  const rows = [...touched.values()].map((order) => rowOf(order, spec.run_id, spec.symbols[order.symbol] as string))
+  const rows = [...touched.values()].map((order) => rowOf(order, runId, symbols[order.symbol] as string))
   return {
     next,
-    checkpoint: { simulation: saveSimulation(simulation), memory: strategy.save() },
+    checkpoint: { simulation: saveSimulation(simulation), memory },
     newOrders: rows.filter((row) => row.ordinal >= firstNewOrder),
     changedOrders: rows.filter((row) => row.ordinal < firstNewOrder),
     fills,
     decisions,
-    trades: simulation.trades.takeClosed(spec.run_id),
+    trades: simulation.trades.takeClosed(runId),
     positions: positionRows(simulation),
     events,
     finalEquity: exactEquity(simulation),

@@ -9,10 +9,10 @@ import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
 import type { RunError, RunRow } from '../db/walle/rows.ts'
 import type { Checkpoint, RunSpec, Stretch } from './backtest.ts'
-import type { FillModel } from './greta/fill_model.ts'
 import type { RiskLimits } from './glados/risk.ts'
-import { computeResult } from './run_result.ts'
+import type { FillModel } from './greta/fill_model.ts'
 import type { LoadedRun } from './run_data.ts'
+import { computeResult } from './run_result.ts'
 
 /** A job as the runner hands it over. */
 export interface RunningJob {
@@ -80,7 +80,9 @@ export async function startBacktest(
   await settle(jobs, job, payload.run_id, async (locked) => {
     if (data === null) return null
     if (data.ticks.length === 0) {
-      return failed(jobs, locked, { message: 'no candle closes in the range: the candles were removed since the run was made' })
+      return failed(jobs, locked, {
+        message: 'no candle closes in the range: the candles were removed since the run was made',
+      })
     }
     return {
       writes: [
@@ -145,7 +147,11 @@ async function play(jobs: BacktestJobs, run: RunRow): Promise<Stretch | { failur
 }
 
 /** Everything a stretch of ticks left, as writes. */
-export function stretchWrites(run: RunRow, stretch: Omit<Stretch, 'failure'>, firstTickOfCurve: number): Outcome['writes'] {
+export function stretchWrites(
+  run: RunRow,
+  stretch: Omit<Stretch, 'failure'>,
+  firstTickOfCurve: number,
+): Outcome['writes'] {
   return [
     { kind: 'insert_orders', rows: stretch.newOrders },
     { kind: 'update_orders', rows: stretch.changedOrders },

@@ -71,7 +71,8 @@ function fingerprintOf(run: RunRow, columns: readonly CandleColumns[]): string {
   const hash = createHash('sha256')
   columns.forEach((one, index) => {
     hash.update(`${run.symbols[index]} ${run.timeframe} ${one.time.length}\n`)
-    for (const name of ['time', 'open', 'high', 'low', 'close', 'volume'] as const) hash.update(floatsToBytes(one[name]))
+    for (const name of ['time', 'open', 'high', 'low', 'close', 'volume'] as const)
+      hash.update(floatsToBytes(one[name]))
   })
   return hash.digest('hex')
 }
