@@ -8,11 +8,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runMigrations } from 'graphile-worker'
 import type { TestProject } from 'vitest/node'
 import { connectOwner, openOwnerPool } from '../../db/client.ts'
 import { prepareCluster, readPostmaster, startServer, stopServer, THROWAWAY_SETTINGS, urlOf } from '../../db/cluster.ts'
 import { migrate } from '../../db/migrate.ts'
+import { migrateJobs } from '../../jobs/runner.ts'
 import { withDatabase } from './database.ts'
 
 declare module 'vitest' {
@@ -110,7 +110,7 @@ async function execute(url: string, text: string): Promise<void> {
 async function migrateTemplate(url: string): Promise<void> {
   const pool = openOwnerPool(url)
   try {
-    await migrate(pool, { before: (pgPool) => runMigrations({ pgPool }) })
+    await migrate(pool, { before: migrateJobs })
   } finally {
     await pool.end()
   }

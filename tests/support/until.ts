@@ -1,0 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Waits for a condition; fails when it has not come true in time. */
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T | null | undefined | false>,
+  deadlineMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + deadlineMs
+  for (;;) {
+    const result = await condition()
+    if (result !== null && result !== undefined && result !== false) return result
+    if (Date.now() > deadline) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`)
+    await sleep(20)
+  }
+}
