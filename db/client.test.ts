@@ -121,6 +121,17 @@ test('copyFrom streams rows in and copyTo reads them back', async () => {
   expect(Buffer.from(bytes).toString()).toBe('A/USD\t1.5\nA/USD\t1.5\n')
 })
 
+test('copyTo gives many rows of any size byte by byte, and fails as a query does', async () => {
+  const select = `select repeat(chr(97 + n % 26), n * 37) from generate_series(1, 400) as n`
+  const bytes = await database.db.reader.copyTo(`copy (${select}) to stdout`)
+  const rows = await database.db.reader.query<{ repeat: string }>(select)
+  expect(Buffer.from(bytes).toString()).toBe(rows.map(({ repeat }) => `${repeat}\n`).join(''))
+  await expect(
+    database.db.reader.copyTo('copy (select 1 / (n - 300) from generate_series(1, 400) as n) to stdout'),
+  ).rejects.toMatchObject({ code: '22012' })
+  expect(await database.db.read((reader) => reader.copyTo('copy (select 7) to stdout'))).toEqual(Buffer.from('7\n'))
+})
+
 test('a copy whose source fails leaves nothing, and the connection is not reused in that state', async () => {
   const broken = Readable.from(
     (async function* () {

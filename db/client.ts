@@ -5,7 +5,8 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
-import { from as copyFromStdin, to as copyToStdout } from 'pg-copy-streams'
+import { from as copyFromStdin } from 'pg-copy-streams'
+import { CopyOut } from './copy_out.ts'
 import type { Database, Listener, Reader, Session, WriteTx } from './database.ts'
 import { parserOf } from './values.ts'
 
@@ -151,10 +152,8 @@ function readerOn(use: () => pg.ClientBase | pg.Pool): Reader {
   }
 }
 
-async function collect(client: pg.ClientBase, text: string): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of client.query(copyToStdout(text))) chunks.push(chunk)
-  return Buffer.concat(chunks)
+function collect(client: pg.ClientBase, text: string): Promise<Buffer> {
+  return client.query(new CopyOut(text)).bytes
 }
 
 /** What `work` gets: usable until its transaction ends, an error after. */
