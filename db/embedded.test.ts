@@ -1,6 +1,16 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -8,6 +18,7 @@ import { connectOwner } from './client.ts'
 import { acquirePostgres, acquireStartLock } from './embedded.ts'
 
 const HOLDER = new URL('../tests/support/hold_postgres.ts', import.meta.url).pathname
+const KILLED_START = new URL('../tests/support/die_started.ts', import.meta.url).pathname
 const asRoot = process.getuid?.() === 0
 const NOBODY = { uid: 65_534, gid: 65_534 }
 /** Whether another user can read this checkout at all. */
@@ -156,10 +167,7 @@ test('a second start on a data directory is refused, by the name of the first; a
     `Weaver is already running on ${dataDir} (process ${process.pid}): stop it first, or set WEAVER_DATA_DIR to another directory`,
   )
   await lock.release()
-  const script = `import { acquireStartLock } from ${JSON.stringify(new URL('./embedded.ts', import.meta.url).href)}
-    await acquireStartLock(${JSON.stringify(dataDir)})
-    process.kill(process.pid, 'SIGKILL')`
-  expect(() => execFileSync(process.execPath, ['--input-type=module', '-e', script], { stdio: 'pipe' })).toThrow()
+  expect(() => execFileSync(process.execPath, [KILLED_START, dataDir], { stdio: 'pipe' })).toThrow()
   expect(existsSync(join(dataDir, 'start.lock'))).toBe(true)
   await (await acquireStartLock(dataDir)).release()
   expect(existsSync(join(dataDir, 'start.lock'))).toBe(false)
