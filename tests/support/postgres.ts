@@ -90,8 +90,8 @@ async function startServerOfChoice(): Promise<Server> {
     try {
       return await startContainer()
     } catch (error) {
-      console.warn(
-        `no Postgres from Docker (${error instanceof Error ? error.message : error}): using the embedded one`,
+      process.stderr.write(
+        `no Postgres from Docker (${error instanceof Error ? error.message : error}): using the embedded one\n`,
       )
     }
   }
