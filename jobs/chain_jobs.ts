@@ -85,8 +85,6 @@ export interface HopView {
   ts: number
   bar_index: number
   memory: StrategyMemory | null
-  /** How many intents were asked for at this tick before. */
-  asked_before: number
   cash: string
   equity: number
   positions: PositionView[]
@@ -254,7 +252,6 @@ async function speak(jobs: ChainJobs, run: RunRow, hop: Hop, phase: HopView['pha
     ts: simulation.ts,
     bar_index: simulation.tick,
     memory: hop.memory,
-    asked_before: tick.asked.intents.length,
     cash: simulation.ledger.cash.toString(),
     equity: equityOf(simulation),
     positions: run.symbols.map((_, symbol) => positionView(simulation, symbol)),

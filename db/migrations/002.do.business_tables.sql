@@ -68,7 +68,8 @@ create table weaver.run_checkpoints (
   id uuid primary key default gen_random_uuid(),
   run_id uuid not null unique references weaver.runs on delete cascade,
   next_tick bigint not null,
-  state jsonb not null,
+  -- json, not jsonb: a strategy may notice the order of the keys of its state.
+  state json not null,
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp()
 );

@@ -13,23 +13,108 @@ const same = (price: string | null) => ({ weaver: price, backtrader: price, back
 
 const ROWS: Row[] = [
   ['a market order fills at the next open', { side: 'buy' }, [102, 105, 95, 96], same('102')],
-  ['a limit buy that opens at the limit fills at the open', { side: 'buy', type: 'limit', limit_price: 99 }, [99, 101, 99, 100], same('99')],
-  ['a limit buy that gaps below the limit gets the open', { side: 'buy', type: 'limit', limit_price: 99 }, [97, 98, 96, 97], same('97')],
-  ['a limit buy that is traded through fills at the limit', { side: 'buy', type: 'limit', limit_price: 99 }, [100, 101, 98.5, 100], same('99')],
-  ['a limit buy that is only touched', { side: 'buy', type: 'limit', limit_price: 99 }, [100, 101, 99, 100], { weaver: null, backtrader: '99', backtesting_py: '99' }],
-  ['a limit buy that is not reached rests', { side: 'buy', type: 'limit', limit_price: 98 }, [100, 101, 99, 100], same(null)],
-  ['a stop buy that gaps above the stop pays the open', { side: 'buy', type: 'stop', stop_price: 102 }, [104, 106, 103, 105], same('104')],
-  ['a stop buy that opens at the stop pays the open', { side: 'buy', type: 'stop', stop_price: 102 }, [102, 106, 101, 105], same('102')],
-  ['a stop buy that is touched fills at the stop', { side: 'buy', type: 'stop', stop_price: 102 }, [100, 102, 99, 101], same('102')],
-  ['a stop buy that is not reached rests', { side: 'buy', type: 'stop', stop_price: 103 }, [100, 102, 99, 101], same(null)],
-  ['a stop-limit triggered at the open with the limit above it', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 105 }, [103, 106, 101, 104], { weaver: '103', backtrader: '103', backtesting_py: '102' }],
-  ['a stop-limit triggered at the open above its limit, traded back through it', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 102.5 }, [103, 106, 101, 104], { weaver: '102.5', backtrader: '102.5', backtesting_py: '102' }],
-  ['a stop-limit triggered at the open above its limit for the whole bar', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 102.5 }, [103, 106, 102.8, 104], same(null)],
-  ['a stop-limit triggered inside with the limit above the stop', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 103 }, [100, 104, 99, 103.5], same('102')],
-  ['a stop-limit triggered inside with the limit at the stop', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 102 }, [100, 104, 99, 103.5], { weaver: '102', backtrader: '102', backtesting_py: null }],
-  ['a stop-limit triggered inside, limit below the stop, a falling bar that closes within it', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 101 }, [101.5, 104, 99, 100.5], { weaver: '101', backtrader: '101', backtesting_py: null }],
-  ['a stop-limit triggered inside, limit below the stop, a rising bar that closes within it', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 101 }, [100, 104, 99, 100.5], { weaver: '101', backtrader: null, backtesting_py: null }],
-  ['a stop-limit triggered inside, limit below the stop, that closes beyond it', { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 101 }, [100, 104, 99, 103], same(null)],
+  [
+    'a limit buy that opens at the limit fills at the open',
+    { side: 'buy', type: 'limit', limit_price: 99 },
+    [99, 101, 99, 100],
+    same('99'),
+  ],
+  [
+    'a limit buy that gaps below the limit gets the open',
+    { side: 'buy', type: 'limit', limit_price: 99 },
+    [97, 98, 96, 97],
+    same('97'),
+  ],
+  [
+    'a limit buy that is traded through fills at the limit',
+    { side: 'buy', type: 'limit', limit_price: 99 },
+    [100, 101, 98.5, 100],
+    same('99'),
+  ],
+  [
+    'a limit buy that is only touched',
+    { side: 'buy', type: 'limit', limit_price: 99 },
+    [100, 101, 99, 100],
+    { weaver: null, backtrader: '99', backtesting_py: '99' },
+  ],
+  [
+    'a limit buy that is not reached rests',
+    { side: 'buy', type: 'limit', limit_price: 98 },
+    [100, 101, 99, 100],
+    same(null),
+  ],
+  [
+    'a stop buy that gaps above the stop pays the open',
+    { side: 'buy', type: 'stop', stop_price: 102 },
+    [104, 106, 103, 105],
+    same('104'),
+  ],
+  [
+    'a stop buy that opens at the stop pays the open',
+    { side: 'buy', type: 'stop', stop_price: 102 },
+    [102, 106, 101, 105],
+    same('102'),
+  ],
+  [
+    'a stop buy that is touched fills at the stop',
+    { side: 'buy', type: 'stop', stop_price: 102 },
+    [100, 102, 99, 101],
+    same('102'),
+  ],
+  [
+    'a stop buy that is not reached rests',
+    { side: 'buy', type: 'stop', stop_price: 103 },
+    [100, 102, 99, 101],
+    same(null),
+  ],
+  [
+    'a stop-limit triggered at the open with the limit above it',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 105 },
+    [103, 106, 101, 104],
+    { weaver: '103', backtrader: '103', backtesting_py: '102' },
+  ],
+  [
+    'a stop-limit triggered at the open above its limit, traded back through it',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 102.5 },
+    [103, 106, 101, 104],
+    { weaver: '102.5', backtrader: '102.5', backtesting_py: '102' },
+  ],
+  [
+    'a stop-limit triggered at the open above its limit for the whole bar',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 102.5 },
+    [103, 106, 102.8, 104],
+    same(null),
+  ],
+  [
+    'a stop-limit triggered inside with the limit above the stop',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 103 },
+    [100, 104, 99, 103.5],
+    same('102'),
+  ],
+  [
+    'a stop-limit triggered inside with the limit at the stop',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 102 },
+    [100, 104, 99, 103.5],
+    { weaver: '102', backtrader: '102', backtesting_py: null },
+  ],
+  [
+    'a stop-limit triggered inside, limit below the stop, a falling bar that closes within it',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 101 },
+    [101.5, 104, 99, 100.5],
+    { weaver: '101', backtrader: '101', backtesting_py: null },
+  ],
+  [
+    'a stop-limit triggered inside, limit below the stop, a rising bar that closes within it',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 101 },
+    [100, 104, 99, 100.5],
+    { weaver: '101', backtrader: null, backtesting_py: null },
+  ],
+  [
+    'a stop-limit triggered inside, limit below the stop, that closes beyond it',
+    { side: 'buy', type: 'stop_limit', stop_price: 102, limit_price: 101 },
+    [100, 104, 99, 103],
+    same(null),
+  ],
 ]
 
 /** The same scene upside down, around 200. */
@@ -114,7 +199,11 @@ test.each(ALL)('%s: exits attached to an entry inside the bar are first tested o
   expect(fills[1]).toEqual({ bar: 2, side: 'sell', qty: '1', price: '95', fee: '0' })
 })
 
-const scripts: [name: string, script: Script, fills: [bar: number, side: string, qty: string, price: string, fee: string][]][] = [
+const scripts: [
+  name: string,
+  script: Script,
+  fills: [bar: number, side: string, qty: string, price: string, fee: string][],
+][] = [
   [
     'slippage is against the order, on market and stop orders, never on limits',
     {
@@ -141,7 +230,16 @@ const scripts: [name: string, script: Script, fills: [bar: number, side: string,
   ],
   [
     'commission per share with a minimum',
-    { bars: [QUIET, QUIET], at: { 0: [{ side: 'buy', qty: 3 }, { side: 'buy', qty: 400 }] }, fill: { commission_per_share: '0.005', commission_min: 1 } },
+    {
+      bars: [QUIET, QUIET],
+      at: {
+        0: [
+          { side: 'buy', qty: 3 },
+          { side: 'buy', qty: 400 },
+        ],
+      },
+      fill: { commission_per_share: '0.005', commission_min: 1 },
+    },
     [
       [1, 'buy', '3', '100', '1'],
       [1, 'buy', '400', '100', '2'],
@@ -149,7 +247,11 @@ const scripts: [name: string, script: Script, fills: [bar: number, side: string,
   ],
   [
     'a volume cap leaves the rest open for the next bars',
-    { bars: [QUIET, [100, 101, 99, 100, 10], [102, 103, 101, 102, 30]], at: { 0: [{ side: 'buy', qty: 5 }] }, fill: { max_volume_share: 0.2 } },
+    {
+      bars: [QUIET, [100, 101, 99, 100, 10], [102, 103, 101, 102, 30]],
+      at: { 0: [{ side: 'buy', qty: 5 }] },
+      fill: { max_volume_share: 0.2 },
+    },
     [
       [1, 'buy', '2', '100', '0'],
       [2, 'buy', '3', '102', '0'],
@@ -157,17 +259,29 @@ const scripts: [name: string, script: Script, fills: [bar: number, side: string,
   ],
   [
     'with ioc the rest is cancelled',
-    { bars: [QUIET, [100, 101, 99, 100, 10], QUIET], at: { 0: [{ side: 'buy', qty: 5, time_in_force: 'ioc' }] }, fill: { max_volume_share: 0.2 } },
+    {
+      bars: [QUIET, [100, 101, 99, 100, 10], QUIET],
+      at: { 0: [{ side: 'buy', qty: 5, time_in_force: 'ioc' }] },
+      fill: { max_volume_share: 0.2 },
+    },
     [[1, 'buy', '2', '100', '0']],
   ],
   [
     'with fok it is all or nothing',
-    { bars: [QUIET, [100, 101, 99, 100, 10], QUIET], at: { 0: [{ side: 'buy', qty: 5, time_in_force: 'fok' }] }, fill: { max_volume_share: 0.2 } },
+    {
+      bars: [QUIET, [100, 101, 99, 100, 10], QUIET],
+      at: { 0: [{ side: 'buy', qty: 5, time_in_force: 'fok' }] },
+      fill: { max_volume_share: 0.2 },
+    },
     [],
   ],
   [
     'latency waits the given number of bars',
-    { bars: [QUIET, [101, 102, 100, 101], [103, 104, 102, 103]], at: { 0: [{ side: 'buy' }] }, fill: { latency_bars: 1 } },
+    {
+      bars: [QUIET, [101, 102, 100, 101], [103, 104, 102, 103]],
+      at: { 0: [{ side: 'buy' }] },
+      fill: { latency_bars: 1 },
+    },
     [[2, 'buy', '1', '103', '0']],
   ],
   [
@@ -194,7 +308,11 @@ const scripts: [name: string, script: Script, fills: [bar: number, side: string,
   ],
   [
     'positions stay open at the end, or are closed at the last close',
-    { bars: [QUIET, [100, 101, 99, 100.5]], at: { 0: [{ side: 'buy' }] }, fill: { close_at_end: true, slippage_bps: 10 } },
+    {
+      bars: [QUIET, [100, 101, 99, 100.5]],
+      at: { 0: [{ side: 'buy' }] },
+      fill: { close_at_end: true, slippage_bps: 10 },
+    },
     [
       [1, 'buy', '1', '100.1', '0'],
       [1, 'sell', '1', '100.3995', '0'],
@@ -221,7 +339,10 @@ test('what fills at the open goes first, then stop losses, then the rest, each b
     bars: [QUIET, QUIET, [100, 104, 94, 100]],
     at: {
       0: [{ side: 'buy', qty: 2, stop_loss: 95 }],
-      1: [{ side: 'buy', qty: 3, type: 'limit', limit_price: 98 }, { side: 'buy', qty: 4 }],
+      1: [
+        { side: 'buy', qty: 3, type: 'limit', limit_price: 98 },
+        { side: 'buy', qty: 4 },
+      ],
     },
   })
   expect(fills.map(({ bar, side, qty, price }) => [bar, side, qty, price])).toEqual([
@@ -262,24 +383,39 @@ test('an order of the last tick stays open', () => {
 test('buying more than the cash allows is rejected and says how much was needed', () => {
   const { orders, cash } = playScript({ bars: [QUIET, QUIET], at: { 0: [{ side: 'buy', qty: 11 }] }, cash: '1000' })
   expect(orders).toEqual([
-    { status: 'rejected', filled_qty: '0', reason: 'insufficient_buying_power: 1100 needed with 1000 in cash and leverage 1' },
+    {
+      status: 'rejected',
+      filled_qty: '0',
+      reason: 'insufficient_buying_power: 1100 needed with 1000 in cash and leverage 1',
+    },
   ])
   expect(cash).toBe('1000')
 })
 
 test('leverage widens buying power', () => {
-  const script: Script = { bars: [QUIET, QUIET], at: { 0: [{ side: 'buy', qty: 11 }] }, cash: '1000', fill: { leverage: 2 } }
+  const script: Script = {
+    bars: [QUIET, QUIET],
+    at: { 0: [{ side: 'buy', qty: 11 }] },
+    cash: '1000',
+    fill: { leverage: 2 },
+  }
   expect(playScript(script)).toMatchObject({ cash: '-100', equity: '1000' })
 })
 
 test('selling short is rejected unless it is allowed', () => {
   const script: Script = { bars: [QUIET, QUIET], at: { 0: [{ side: 'sell' }] } }
-  expect(playScript(script).orders[0]).toMatchObject({ status: 'rejected', reason: expect.stringContaining('short_not_allowed') })
+  expect(playScript(script).orders[0]).toMatchObject({
+    status: 'rejected',
+    reason: expect.stringContaining('short_not_allowed'),
+  })
   expect(playScript({ ...script, fill: { allow_short: true } }).orders[0]).toMatchObject({ status: 'filled' })
 })
 
 test('a price off the grid is refused where price_increment is set, and nowhere else', () => {
-  const script: Script = { bars: [QUIET, [100, 101, 90, 95]], at: { 0: [{ side: 'buy', type: 'limit', limit_price: '99.005' }] } }
+  const script: Script = {
+    bars: [QUIET, [100, 101, 90, 95]],
+    at: { 0: [{ side: 'buy', type: 'limit', limit_price: '99.005' }] },
+  }
   expect(playScript(script).fills[0]?.price).toBe('99.005')
   expect(playScript({ ...script, fill: { price_increment: '0.01' } }).orders[0]).toMatchObject({
     status: 'rejected',

@@ -1,0 +1,112 @@
+/** The command line: what there is, what it takes, and the exit codes: 0 done, 1 failed, 2 bad usage. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { TIMEFRAMES } from '../../strategies/api.ts'
+import { ConfigError, loadConfig } from '../config.ts'
+import { FILL_PRESETS } from '../greta/fill_model.ts'
+import { VERSION } from '../version.ts'
+import { type CliContext, CliError, createContext } from './context.ts'
+
+const USAGE = 2
+
+/** Runs one command line and gives the exit code. */
+export async function runCli(args: string[]): Promise<number> {
+  let exitCode = 0
+  const program = createProgram((work) => async (...given: unknown[]) => {
+    const context = createContext(loadConfig(process.env, { envFile: '.env' }))
+    exitCode = await work(context, ...given)
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
+    if (error instanceof ConfigError || error instanceof CliError) {
+      process.stderr.write(`weaver: ${error.message}\n`)
+      return error instanceof CliError ? error.exitCode : 1
+    }
+    process.stderr.write(`weaver: ${error instanceof Error ? error.message : String(error)}\n`)
+    if (process.env.WEAVER_LOG_LEVEL === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+    return 1
+  }
+}
+
+type Work = (context: CliContext, ...given: never[]) => Promise<number>
+type Wrap = (work: Work) => (...given: unknown[]) => Promise<void>
+
+/** Collects `k=v` given several times. Values stay text: the schema that they are for reads them. */
+function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('must have the form name=value.')
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) }
+}
+
+const list = (text: string, before: string[] = []): string[] => [
+  ...before,
+  ...text.split(',').filter((one) => one !== ''),
+]
+
+const timeframe = () =>
+  new Option('-t, --timeframe <timeframe>', 'length of a bar').choices(TIMEFRAMES).makeOptionMandatory()
+
+function createProgram(wrap: Wrap): Command {
+  const program = new Command('weaver')
+  program
+    .description('Weaver: strategies in TypeScript, run against history, on Postgres.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(weaver COMMAND --help tells what it takes)')
+
+  program
+    .command('start')
+    .description('everything in one: Postgres, workers, API and web page')
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { api: true, workers: true })))
+  program
+    .command('api')
+    .description('only the API and the web page')
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { api: true, workers: false })))
+  program
+    .command('worker')
+    .description('only workers, for another machine on the same Postgres')
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { api: false, workers: true })))
+  program
+    .command('migrate')
+    .description('bring the database to this version')
+    .action(wrap(async (context) => (await import('./migrate.ts')).migrateCommand(context)))
+  program
+    .command('import')
+    .description('candles from a CSV or Parquet file')
+    .argument('<file>', 'header timestamp,open,high,low,close,volume[,trade_count]')
+    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
+    .addOption(timeframe())
+    .option('--strict', 'store nothing when any row is bad', false)
+    .action(wrap(async (context, ...given) => (await import('./import.ts')).importCommand(context, ...given)))
+  program
+    .command('backtest')
+    .description('run a strategy over stored candles and print the report')
+    .argument('<strategy>', 'a strategy id, see /strategies')
+    .requiredOption('-s, --symbol <symbol>', 'a symbol; may be given several times', list)
+    .addOption(timeframe())
+    .option('--start <time>', 'ISO 8601; default the first stored bar')
+    .option('--end <time>', 'ISO 8601; default the last stored bar')
+    .option('-p, --param <name=value>', 'a parameter of the strategy', keyValue)
+    .option('-f, --fill <name=value>', `fill model: preset (${FILL_PRESETS.join(', ')}) and its numbers`, keyValue)
+    .option('--cash <amount>', 'initial cash')
+    .option('--seed <number>', 'seed of ctx.random()')
+    .option('--label <text>', 'a name for the run')
+    .addOption(new Option('--audit <level>', 'events in the log').choices(['summary', 'acted', 'full']))
+    .addOption(new Option('--driver <driver>', 'in chunks, or hop by hop').choices(['chunk', 'chain']))
+    .option('--json', 'one JSON object {run, stats, fills, result_hash} on stdout', false)
+    .action(wrap(async (context, ...given) => (await import('./backtest.ts')).backtestCommand(context, ...given)))
+  program
+    .command('runs')
+    .description('the newest runs')
+    .addOption(new Option('--status <status>').choices(['pending', 'running', 'stopped', 'completed', 'error']))
+    .option('--limit <n>', 'how many, 1 to 100', '20')
+    .option('--json', 'as JSON', false)
+    .action(wrap(async (context, ...given) => (await import('./runs.ts')).runsCommand(context, ...given)))
+  program
+    .command('doctor')
+    .description('check configuration, database, strategies and disk, and say what to do')
+    .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
+  return program
+}

@@ -1,0 +1,37 @@
+import { listRuns } from '../../db/walle/queries/runs.ts'
+import type { RunRow, RunStatus } from '../../db/walle/rows.ts'
+import { type CliContext, CliError, withSystem } from './context.ts'
+
+interface RunsOptions {
+  status?: RunStatus
+  limit: string
+  json: boolean
+}
+
+export async function runsCommand(context: CliContext, options: RunsOptions): Promise<number> {
+  const limit = Number(options.limit)
+  if (!Number.isInteger(limit) || limit < 1 || limit > 100)
+    throw new CliError('--limit must be a whole number from 1 to 100', 2)
+  return withSystem(context, 'runs', async ({ db }) => {
+    const { items, total } = await listRuns(db.reader, { status: options.status, page: 1, page_size: limit })
+    if (options.json) context.print(JSON.stringify({ items, total }))
+    else if (items.length === 0)
+      context.print('There are no runs yet: try `weaver backtest sma_cross --symbol … --timeframe …`')
+    else for (const run of items) context.print(line(run))
+    return 0
+  })
+}
+
+function line(run: RunRow): string {
+  const percent = (value: unknown) => (typeof value === 'number' ? `${(100 * value).toFixed(2)} %` : '-')
+  return [
+    run.id,
+    run.status.padEnd(9),
+    run.mode,
+    run.strategy_id.padEnd(16),
+    run.symbols.join(','),
+    run.timeframe,
+    percent(run.stats?.total_return),
+    run.created_at,
+  ].join('  ')
+}

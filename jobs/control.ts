@@ -1,0 +1,79 @@
+/** GLaDOS at hand for one process: the commands, the strategies that there are, and where needed the workers. */
+
+import { livePools } from '../db/events/leases.ts'
+import { createRecorder } from '../db/walle/record.ts'
+import type { Json } from '../strategies/api.ts'
+import { wallClock } from './glados/clock.ts'
+import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
+import { DomainError } from './glados/errors.ts'
+import { type Catalog, createCatalog } from './marvin/catalog.ts'
+import { createHostPool } from './marvin/host_pool.ts'
+import type { System } from './system.ts'
+import { VERSION } from './version.ts'
+import { startWorker } from './worker.ts'
+
+export interface Control {
+  commands: RunCommands
+  catalog: Catalog
+  /** Settles when the process can do no more. */
+  failed: Promise<Error>
+  close(): Promise<void>
+}
+
+/** A strategy host that needs more than this is ended, and its run with it. */
+const HOST_MEMORY_MB = 2048
+export const STRATEGIES_DIR = new URL('../strategies/', import.meta.url)
+
+export async function openControl(
+  system: System,
+  { workers }: { workers: boolean | 'unless running' },
+): Promise<Control> {
+  const { db, config, log } = system
+  const hosts = createHostPool({
+    size: config.workers + 1,
+    entry: new URL('./host.ts', import.meta.url),
+    timeoutMs: config.strategyTimeoutMs,
+    memoryLimitMb: HOST_MEMORY_MB,
+    log: (message) => log.warn(message),
+  })
+  const catalog = createCatalog({ strategiesDir: STRATEGIES_DIR, dataDir: config.dataDir, pool: hosts })
+  const fatal = Promise.withResolvers<Error>()
+  system.lost.then(fatal.resolve)
+  const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
+  const worker = needed ? await startWorker(system, hosts, fatal.resolve) : null
+  return {
+    commands: createCommands({
+      recorder: createRecorder(db),
+      reader: db.reader,
+      resolveStrategy: (id, params) => resolveStrategy(catalog, id, params),
+      now: wallClock.now,
+      newId: wallClock.newId,
+      version: VERSION,
+    }),
+    catalog,
+    failed: fatal.promise,
+    async close() {
+      await worker?.stop()
+      await hosts.close()
+    },
+  }
+}
+
+async function resolveStrategy(catalog: Catalog, id: string, params: Record<string, Json>): Promise<ResolvedStrategy> {
+  const found = await catalog.find(id)
+  if (found === null) {
+    const { items, errors } = await catalog.list()
+    const broken = errors.map(({ path, message }) => `${path} does not load: ${message}`)
+    const known = `known are ${items.map((item) => item.id).join(', ')}`
+    throw new DomainError('VALIDATION_ERROR', [`there is no strategy ${id}: ${known}`, ...broken].join('; '), {
+      issues: [{ path: 'strategy_id', message: `there is no strategy ${id}` }],
+    })
+  }
+  const resolved = await catalog.resolve(id, params)
+  if ('issues' in resolved) {
+    const issues = resolved.issues.map(({ path, message }) => ({ path: `config.${path}`, message }))
+    const message = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
+    throw new DomainError('VALIDATION_ERROR', `the parameters do not fit ${id}: ${message}`, { issues })
+  }
+  return { version: found.version, source: found.source, params: resolved.params, window_bars: resolved.window_bars }
+}

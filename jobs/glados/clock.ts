@@ -1,0 +1,18 @@
+/** The wall clock: the one place, with the entry files, that reads time and makes random ids. */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+
+export interface Clock {
+  /** Epoch milliseconds, UTC. */
+  now(): number
+  sleep(ms: number): Promise<void>
+  newId(): string
+}
+
+export const wallClock: Clock = {
+  now: () => Date.now(),
+  sleep: async (ms) => {
+    await delay(ms)
+  },
+  newId: () => randomUUID(),
+}

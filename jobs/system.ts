@@ -1,0 +1,59 @@
+/** What every Weaver process stands on: Postgres (embedded or given), migrated, and open. */
+import { openDatabase, openOwnerPool } from '../db/client.ts'
+import type { Database } from '../db/database.ts'
+import { acquirePostgres } from '../db/embedded.ts'
+import { migrate } from '../db/migrate.ts'
+import type { Config } from './config.ts'
+import type { Log } from './log.ts'
+import { migrateJobs } from './runner.ts'
+
+export interface System {
+  config: Config
+  log: Log
+  url: string
+  db: Database
+  /** Settles when the embedded server is gone for good. Never with a given one. */
+  lost: Promise<Error>
+  close(): Promise<void>
+}
+
+export interface Postgres {
+  url: string
+  lost: Promise<Error>
+  release(): Promise<void>
+}
+
+/** The given server, or the embedded one of the data directory: joined when it runs, else started. */
+export async function openPostgres(config: Config, log: Log): Promise<Postgres> {
+  if (config.databaseUrl) {
+    return { url: config.databaseUrl.reveal(), lost: new Promise(() => {}), release: async () => {} }
+  }
+  return acquirePostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
+}
+
+export async function openSystem(config: Config, log: Log, applicationName: string): Promise<System> {
+  const postgres = await openPostgres(config, log)
+  try {
+    const pool = openOwnerPool(postgres.url, { applicationName, maxConnections: 2 })
+    try {
+      await migrate(pool, { before: migrateJobs })
+    } finally {
+      await pool.end()
+    }
+    const db = await openDatabase({ url: postgres.url, applicationName })
+    return {
+      config,
+      log,
+      url: postgres.url,
+      db,
+      lost: postgres.lost,
+      async close() {
+        await db.close()
+        await postgres.release()
+      },
+    }
+  } catch (error) {
+    await postgres.release()
+    throw error
+  }
+}

@@ -1,0 +1,94 @@
+/** The workers of one process: the sequencer and the job pools, with the handler of every task. */
+import { hostname } from 'node:os'
+import { createSequencer } from '../db/events/sequencer.ts'
+import { lockRun } from '../db/walle/queries/runs.ts'
+import { record } from '../db/walle/record.ts'
+import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest } from './backtest_jobs.ts'
+import { type ChainJobs, runHop } from './chain_jobs.ts'
+import { wallClock } from './glados/clock.ts'
+import { createHostRuns } from './host_runs_client.ts'
+import type { HostPool } from './marvin/host_pool.ts'
+import { createRunDataCache } from './run_data.ts'
+import { type Handlers, type Runner, startRunner } from './runner.ts'
+import type { System } from './system.ts'
+
+export interface Worker {
+  stop(): Promise<void>
+}
+
+const BATCH = ['greta.start_run', 'greta.run_chunk', 'greta.finish_run'] as const
+const CHAIN = [
+  'greta.match_orders',
+  'marvin.on_tick',
+  'greta.fetch_window',
+  'marvin.on_window',
+  'greta.place_order',
+  'greta.cancel_order',
+] as const
+const CHAIN_CONCURRENCY = 4
+
+/** `onFatal`: the workers can do no more; the process is to end and be started again. */
+export async function startWorker(system: System, hosts: HostPool, onFatal: (error: Error) => void): Promise<Worker> {
+  const { db, log, url, config } = system
+  const sequencer = createSequencer({
+    db,
+    sleep: wallClock.sleep,
+    onError: (error) => log.error({ err: error }, 'sequencer'),
+  })
+  const runner: Runner = await startRunner({
+    url,
+    db,
+    handlers: createHandlers(system, hosts),
+    pools: [
+      { name: 'batch', concurrency: config.workers, tasks: BATCH },
+      { name: 'chain', concurrency: CHAIN_CONCURRENCY, tasks: CHAIN },
+    ],
+    log: (level, message) => log[level === 'warning' ? 'warn' : level](message),
+    onFatal,
+    // A run whose job failed for good would wait for ever.
+    onDeadJob: async (tx, job) => {
+      const run = job.runId === null ? null : await lockRun(tx, job.runId)
+      if (run?.status === 'running') {
+        await record(tx, failed(wallClock, run, { message: `the job ${job.task} failed for good: ${job.error}` }))
+      }
+    },
+    now: wallClock.now,
+    newId: wallClock.newId,
+    sleep: wallClock.sleep,
+    process: { pid: process.pid, host: hostname() },
+  })
+  sequencer.start()
+  return {
+    async stop() {
+      await runner.stop()
+      await sequencer.stop()
+    },
+  }
+}
+
+function createHandlers(system: System, hosts: HostPool): Handlers {
+  const { db, config } = system
+  const hostRuns = createHostRuns({ db, hosts, dataDir: config.dataDir })
+  const jobs: BacktestJobs & ChainJobs = {
+    db,
+    record: async (tx, outcome) => {
+      await record(tx, outcome)
+    },
+    loadRun: createRunDataCache(db.reader),
+    playChunk: hostRuns.playChunk,
+    hop: hostRuns.hop,
+    now: wallClock.now,
+    newId: wallClock.newId,
+  }
+  return {
+    'greta.start_run': (payload, job) => startBacktest(jobs, payload, job),
+    'greta.run_chunk': (payload, job) => runChunkJob(jobs, payload, job),
+    'greta.finish_run': (payload, job) => finishBacktest(jobs, payload, job),
+    'greta.match_orders': (payload, job) => runHop(jobs, 'greta.match_orders', payload, job),
+    'marvin.on_tick': (payload, job) => runHop(jobs, 'marvin.on_tick', payload, job),
+    'greta.fetch_window': (payload, job) => runHop(jobs, 'greta.fetch_window', payload, job),
+    'marvin.on_window': (payload, job) => runHop(jobs, 'marvin.on_window', payload, job),
+    'greta.place_order': (payload, job) => runHop(jobs, 'greta.place_order', payload, job),
+    'greta.cancel_order': (payload, job) => runHop(jobs, 'greta.cancel_order', payload, job),
+  }
+}
