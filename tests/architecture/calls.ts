@@ -41,7 +41,7 @@ export const clockAndRandomness: Rule = (files) =>
       const name = memberName(node)
       const instead = name && BANNED_MEMBERS[name]
       if (instead) report(node, `${name} is banned here: ${instead}`)
-      if (ts.isIdentifier(node) && BANNED_GLOBALS[node.text] && isFreeReference(node)) {
+      if (ts.isIdentifier(node) && Object.hasOwn(BANNED_GLOBALS, node.text) && isFreeReference(node)) {
         report(node, `${node.text} is banned here: ${BANNED_GLOBALS[node.text]}`)
       }
       const isDate = (ts.isNewExpression(node) || ts.isCallExpression(node)) && node.expression.getText(tree) === 'Date'
@@ -111,9 +111,13 @@ export const printing: Rule = (files) =>
 export const sleepingTests: Rule = (files) =>
   inCode('sleeping tests', files, (file, tree, report) => {
     if (!isTest(file.path) || matchesAny(file.path, ['tests/support/**', 'tests/bench/**'])) return
-    for (const { specifier, node } of importsOf(file)) {
-      if (specifier === 'node:timers/promises') report(node, 'wait for a condition: a test does not sleep')
-    }
+    const sleeps = namesOfSleep(tree)
+    walk(tree, (node) => {
+      if (ts.isAwaitExpression(node) && ts.isCallExpression(node.expression)) {
+        if (sleeps.has(node.expression.expression.getText(tree)))
+          report(node, 'wait for a condition: a test does not sleep')
+      }
+    })
     walk(tree, (node) => {
       if (!ts.isCallExpression(node) || !/^(globalThis\.)?setTimeout$/.test(node.expression.getText(tree))) return
       const resolve = resolverAround(node)
@@ -122,6 +126,17 @@ export const sleepingTests: Rule = (files) =>
         report(node, 'wait for a condition: a test does not sleep')
     })
   })
+
+/** What the file calls the sleeping setTimeout of node:timers/promises. */
+function namesOfSleep(tree: ts.SourceFile): Set<string> {
+  const names = new Set<string>()
+  walk(tree, (node) => {
+    if (!ts.isImportSpecifier(node) || (node.propertyName ?? node.name).text !== 'setTimeout') return
+    const { moduleSpecifier } = node.parent.parent.parent as ts.ImportDeclaration
+    if (moduleSpecifier.getText(tree).includes('timers/promises')) names.add(node.name.text)
+  })
+  return names
+}
 
 /** The name of `resolve` when the node lies in the executor of `new Promise`. */
 function resolverAround(node: ts.Node): string | null {

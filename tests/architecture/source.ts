@@ -49,13 +49,21 @@ export function readRepository(root: string): SourceText[] {
 export const isTest = (path: string): boolean => path.startsWith('tests/') || path.endsWith('.test.ts')
 export const isCode = (path: string): boolean => /\.(ts|mjs|svelte)$/.test(path)
 
-/** `*` stands for anything but a slash, `**` for anything, `{a,b}` for either. */
+const GLOB = new Map<string, RegExp>()
+const STARS: Readonly<Record<string, string>> = { '**/': '(?:.*/)?', '**': '.*', '*': '[^/]*' }
+
+/** `*` stands for anything but a slash, `**` for any folders and what is in them, `{a,b}` for either. */
 export function matches(path: string, pattern: string): boolean {
-  const source = pattern
-    .replace(/[.+^$()|[\]\\]/g, '\\$&')
-    .replace(/\*\*|\*/g, (stars) => (stars === '**' ? '.*' : '[^/]*'))
-    .replace(/\{([^}]*)\}/g, (_, names: string) => `(?:${names.replaceAll(',', '|')})`)
-  return new RegExp(`^${source}$`).test(path)
+  let expression = GLOB.get(pattern)
+  if (!expression) {
+    const source = pattern
+      .replace(/[.+^$()|[\]\\]/g, '\\$&')
+      .replace(/\*\*\/|\*\*|\*/g, (stars) => STARS[stars] ?? stars)
+      .replace(/\{([^}]*)\}/g, (_, names: string) => `(?:${names.replaceAll(',', '|')})`)
+    expression = new RegExp(`^${source}$`)
+    GLOB.set(pattern, expression)
+  }
+  return expression.test(path)
 }
 
 export const matchesAny = (path: string, patterns: readonly string[]): boolean =>
@@ -125,8 +133,7 @@ export interface Import {
 export function importsOf(file: SourceText): Import[] {
   const found: Import[] = []
   const add = (node: ts.Node, specifier: string, typeOnly: boolean, names: string[]): void => {
-    const target = specifier.startsWith('.') ? posix.join(posix.dirname(file.path), specifier) : null
-    found.push({ specifier, target, typeOnly, names, node })
+    found.push({ specifier, target: targetOf(file.path, specifier), typeOnly, names, node })
   }
   walk(parse(file), (node) => {
     if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
@@ -148,6 +155,12 @@ export function importsOf(file: SourceText): Import[] {
     }
   })
   return found
+}
+
+/** `#lib` is what web/package.json says it is: SvelteKit's folder for code that is not a route. */
+function targetOf(path: string, specifier: string): string | null {
+  if (specifier.startsWith('#lib/')) return posix.join('web/src/lib', specifier.slice('#lib/'.length))
+  return specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : null
 }
 
 /** `@scope/name` or `name`, without a path inside the package. */
