@@ -58,6 +58,8 @@ export interface StrategyInstance {
 export interface StrategyMemory {
   state: Json
   random: number
+  /** Intents of the tick so far: ids go on counting when the rest of a tick is played by another process. */
+  tick?: { bar_index: number; intents: number }
 }
 
 export interface InstanceOptions {

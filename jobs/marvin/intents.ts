@@ -1,0 +1,102 @@
+/** What is wrong with an intent in itself, whatever the market and the account. Pure; the same for every driver. */
+import {
+  type Intent,
+  ORDER_TYPES,
+  type OrderType,
+  type PlaceIntent,
+  SIDES,
+  TIMES_IN_FORCE,
+} from '../../strategies/api.ts'
+
+/** Quantities have at most this many decimal places. */
+export const QTY_PLACES = 9
+/** Digits before and after the point that a price or quantity may have. */
+export const DECIMAL_DIGITS = 40
+
+const PLAIN = new RegExp(`^-?(0|[1-9]\\d{0,${DECIMAL_DIGITS - 1}})(\\.\\d{1,${DECIMAL_DIGITS}})?$`)
+
+/** Decimals by the types that need them; anything else given is named as superfluous. */
+const PRICES: Readonly<Record<OrderType, readonly ('limit_price' | 'stop_price')[]>> = {
+  market: [],
+  limit: ['limit_price'],
+  stop: ['stop_price'],
+  stop_limit: ['stop_price', 'limit_price'],
+  trailing_stop: [],
+}
+
+/** The reason for refusing the intent, naming what is wrong, or null. `symbols` are the run's. */
+export function checkIntent(intent: Intent, symbols: readonly string[]): string | null {
+  if (intent.kind === 'cancel') return null
+  if (!symbols.includes(intent.symbol)) {
+    return `unknown symbol ${quote(intent.symbol)}: the run trades ${symbols.join(', ')}`
+  }
+  return (
+    notOneOf('side', intent.side, SIDES) ??
+    notOneOf('type', intent.order_type, ORDER_TYPES) ??
+    notOneOf('time_in_force', intent.time_in_force, TIMES_IN_FORCE) ??
+    badQty(intent.qty) ??
+    badPrices(intent) ??
+    badTrail(intent) ??
+    badExits(intent)
+  )
+}
+
+function notOneOf(name: string, value: string, known: readonly string[]): string | null {
+  return known.includes(value) ? null : `unknown ${name} ${quote(value)}: use ${known.join(', ')}`
+}
+
+function badQty(qty: string): string | null {
+  const bad = notPositive('qty', qty)
+  if (bad) return bad
+  const places = qty.split('.')[1]?.length ?? 0
+  return places > QTY_PLACES ? `qty ${qty} has ${places} decimal places: at most ${QTY_PLACES} are allowed` : null
+}
+
+function badPrices(intent: PlaceIntent): string | null {
+  const wanted = PRICES[intent.order_type]
+  for (const name of ['limit_price', 'stop_price'] as const) {
+    const value = intent[name]
+    if (wanted.includes(name)) {
+      if (value === null) return `a ${intent.order_type} order needs a ${name}`
+      const bad = notPositive(name, value)
+      if (bad) return bad
+    } else if (value !== null) {
+      return `a ${intent.order_type} order takes no ${name}`
+    }
+  }
+  return null
+}
+
+function badTrail(intent: PlaceIntent): string | null {
+  const { order_type, trail_price, trail_percent } = intent
+  if (order_type !== 'trailing_stop') {
+    if (trail_price === null && trail_percent === null) return null
+    return `a ${order_type} order takes no ${trail_price === null ? 'trail_percent' : 'trail_price'}`
+  }
+  if ((trail_price === null) === (trail_percent === null)) {
+    return 'a trailing_stop order needs either trail_price or trail_percent'
+  }
+  if (trail_price !== null) return notPositive('trail_price', trail_price)
+  const bad = notPositive('trail_percent', trail_percent as string)
+  if (bad) return bad
+  return Number(trail_percent) >= 100 ? `trail_percent ${trail_percent} must be below 100` : null
+}
+
+function badExits({ take_profit, stop_loss, side }: PlaceIntent): string | null {
+  const bad =
+    (take_profit === null ? null : notPositive('take_profit', take_profit)) ??
+    (stop_loss === null ? null : notPositive('stop_loss', stop_loss))
+  if (bad || take_profit === null || stop_loss === null) return bad
+  const [low, high] = side === 'buy' ? [stop_loss, take_profit] : [take_profit, stop_loss]
+  if (Number(low) < Number(high)) return null
+  return `stop_loss ${stop_loss} and take_profit ${take_profit} are on the wrong sides of each other for a ${side}`
+}
+
+function notPositive(name: string, value: string): string | null {
+  if (!PLAIN.test(value)) return `${name} ${quote(value)} is not a decimal`
+  return Number(value) > 0 ? null : `${name} ${value} must be above zero`
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text)
+}
