@@ -1,0 +1,145 @@
+/**
+ * The write path of candles: rows are the truth, `candle_blocks` are their projection in columns; both change in one
+ * transaction.
+ */
+import type { Timeframe } from '../../strategies/api.ts'
+import type { WriteTx } from '../database.ts'
+import {
+  COLUMN_NAMES,
+  columnsOf,
+  columnsToBytes,
+  type MonthColumns,
+  mergeColumns,
+  splitByMonth,
+} from './candle_columns.ts'
+import { readBlocks } from './queries/blocks.ts'
+import type { CandleText } from './rows.ts'
+
+/** Rows per insert: 50,000 rows are about 3 MB of parameters. */
+const ROWS_PER_INSERT = 50_000
+/** Blocks per insert: a month of 1m bars is 2 MB. */
+const BLOCKS_PER_INSERT = 4
+
+export interface CandleSpan {
+  count: number
+  /** Open times, ISO 8601; null when `count` is 0. */
+  first: string | null
+  last: string | null
+}
+
+export interface StoredCandles {
+  symbol: string
+  timeframe: Timeframe
+  /** Bars that were not there before. */
+  stored: CandleSpan
+  /** Bars that were there with other values. */
+  revised: CandleSpan
+  unchanged: number
+}
+
+export async function storeCandles(
+  tx: WriteTx,
+  { symbol, timeframe, candles }: { symbol: string; timeframe: Timeframe; candles: readonly CandleText[] },
+): Promise<StoredCandles> {
+  assertAscending(symbol, candles)
+  // One writer per symbol and timeframe: a block is read, merged and written back.
+  await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weaver:candles:${symbol}:${timeframe}`])
+  const stored = noSpan()
+  const revised = noSpan()
+  for (let first = 0; first < candles.length; first += ROWS_PER_INSERT) {
+    for (const part of await upsert(tx, symbol, timeframe, candles.slice(first, first + ROWS_PER_INSERT))) {
+      widen(part.is_new ? stored : revised, part)
+    }
+  }
+  if (stored.count + revised.count > 0) await updateBlocks(tx, symbol, timeframe, candles)
+  return { symbol, timeframe, stored, revised, unchanged: candles.length - stored.count - revised.count }
+}
+
+function assertAscending(symbol: string, candles: readonly CandleText[]): void {
+  let previous = Number.NEGATIVE_INFINITY
+  for (const { time } of candles) {
+    if (!(time > previous)) throw new RangeError(`candles of ${symbol} must be stored in ascending order of open time`)
+    previous = time
+  }
+}
+
+function noSpan(): CandleSpan {
+  return { count: 0, first: null, last: null }
+}
+
+function widen(span: CandleSpan, part: UpsertedRow): void {
+  span.count += part.count
+  span.first ??= part.first
+  span.last = part.last
+}
+
+interface UpsertedRow {
+  is_new: boolean
+  count: number
+  first: string
+  last: string
+}
+
+/**
+ * Numbers need no escaping in an array literal, so six joins make the parameters; per-row parameters and a temporary
+ * table were slower. A file without trade counts leaves the stored ones alone.
+ */
+function upsert(tx: WriteTx, symbol: string, timeframe: Timeframe, candles: readonly CandleText[]) {
+  const list = (of: (candle: CandleText) => string | number) => `{${candles.map(of).join(',')}}`
+  return tx.query<UpsertedRow>(
+    `with upserted as (
+       insert into weaver.candles as c (symbol, timeframe, "timestamp", open, high, low, close, volume, trade_count)
+       select $1, $2, to_timestamp(t / 1000.0), o, h, l, c, v, n
+       from unnest($3::float8[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[], $9::bigint[])
+         as incoming (t, o, h, l, c, v, n)
+       on conflict (symbol, timeframe, "timestamp") do update
+         set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+             volume = excluded.volume, trade_count = coalesce(excluded.trade_count, c.trade_count)
+         where (c.open, c.high, c.low, c.close, c.volume, c.trade_count) is distinct from
+           (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
+            coalesce(excluded.trade_count, c.trade_count))
+       returning "timestamp", xmax = 0 as is_new
+     )
+     select is_new, count(*) as count, min("timestamp") as first, max("timestamp") as last
+     from upserted group by is_new`,
+    [
+      symbol,
+      timeframe,
+      list(({ time }) => time),
+      list(({ open }) => open),
+      list(({ high }) => high),
+      list(({ low }) => low),
+      list(({ close }) => close),
+      list(({ volume }) => volume),
+      list(({ trade_count }) => trade_count ?? 'null'),
+    ],
+  )
+}
+
+async function updateBlocks(tx: WriteTx, symbol: string, timeframe: Timeframe, candles: readonly CandleText[]) {
+  const incoming = splitByMonth(columnsOf(candles))
+  for (let first = 0; first < incoming.length; first += BLOCKS_PER_INSERT) {
+    const part = incoming.slice(first, first + BLOCKS_PER_INSERT)
+    const months = part.map(({ month }) => month)
+    const stored = await readBlocks(tx, { symbol, timeframe, months })
+    const merged = part.map(({ month, columns }) => {
+      const older = stored.get(month)
+      return { month, columns: older === undefined ? columns : mergeColumns(older, columns) }
+    })
+    await writeBlocks(tx, symbol, timeframe, merged)
+  }
+}
+
+async function writeBlocks(tx: WriteTx, symbol: string, timeframe: Timeframe, blocks: readonly MonthColumns[]) {
+  for (const { month, columns } of blocks) {
+    const bytes = columnsToBytes(columns)
+    await tx.execute(
+      `insert into weaver.candle_blocks (symbol, timeframe, month, bars, "time", open, high, low, close, volume)
+       values ($1, $2, to_timestamp($3::float8 / 1000)::date, $4, $5, $6, $7, $8, $9, $10)
+       on conflict (symbol, timeframe, month) do update
+         set bars = excluded.bars, "time" = excluded."time", open = excluded.open, high = excluded.high,
+             low = excluded.low, close = excluded.close, volume = excluded.volume`,
+      [symbol, timeframe, month, columns.time.length, ...COLUMN_NAMES.map((name) => bytes[name])],
+    )
+  }
+}

@@ -1,0 +1,108 @@
+/** What a run left behind: fills, trades, decisions, equity, statistics, positions. */
+import type { Json } from '../../../strategies/api.ts'
+import type { Reader } from '../../database.ts'
+import { copyFloats } from '../candle_columns.ts'
+import { DECISIONS, FILLS, literal, ORDERS, POSITIONS, quoted, selectList, type Table, TRADES } from '../columns.ts'
+import type { DecisionRow, FillRow, OrderRow, PositionRow, TradeRow } from '../rows.ts'
+import { copyBinary } from './blocks.ts'
+import { listPage, type Page, type Paging } from './page.ts'
+
+/** All of a run's rows in their order. */
+function rowsOfRun<Row extends object>(reader: Reader, table: Table<Row>, runId: string): Promise<Row[]> {
+  return reader.query<Row>(`select ${selectList(table)} from ${table.name} where run_id = $1 order by ordinal`, [runId])
+}
+
+export function listFills(reader: Reader, runId: string): Promise<FillRow[]> {
+  return rowsOfRun(reader, FILLS, runId)
+}
+
+export function listTrades(reader: Reader, runId: string): Promise<TradeRow[]> {
+  return rowsOfRun(reader, TRADES, runId)
+}
+
+/** Oldest first. */
+export function listDecisions(reader: Reader, runId: string, { page, page_size }: Paging): Promise<Page<DecisionRow>> {
+  const filters = [['run_id = ?', runId]] as const
+  return listPage<DecisionRow>(reader, { table: DECISIONS, filters, orderBy: 'bar_index', page, page_size })
+}
+
+export async function getDecision(reader: Reader, runId: string, barIndex: number): Promise<DecisionRow | null> {
+  const [decision] = await reader.query<DecisionRow>(
+    `select ${selectList(DECISIONS)} from weaver.decisions where run_id = $1 and bar_index = $2`,
+    [runId, barIndex],
+  )
+  return decision ?? null
+}
+
+export function listPositions(reader: Reader, runId?: string): Promise<PositionRow[]> {
+  return reader.query<PositionRow>(
+    `select ${selectList(POSITIONS)} from weaver.positions where run_id = $1 or $1 is null order by run_id, symbol`,
+    [runId ?? null],
+  )
+}
+
+/** A run's rows in batches by a key that counts up, however many there are, without a cursor to keep open. */
+async function* eachRow<Row extends object>(
+  reader: Reader,
+  table: Table<Row>,
+  { runId, key, batchSize }: { runId: string; key: keyof Row & string; batchSize: number },
+): AsyncGenerator<Row> {
+  const statement = `select ${selectList(table)} from ${table.name}
+    where run_id = $1 and ${quoted(key)} > $2 order by ${quoted(key)} limit $3`
+  let last: unknown = -1
+  while (true) {
+    const rows: Row[] = await reader.query<Row>(statement, [runId, last, batchSize])
+    yield* rows
+    const newest = rows.at(-1)
+    if (newest === undefined || rows.length < batchSize) return
+    last = newest[key]
+  }
+}
+
+export function eachDecision(reader: Reader, runId: string, batchSize: number): AsyncGenerator<DecisionRow> {
+  return eachRow(reader, DECISIONS, { runId, key: 'bar_index', batchSize })
+}
+
+export function eachOrder(reader: Reader, runId: string, batchSize: number): AsyncGenerator<OrderRow> {
+  return eachRow(reader, ORDERS, { runId, key: 'ordinal', batchSize })
+}
+
+export function eachFill(reader: Reader, runId: string, batchSize: number): AsyncGenerator<FillRow> {
+  return eachRow(reader, FILLS, { runId, key: 'ordinal', batchSize })
+}
+
+export interface EquityCurve {
+  /** Tick times, epoch milliseconds. */
+  ts: Float64Array
+  equity: Float64Array
+  exposure: Float64Array
+}
+
+export async function readEquity(reader: Reader, runId: string): Promise<EquityCurve> {
+  const blocks = await copyBinary(
+    reader,
+    `select ts, equity, exposure from weaver.equity_blocks where run_id = ${literal(runId)}::uuid order by first_tick`,
+  )
+  const column = (index: number) => {
+    const parts = blocks.map((fields) => fields[index] ?? new Uint8Array())
+    const values = new Float64Array(parts.reduce((sum, part) => sum + part.byteLength, 0) / 8)
+    let offset = 0
+    for (const part of parts) offset += copyFloats(part, values, offset)
+    return values
+  }
+  return { ts: column(0), equity: column(1), exposure: column(2) }
+}
+
+export interface ResultRow {
+  stats: Record<string, Json>
+  result_hash: string
+  final_equity: string
+}
+
+export async function getResult(reader: Reader, runId: string): Promise<ResultRow | null> {
+  const [result] = await reader.query<ResultRow>(
+    'select stats, result_hash, final_equity from weaver.backtest_results where run_id = $1',
+    [runId],
+  )
+  return result ?? null
+}

@@ -1,0 +1,45 @@
+import type { Mode } from '../../../strategies/api.ts'
+import type { Reader } from '../../database.ts'
+import { RUNS, selectList } from '../columns.ts'
+import type { RunRow, RunStatus } from '../rows.ts'
+import { isUuid, listPage, type Page, type Paging } from './page.ts'
+
+export async function getRun(reader: Reader, id: string): Promise<RunRow | null> {
+  if (!isUuid(id)) return null
+  const [run] = await reader.query<RunRow>(`select ${selectList(RUNS)} from weaver.runs where id = $1`, [id])
+  return run ?? null
+}
+
+/**
+ * Reads the run and keeps it as it is until the transaction ends: whatever changes a run or appends its events holds
+ * this lock. Needs a writer's connection, such as a Recorder gives; Postgres refuses it to others.
+ */
+export async function lockRun(tx: Reader, id: string): Promise<RunRow | null> {
+  if (!isUuid(id)) return null
+  const [run] = await tx.query<RunRow>(`select ${selectList(RUNS)} from weaver.runs where id = $1 for no key update`, [
+    id,
+  ])
+  return run ?? null
+}
+
+export interface RunFilter {
+  status?: RunStatus | undefined
+  mode?: Mode | undefined
+  strategy_id?: string | undefined
+}
+
+/** Newest first. */
+export function listRuns(reader: Reader, query: RunFilter & Paging): Promise<Page<RunRow>> {
+  const { page, page_size } = query
+  return listPage<RunRow>(reader, {
+    table: RUNS,
+    filters: [
+      ['status = ?', query.status],
+      ['mode = ?', query.mode],
+      ['strategy_id = ?', query.strategy_id],
+    ],
+    orderBy: 'created_at desc, id',
+    page,
+    page_size,
+  })
+}

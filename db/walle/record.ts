@@ -1,0 +1,82 @@
+/** The one write path (I1): everything an outcome asks for, with its events and their jobs, in the caller's transaction (I2). */
+import type { Database, Reader, WriteTx } from '../database.ts'
+import { append } from '../events/append.ts'
+import type { NewEvent } from '../events/envelope.ts'
+import { type StoredCandles, storeCandles } from './candles.ts'
+import { DECISIONS, FILLS, ORDERS, POSITIONS, TRADES } from './columns.ts'
+import type { Outcome, Write } from './outcome.ts'
+import { insertRows, updateRows, upsertRows } from './record/bulk.ts'
+import { candleEvents } from './record/candle_events.ts'
+import {
+  appendEquity,
+  createRun,
+  deleteRun,
+  dropCheckpoint,
+  saveCheckpoint,
+  saveResult,
+  storeSource,
+  updateRun,
+} from './record/runs.ts'
+
+/** What only the database could tell. */
+export interface Recorded {
+  /** One for each write of kind `store_candles`, in their order. */
+  candles: StoredCandles[]
+}
+
+export async function record(tx: WriteTx, outcome: Outcome): Promise<Recorded> {
+  const candles: StoredCandles[] = []
+  for (const write of outcome.writes) {
+    if (write.kind === 'store_candles') candles.push(await storeCandles(tx, write))
+    else await recordOne(tx, write)
+  }
+  const told: NewEvent[] = await candleEvents(tx, candles, outcome.events[0])
+  await append(tx, [...outcome.events, ...told], { jobs: outcome.jobs ?? [] })
+  if (outcome.history !== undefined) await append(tx, outcome.history, { route: false })
+  return { candles }
+}
+
+function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>): Promise<void> {
+  switch (write.kind) {
+    case 'create_run':
+      return createRun(tx, write.run)
+    case 'update_run':
+      return updateRun(tx, write.id, write.changes)
+    case 'delete_run':
+      return deleteRun(tx, write.id)
+    case 'store_source':
+      return storeSource(tx, write.source)
+    case 'save_checkpoint':
+      return saveCheckpoint(tx, write.run_id, write.next_tick, write.state)
+    case 'drop_checkpoint':
+      return dropCheckpoint(tx, write.run_id)
+    case 'insert_orders':
+      return insertRows(tx, ORDERS, write.rows)
+    case 'update_orders':
+      return updateRows(tx, ORDERS, write.rows, ['run_id', 'ordinal', 'client_order_id'])
+    case 'insert_fills':
+      return insertRows(tx, FILLS, write.rows)
+    case 'insert_trades':
+      return insertRows(tx, TRADES, write.rows)
+    case 'insert_decisions':
+      return insertRows(tx, DECISIONS, write.rows)
+    case 'save_positions':
+      return upsertRows(tx, POSITIONS, ['run_id', 'symbol'], write.rows)
+    case 'append_equity':
+      return appendEquity(tx, write.block)
+    case 'save_result':
+      return saveResult(tx, write)
+  }
+}
+
+/** Reads, decides and records in one transaction. The reader may lock rows (`lockRun`): it is the writer's connection. */
+export type Recorder = <T>(work: (reader: Reader) => Promise<{ outcome: Outcome; result: T }>) => Promise<T>
+
+export function createRecorder(db: Pick<Database, 'write'>): Recorder {
+  return (work) =>
+    db.write(async (tx) => {
+      const { outcome, result } = await work(tx)
+      await record(tx, outcome)
+      return result
+    })
+}
