@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,6 +59,8 @@ async function startContainer(): Promise<Server> {
 
 async function startEmbedded(): Promise<Server> {
   const home = await mkdtemp(join(tmpdir(), 'weaver-test-'))
+  // As root the server runs as another user, who must get in.
+  await chmod(home, 0o755)
   const cluster = await prepareCluster(join(home, 'postgres'))
   const port = await startServer(cluster, THROWAWAY_SETTINGS)
   const pid = (await readPostmaster(cluster))?.pid ?? 0
