@@ -81,6 +81,8 @@ export interface Runner {
 const POLL_MS = 1_000
 const LIVENESS_MS = 250
 const STOP_TIMEOUT_MS = 10_000
+/** Short, because a process cannot end while it sleeps. */
+const STOP_STEP_MS = 50
 const BURY_AT_MOST = 20
 const PARTITION_DAYS = 7
 /** In rounds of LIVENESS_MS. */
@@ -92,45 +94,72 @@ export async function migrateJobs(pool: Pool): Promise<void> {
 }
 
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const { db, log, onFatal, sleep } = options
+  const { db, log, onFatal } = options
   const session = await db.session()
+  const stop = Promise.withResolvers<void>()
   let stopping = false
   const fail = (cause: unknown) => {
     if (stopping) return
     stopping = true
+    stop.resolve()
     onFatal(cause instanceof Error ? cause : new Error(String(cause)))
   }
   session.lost.then((error) =>
     fail(new Error('the connection that shows that the workers live is lost', { cause: error })),
   )
-
-  await premakePartitions(db, PARTITION_DAYS)
-  const freed = await takeOverDeadPools(db)
-  if (freed > 0) log('warning', `${freed} jobs of workers that are gone are free again`)
-
   const poolIds: string[] = []
   const register = async (id: string, name: string) => {
     await registerPool(db, session, { id, name, ...options.process })
     poolIds.push(id)
   }
-  const started = await Promise.all(options.pools.map((pool) => startPool(options, pool, register, fail)))
-  const watch = watchLiveness(options, session, () => stopping, fail)
-
+  const started: StartedPool[] = []
+  const release = async () => {
+    // Frees what is still locked; a handler that is still at work can no longer commit.
+    for (const id of poolIds) await unregisterPool(db, id)
+    await session.close()
+    await Promise.all(started.map(({ pool }) => pool.end()))
+  }
+  try {
+    await premakePartitions(db, PARTITION_DAYS)
+    const freed = await takeOverDeadPools(db)
+    if (freed > 0) log('warning', `${freed} jobs of workers that are gone are free again`)
+    for (const pool of options.pools) started.push(await startPool(options, pool, register, fail))
+  } catch (error) {
+    stopping = true
+    await stopPools(options, started)
+    await release()
+    throw error
+  }
+  const watch = watchLiveness(options, session, stop.promise, fail)
   return {
     async stop() {
       stopping = true
-      const stopped = Promise.all(started.map(({ runner }) => runner.stop()))
-      await Promise.race([
-        stopped.catch((error) => log('error', `stopping the workers: ${error}`)),
-        sleep(STOP_TIMEOUT_MS),
-      ])
-      await watch
-      // Frees what is still locked; a handler that is still at work can no longer commit.
-      for (const id of poolIds) await unregisterPool(db, id)
-      await session.close()
-      await Promise.all(started.map(({ pool }) => pool.end()))
+      stop.resolve()
+      await Promise.all([stopPools(options, started), watch])
+      await release().catch((error) => log('error', `releasing the workers' jobs: ${messageOf(error)}`))
     },
   }
+}
+
+interface StartedPool {
+  runner: GraphileRunner
+  pool: Pool
+}
+
+async function stopPools({ log, sleep }: RunnerOptions, started: readonly StartedPool[]): Promise<void> {
+  let done = false
+  const stopped = Promise.all(started.map(({ runner }) => runner.stop()))
+    .catch((error) => log('error', `stopping the workers: ${messageOf(error)}`))
+    .finally(() => {
+      done = true
+    })
+  for (let waited = 0; !done && waited < STOP_TIMEOUT_MS; waited += STOP_STEP_MS) {
+    await Promise.race([stopped, sleep(STOP_STEP_MS)])
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 async function startPool(
@@ -138,7 +167,7 @@ async function startPool(
   { name, concurrency, tasks }: PoolOptions,
   register: (id: string, name: string) => Promise<void>,
   fail: (cause: unknown) => void,
-): Promise<{ runner: GraphileRunner; pool: Pool }> {
+): Promise<StartedPool> {
   // One connection a worker, one that listens, one to spare.
   const pool = openOwnerPool(options.url, { applicationName: `weaver jobs ${name}`, maxConnections: concurrency + 2 })
   let registered: Promise<void> | undefined
@@ -188,8 +217,9 @@ function taskOf<T extends TaskName>(options: RunnerOptions, name: T): Task {
     try {
       await perform(options, name, checked.data as TaskPayload<T>, lease)
     } catch (error) {
-      if (error instanceof LostLease || error instanceof PutBack || attempts < max_attempts) throw error
-      await buryHeld(options, lease, failed(error instanceof Error ? error.message : String(error)))
+      if (error instanceof PutBack) return
+      if (error instanceof LostLease || attempts < max_attempts) throw error
+      await buryHeld(options, lease, failed(messageOf(error)))
     }
   }
 }
@@ -237,12 +267,17 @@ async function buryOne({ now, newId, log, onDeadJob }: RunnerOptions, tx: WriteT
 async function watchLiveness(
   options: RunnerOptions,
   session: Session,
-  isStopping: () => boolean,
+  stop: Promise<void>,
   fail: (cause: unknown) => void,
 ): Promise<void> {
   const { db, log, sleep } = options
-  for (let round = 1; !isStopping(); round++) {
-    await sleep(LIVENESS_MS)
+  let stopped = false
+  stop.then(() => {
+    stopped = true
+  })
+  for (let round = 1; ; round++) {
+    await Promise.race([stop, sleep(LIVENESS_MS)])
+    if (stopped) return
     try {
       await session.query('select 1')
     } catch (error) {
@@ -256,7 +291,7 @@ async function watchLiveness(
       if (round % EVERY.removeQueues === 0) await removeIdleQueues(db)
       if (round % EVERY.premake === 0) await premakePartitions(db, PARTITION_DAYS)
     } catch (error) {
-      log('error', `looking after the queue: ${error instanceof Error ? error.message : String(error)}`)
+      log('error', `looking after the queue: ${messageOf(error)}`)
     }
   }
 }
@@ -268,11 +303,9 @@ async function buryFailed(options: RunnerOptions): Promise<void> {
   })
 }
 
-/** What graphile-worker says of every job is of interest to debuggers only; lost leases and jobs put back are no errors. */
+/** What graphile-worker says of every job is of interest to debuggers only; a lost lease is no error. */
 function quietLogger(log: RunnerOptions['log']): Logger {
   return new Logger(() => (level, message, meta) => {
-    const cause = meta?.error
-    const harmless = cause instanceof LostLease || cause instanceof PutBack
-    log(harmless || level === 'info' ? 'debug' : level, message)
+    log(meta?.error instanceof LostLease || level === 'info' ? 'debug' : level, message)
   })
 }

@@ -68,16 +68,21 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
   select count(*) = 1 from done;
 $$;
 
--- Gives the job back to the queue without using up an attempt; false as in finish_job.
+-- Gives the job back to the queue without using up an attempt; false as in finish_job. It comes back under a new id,
+-- because graphile-worker goes by the old one when it records that the handler has ended.
 create function weaver.put_back_job(job_id bigint, worker text, attempt integer, delay interval) returns boolean
 language sql security definer set search_path = pg_catalog, pg_temp as $$
-  with back as (
-    update graphile_worker._private_jobs j
-    set locked_by = null, locked_at = null, attempts = j.attempts - 1, run_at = clock_timestamp() + delay, updated_at = now()
-    where j.id = job_id and j.locked_by = worker and j.attempts = attempt returning j.job_queue_id
+  with taken as (
+    delete from graphile_worker._private_jobs j
+    where j.id = job_id and j.locked_by = worker and j.attempts = attempt returning j.*
   ), freed as (
     update graphile_worker._private_job_queues q set locked_by = null, locked_at = null
-    from back where q.id = back.job_queue_id and q.locked_by = worker
+    from taken where q.id = taken.job_queue_id and q.locked_by = worker
+  ), back as (
+    insert into graphile_worker._private_jobs
+      (job_queue_id, task_id, payload, priority, run_at, attempts, max_attempts, last_error, created_at, flags)
+    select job_queue_id, task_id, payload, priority, now() + delay, attempts - 1, max_attempts, last_error, created_at, flags
+    from taken returning 1
   )
   select count(*) = 1 from back;
 $$;

@@ -1,0 +1,253 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { connectOwner } from '../db/client.ts'
+import { append } from '../db/events/append.ts'
+import { claim } from '../db/events/claims.ts'
+import { registerPool } from '../db/events/leases.ts'
+import { TASKS, type TaskName } from '../db/events/tasks.ts'
+import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import { insertRun, tick } from '../tests/support/log.ts'
+import { until } from '../tests/support/until.ts'
+import { type Handlers, type Job, LostLease, type Runner, type RunnerOptions, startRunner } from './runner.ts'
+
+let database: TestDatabase
+let run: string
+let log: string[]
+const runners: Runner[] = []
+const children: ChildProcess[] = []
+
+beforeEach(async () => {
+  database = await createTestDatabase()
+  run = await insertRun(database.db)
+  log = []
+})
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  for (const runner of runners.splice(0)) await runner.stop()
+  await database.drop()
+})
+
+function handlersWith(some: Partial<Handlers>): Handlers {
+  const unexpected = async (_payload: unknown, job: Job) => {
+    throw new Error(`unexpected job ${job.id}`)
+  }
+  const all = Object.fromEntries(Object.keys(TASKS).map((task) => [task, unexpected]))
+  return { ...(all as unknown as Handlers), ...some }
+}
+
+async function start(handlers: Partial<Handlers>, overrides: Partial<RunnerOptions> = {}): Promise<Runner> {
+  const runner = await startRunner({
+    url: database.url,
+    db: database.db,
+    handlers: handlersWith(handlers),
+    pools: [{ name: 'test', concurrency: 3, tasks: Object.keys(TASKS) as TaskName[] }],
+    log: (level, message) => log.push(`${level}: ${message}`),
+    onFatal: (error) => log.push(`fatal: ${error.message}`),
+    now: () => Date.UTC(2026, 0, 2),
+    newId: randomUUID,
+    sleep: async (ms) => {
+      await sleep(ms)
+    },
+    process: { pid: process.pid, host: 'test' },
+    ...overrides,
+  })
+  runners.push(runner)
+  return runner
+}
+
+const chunk = (next_tick: number) =>
+  ({ task: 'greta.run_chunk', payload: { run_id: run, next_tick }, queue: `run:${run}` }) as const
+
+const add = (...ticks: number[]) => database.db.write((tx) => append(tx, [], { jobs: ticks.map(chunk) }))
+
+async function asOwner<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
+  const client = await connectOwner({ url: database.url, applicationName: 'weaver test owner' })
+  try {
+    return (await client.query<Row>(text, values)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+const jobs = () => database.db.reader.query<{ state: string }>('select id, state, attempts from weaver.job_overview')
+const noJobsLeft = () => until('there is no job left', async () => (await jobs()).length === 0)
+
+test('jobs of a run go one after the other in the order in which they were added', async () => {
+  const seen: number[] = []
+  let atWork = 0
+  await add(...Array.from({ length: 20 }, (_, n) => n))
+  await start({
+    'greta.run_chunk': async ({ next_tick }, job) => {
+      atWork += 1
+      await sleep(1)
+      expect(atWork).toBe(1)
+      seen.push(next_tick)
+      atWork -= 1
+      await database.db.write((tx) => job.finish(tx))
+    },
+  })
+  await noJobsLeft()
+  expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => n))
+})
+
+test('an appended event wakes its subscribers, one after the other', async () => {
+  const seen: string[] = []
+  const handler = (task: TaskName) => async (payload: { event_id: string }) => {
+    seen.push(`${task} ${payload.event_id}`)
+  }
+  await start({ 'greta.match_orders': handler('greta.match_orders'), 'marvin.on_tick': handler('marvin.on_tick') })
+  const event = tick(run)
+  await database.db.write((tx) => append(tx, [event]))
+  await until('both ran', async () => seen.length === 2)
+  await noJobsLeft()
+  expect(seen).toEqual([`greta.match_orders ${event.id}`, `marvin.on_tick ${event.id}`])
+})
+
+test('a worker that lost its job rolls back, says nothing of it, and leaves the job to its successor', async () => {
+  const eventId = randomUUID()
+  const successor = await database.db.session()
+  await registerPool(database.db, successor, { id: 'pool-successor', name: 'other', pid: 1, host: 'other' })
+  let outcome: unknown
+  await add(0)
+  await start({
+    'greta.run_chunk': async (_, job) => {
+      await asOwner(
+        `update graphile_worker._private_jobs set locked_by = 'pool-successor', attempts = attempts + 1 where id = $1`,
+        [job.id],
+      )
+      const work = database.db.write(async (tx) => {
+        await claim(tx, 'greta', eventId)
+        await job.finish(tx)
+      })
+      outcome = await work.catch((error) => error)
+      throw outcome
+    },
+  })
+  await until('the handler is done', async () => outcome)
+  await until('its worker heard of it', async () => log.some((line) => line.includes('no longer this worker')))
+  expect(outcome).toBeInstanceOf(LostLease)
+  const held = await asOwner<object>('select locked_by, attempts::int from graphile_worker._private_jobs')
+  expect(held).toEqual([{ locked_by: 'pool-successor', attempts: 2 }])
+  expect(await database.db.write((tx) => claim(tx, 'greta', eventId))).toBe(true)
+  expect(log.filter((line) => line.startsWith('error'))).toEqual([])
+  await successor.close()
+})
+
+test('a job that is put back comes again with its attempt', async () => {
+  const attempts: number[] = []
+  await add(0)
+  await start({
+    'greta.run_chunk': async (_, job) => {
+      attempts.push(job.attempts)
+      if (attempts.length < 3) await job.putBack(0)
+    },
+  })
+  await noJobsLeft()
+  expect(attempts).toEqual([1, 1, 1])
+})
+
+test('a job that fails for good is recorded, told of, handed to who waits for it, and gone', async () => {
+  const dead: unknown[] = []
+  await add(0)
+  await asOwner('update graphile_worker._private_jobs set attempts = max_attempts - 1')
+  const failing = {
+    'greta.run_chunk': async () => {
+      throw new Error('the disk is full')
+    },
+  }
+  await start(failing, { onDeadJob: async (_tx, job) => void dead.push(job) })
+  await until('there is a dead letter', async () => (await jobs()).some(({ state }) => state === 'dead'))
+  const letters = await asOwner('select task, payload, run_id, error, attempts from weaver.job_dead_letters')
+  const letter = { task: 'greta.run_chunk', run_id: run, error: 'the disk is full' }
+  expect(letters).toEqual([{ ...letter, payload: { run_id: run, next_tick: 0 }, attempts: 5 }])
+  expect(dead).toEqual([{ task: 'greta.run_chunk', runId: run, error: 'the disk is full' }])
+  expect(await asOwner('select id from graphile_worker._private_jobs')).toEqual([])
+  const [event] = await asOwner<{ payload: { payload: object } }>(
+    `select payload from weaver.outbox where type = 'job.Failed'`,
+  )
+  expect(event?.payload.payload).toMatchObject(letter)
+})
+
+test('a job that fails before its last attempt waits for the next one', async () => {
+  await add(0)
+  await start({
+    'greta.run_chunk': async () => {
+      throw new Error('not today')
+    },
+  })
+  await until('it waits', async () => (await jobs()).some(({ state }) => state === 'scheduled'))
+  const [row] = await asOwner('select attempts::int, last_error from graphile_worker._private_jobs')
+  expect(row).toEqual({ attempts: 1, last_error: 'not today' })
+})
+
+test('a payload that does not fit ends its job at once', async () => {
+  const broken = JSON.stringify([{ task: 'greta.run_chunk', payload: { run_id: run, next_tick: -1 } }])
+  await database.db.write((tx) => tx.query('select weaver.enqueue($1::jsonb)', [broken]))
+  await start({})
+  await until('there is a dead letter', async () => (await jobs()).some(({ state }) => state === 'dead'))
+  const [letter] = await asOwner<{ error: string }>('select error from weaver.job_dead_letters')
+  expect(letter?.error).toContain('the payload does not fit: next_tick')
+})
+
+test('a stop waits for the jobs under way and leaves no lock and no pool behind', async () => {
+  const entered = Promise.withResolvers<void>()
+  const mayEnd = Promise.withResolvers<void>()
+  await add(0, 1)
+  const runner = await start({
+    'greta.run_chunk': async (_, job) => {
+      entered.resolve()
+      await mayEnd.promise
+      await database.db.write((tx) => job.finish(tx))
+    },
+  })
+  await entered.promise
+  const stopped = runner.stop()
+  runners.length = 0
+  mayEnd.resolve()
+  await stopped
+  expect(log.filter((line) => line.startsWith('error'))).toEqual([])
+  expect(await asOwner(`select 1 from graphile_worker._private_jobs where payload ->> 'next_tick' = '0'`)).toEqual([])
+  expect(await asOwner('select 1 from graphile_worker._private_jobs where locked_by is not null')).toEqual([])
+  expect(await asOwner('select 1 from graphile_worker._private_job_queues where locked_by is not null')).toEqual([])
+  expect(await asOwner('select id from weaver.worker_pools')).toEqual([])
+  expect(log.filter((line) => line.startsWith('fatal'))).toEqual([])
+})
+
+test('a runner that loses the connection that shows that it lives says that it is of no use any more', async () => {
+  await start({})
+  await until('the pool is registered', async () => (await asOwner('select id from weaver.worker_pools')).length === 1)
+  await asOwner(
+    `select pg_terminate_backend(l.pid, 5000) from pg_locks l
+     where l.locktype = 'advisory' and l.database = (select oid from pg_database where datname = current_database())
+       and l.objid = ((select advisory_key from weaver.worker_pools) & 4294967295)::oid`,
+  )
+  await until('it is fatal', async () => log.some((line) => line.startsWith('fatal: the connection that shows')))
+})
+
+test('the job of a worker process that is killed runs again on a survivor, with its attempt given back', async () => {
+  await add(0)
+  const script = fileURLToPath(new URL('../tests/support/job_worker.ts', import.meta.url))
+  const child = spawn(process.execPath, [script, database.url], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  let said = ''
+  child.stdout.on('data', (data) => {
+    said += String(data)
+  })
+  await until('the worker process started the job', async () => said.includes('attempt 1'))
+  const attempts: number[] = []
+  await start({
+    'greta.run_chunk': async (_, job) => {
+      attempts.push(job.attempts)
+      await database.db.write((tx) => job.finish(tx))
+    },
+  })
+  expect(attempts).toEqual([])
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  await noJobsLeft()
+  expect(attempts).toEqual([1])
+})
