@@ -44,7 +44,7 @@ export async function listPage<Row extends object>(
 
 async function countRows(reader: Reader, from: string, values: readonly unknown[]) {
   const [counted] = await reader.query<{ total: number }>(
-    `select count(*) as total from (select 1 ${from} limit ${EXACT_TOTAL + 1}) some`,
+    `select count(*) as total from (select 1 ${from} limit ${EXACT_TOTAL + 1}) counted`,
     values,
   )
   const total = counted?.total ?? 0

@@ -1,0 +1,301 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
+import { aDecision, aFill, anOrder, aRun, aSource, aTrade, idOf, T0 } from '../../tests/support/walle_rows.ts'
+import type { Outcome, Write } from './outcome.ts'
+import { getCheckpoint } from './queries/checkpoints.ts'
+import { getOrder, listOpenOrders, listOrders } from './queries/orders.ts'
+import {
+  eachDecision,
+  eachFill,
+  eachOrder,
+  getDecision,
+  getResult,
+  listDecisions,
+  listFills,
+  listPositions,
+  listTrades,
+  readEquity,
+} from './queries/results.ts'
+import { getRun, listRuns, lockRun } from './queries/runs.ts'
+import { getSource } from './queries/sources.ts'
+import { createRecorder, record } from './record.ts'
+import type { FillRow, OrderRow } from './rows.ts'
+
+let database: TestDatabase
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  await store({ kind: 'store_source', source: aSource() })
+})
+
+afterAll(() => database?.drop())
+
+function store(...writes: Write[]) {
+  return database.db.write((tx) => record(tx, { writes, events: [] }))
+}
+
+async function collect<T>(rows: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const row of rows) all.push(row)
+  return all
+}
+
+const NASTY = 'tab\t, new\nline, return\r, back\\slash, \\N, \\t, "quotes", {braces}, null, ünïcödé 🦊'
+
+test('a run reads back as it was created, with the defaults of the rest', async () => {
+  const run = aRun(1, { symbols: ['BTC/USD', 'a"b\\c, {d}', 'NULL'], seed: 4294967295, label: NASTY })
+  await store({ kind: 'create_run', run })
+  const stored = await getRun(database.db.reader, run.id)
+  expect(stored).toMatchObject({ ...run, initial_cash: '100000.5' })
+  expect(stored).toMatchObject({ status: 'pending', progress: 0, next_tick: 0, stats: null, cautions: [] })
+  expect(stored?.created_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+})
+
+test('a run is changed in the columns that are named, null included, and in no other', async () => {
+  const run = aRun(2)
+  await store({ kind: 'create_run', run })
+  const halted = { rule: 'max_drawdown', at: T0 }
+  await store({
+    kind: 'update_run',
+    id: run.id,
+    changes: { status: 'running', progress: 0.25, next_tick: 7, halted, cautions: ['few trades'], label: null },
+  })
+  expect(await getRun(database.db.reader, run.id)).toMatchObject({
+    ...run,
+    initial_cash: '100000.5',
+    label: null,
+    status: 'running',
+    progress: 0.25,
+    next_tick: 7,
+    halted,
+    cautions: ['few trades'],
+  })
+})
+
+test('a change of a column that no run has, or of a run that is not there, is an error', async () => {
+  const changes = { status: 'running', 'x = 1; --': 1 } as never
+  await expect(store({ kind: 'update_run', id: idOf('run', 2), changes })).rejects.toThrow(
+    'a run has no column to change called x = 1; --',
+  )
+  await expect(store({ kind: 'update_run', id: idOf('run', 999), changes: { progress: 1 } })).rejects.toThrow(
+    `there is no run ${idOf('run', 999)}`,
+  )
+})
+
+test.each([3, 120])(
+  '%i orders, fills and decisions read back as written, whatever is in their texts',
+  async (count) => {
+    const run = aRun(10 + count)
+    const numbers = Array.from({ length: count }, (_, n) => n)
+    const orders = numbers.map((n) =>
+      anOrder(run.id, n, { reason: `${NASTY} ${n}`, price: n % 2 === 0 ? null : '0.0000001' }),
+    )
+    const fills = numbers.map((n) => aFill(run.id, n))
+    const decisions = numbers.map((n) =>
+      aDecision(run.id, n, { skips: [NASTY], logs: [{ message: NASTY, data: { n } }] }),
+    )
+    const trades = numbers.map((n) => aTrade(run.id, n))
+    await store(
+      { kind: 'create_run', run },
+      { kind: 'insert_orders', rows: orders },
+      { kind: 'insert_fills', rows: fills },
+      { kind: 'insert_trades', rows: trades },
+      { kind: 'insert_decisions', rows: decisions },
+    )
+    const { reader } = database.db
+    expect(await collect(eachOrder(reader, run.id, 7))).toEqual(orders)
+    expect(await collect(eachFill(reader, run.id, 60))).toEqual(fills)
+    expect(await collect(eachDecision(reader, run.id, 1))).toEqual(decisions)
+    expect(await listFills(reader, run.id)).toEqual(fills)
+    expect(await listTrades(reader, run.id)).toEqual(trades)
+    expect(await getDecision(reader, run.id, 2)).toEqual(decisions[2])
+    expect(await listDecisions(reader, run.id, { page: 2, page_size: 2 })).toEqual({
+      items: decisions.slice(2, 4),
+      total: count,
+      total_is_estimate: false,
+    })
+  },
+)
+
+test('what Postgres cannot store in a text becomes the replacement character', async () => {
+  const run = aRun(30)
+  const rows = Array.from({ length: 60 }, (_, n) => anOrder(run.id, n, { reason: 'a\0b' }))
+  const logs = [{ message: 'a\0b', data: { 'k\0': 'half \ud83e', kept: '\\u0000' } }]
+  await store(
+    { kind: 'create_run', run },
+    { kind: 'insert_orders', rows },
+    { kind: 'insert_decisions', rows: [aDecision(run.id, 0, { logs })] },
+  )
+  expect((await getOrder(database.db.reader, rows[59]?.id ?? ''))?.reason).toBe('a\uFFFDb')
+  expect((await getDecision(database.db.reader, run.id, 0))?.logs).toEqual([
+    { message: 'a\uFFFDb', data: { 'k\uFFFD': 'half \uFFFD', kept: '\\u0000' } },
+  ])
+})
+
+test('orders are updated by id, all of them or none', async () => {
+  const run = aRun(40)
+  const orders = [anOrder(run.id, 0), anOrder(run.id, 1)]
+  await store({ kind: 'create_run', run }, { kind: 'insert_orders', rows: orders })
+  const filled: OrderRow = { ...(orders[0] as OrderRow), status: 'filled', filled_qty: '2.5', filled_at: T0 }
+  await store({ kind: 'update_orders', rows: [filled] })
+  expect(await getOrder(database.db.reader, filled.id)).toEqual(filled)
+  expect(await listOpenOrders(database.db.reader, run.id)).toEqual([orders[1]])
+
+  const strange = anOrder(run.id, 77)
+  await expect(store({ kind: 'update_orders', rows: [{ ...filled, status: 'cancelled' }, strange] })).rejects.toThrow(
+    '2 rows of weaver.orders were to be updated, but only 1 of them exist',
+  )
+  expect((await getOrder(database.db.reader, filled.id))?.status).toBe('filled')
+})
+
+test('orders are listed newest first, by page and filter', async () => {
+  const run = aRun(41)
+  const orders = Array.from({ length: 5 }, (_, n) => anOrder(run.id, n, { symbol: n === 3 ? 'ETH/USD' : 'BTC/USD' }))
+  await store({ kind: 'create_run', run }, { kind: 'insert_orders', rows: orders })
+  const { reader } = database.db
+  const paging = { page: 1, page_size: 2 }
+  expect(await listOrders(reader, { run_id: run.id, ...paging })).toEqual({
+    items: [orders[4], orders[3]],
+    total: 5,
+    total_is_estimate: false,
+  })
+  expect((await listOrders(reader, { run_id: run.id, symbol: 'ETH/USD', ...paging })).items).toEqual([orders[3]])
+  const range = { start_time: orders[1]?.placed_at, end_time: orders[2]?.placed_at }
+  expect((await listOrders(reader, { run_id: run.id, ...range, ...paging })).items).toEqual([orders[2], orders[1]])
+  expect((await listOrders(reader, { symbol: 'ETH/USD', ...paging })).items).toEqual([orders[3]])
+  expect(await listOrders(reader, { run_id: 'no-id', ...paging })).toMatchObject({ items: [], total: 0 })
+})
+
+test('runs are listed newest first and filtered', async () => {
+  await store({ kind: 'create_run', run: aRun(50, { strategy_id: 'listed' }) })
+  await store({ kind: 'create_run', run: aRun(51, { strategy_id: 'listed', mode: 'paper', exchange: 'sim' }) })
+  const { reader } = database.db
+  const listed = await listRuns(reader, { strategy_id: 'listed', page: 1, page_size: 20 })
+  expect(listed.items.map(({ id }) => id)).toEqual([idOf('run', 51), idOf('run', 50)])
+  const paper = await listRuns(reader, {
+    strategy_id: 'listed',
+    mode: 'paper',
+    status: 'pending',
+    page: 1,
+    page_size: 20,
+  })
+  expect(paper).toMatchObject({ total: 1, total_is_estimate: false })
+  expect(await listRuns(reader, { strategy_id: 'listed', status: 'error', page: 1, page_size: 20 })).toMatchObject({
+    total: 0,
+  })
+})
+
+test('a total above 10,000 is an estimate and says so', async () => {
+  const run = aRun(60)
+  const rows: OrderRow[] = Array.from({ length: 10_001 }, (_, n) => anOrder(run.id, n))
+  await store({ kind: 'create_run', run }, { kind: 'insert_orders', rows })
+  const listed = await listOrders(database.db.reader, { run_id: run.id, page: 3, page_size: 100 })
+  expect(listed.items.map(({ ordinal }) => ordinal)).toEqual(Array.from({ length: 100 }, (_, n) => 9_800 - n))
+  expect(listed.total_is_estimate).toBe(true)
+  expect(listed.total).toBeGreaterThan(10_000)
+})
+
+test('equity blocks are read back as one curve, in the order of their ticks', async () => {
+  const run = aRun(70)
+  const block = (first_tick: number, values: number[]): Write => ({
+    kind: 'append_equity',
+    block: {
+      run_id: run.id,
+      first_tick,
+      ts: Float64Array.from(values, (_, i) => 60_000 * (first_tick + i)),
+      equity: Float64Array.from(values),
+      exposure: Float64Array.from(values, (value) => value / 8),
+    },
+  })
+  await store({ kind: 'create_run', run }, block(2, [Number.MIN_VALUE, -0]), block(0, [0.1, 1e300]))
+  expect(await readEquity(database.db.reader, run.id)).toEqual({
+    ts: Float64Array.of(0, 60_000, 120_000, 180_000),
+    equity: Float64Array.of(0.1, 1e300, Number.MIN_VALUE, -0),
+    exposure: Float64Array.of(0.1 / 8, 1e300 / 8, 0, -0),
+  })
+})
+
+test('checkpoint, result and positions overwrite what was there; deleting the run takes all of it', async () => {
+  const run = aRun(80)
+  const { reader } = database.db
+  await store({ kind: 'create_run', run }, { kind: 'save_checkpoint', run_id: run.id, next_tick: 1, state: { a: 1 } })
+  await store({ kind: 'save_checkpoint', run_id: run.id, next_tick: 2, state: null })
+  expect(await getCheckpoint(reader, run.id)).toEqual({ next_tick: 2, state: null })
+  await store({ kind: 'drop_checkpoint', run_id: run.id })
+  expect(await getCheckpoint(reader, run.id)).toBeNull()
+
+  const position = {
+    run_id: run.id,
+    symbol: 'BTC/USD',
+    qty: '-1.5',
+    avg_price: '10',
+    realised_pnl: '0',
+    last_price: 10.5,
+  }
+  await store({ kind: 'save_positions', rows: [{ ...position, qty: '9' }] })
+  await store({ kind: 'save_positions', rows: [position] })
+  expect(await listPositions(reader, run.id)).toEqual([position])
+
+  const result = { stats: { sharpe_ratio: null, total_trades: 3 }, result_hash: 'ab', final_equity: '100000.1' }
+  await store({ kind: 'save_result', run_id: run.id, ...result, final_equity: '1' })
+  await store({ kind: 'save_result', run_id: run.id, ...result })
+  expect(await getResult(reader, run.id)).toEqual(result)
+
+  await store({ kind: 'insert_fills', rows: [aFill(run.id, 0)] }, { kind: 'delete_run', id: run.id })
+  expect(await getRun(reader, run.id)).toBeNull()
+  expect(await listFills(reader, run.id)).toEqual([])
+  expect(await getResult(reader, run.id)).toBeNull()
+})
+
+test('a source is stored once, by its hash', async () => {
+  await store({ kind: 'store_source', source: aSource({ version: 'another' }) })
+  expect(await getSource(database.db.reader, aSource().hash)).toEqual(aSource())
+  expect(await getSource(database.db.reader, 'unknown')).toBeNull()
+})
+
+test('when anything in an outcome fails, nothing of it is stored', async () => {
+  const run = aRun(90)
+  const fill: FillRow = aFill(run.id, 0)
+  const outcome: Outcome = {
+    writes: [
+      { kind: 'create_run', run },
+      { kind: 'insert_fills', rows: [fill] },
+    ],
+    events: [{ type: 'run.Nonsense' } as never],
+  }
+  await expect(database.db.write((tx) => record(tx, outcome))).rejects.toThrow("'run.Nonsense' is not registered")
+  expect(await getRun(database.db.reader, run.id)).toBeNull()
+})
+
+test('a recorder reads under lock, records the outcome and gives the result', async () => {
+  const run = aRun(91)
+  await store({ kind: 'create_run', run })
+  const recorder = createRecorder(database.db)
+  const status = await recorder(async (reader) => {
+    const locked = await lockRun(reader, run.id)
+    const writes: Write[] = [{ kind: 'update_run', id: run.id, changes: { status: 'running' } }]
+    return { outcome: { writes, events: [] }, result: locked?.status }
+  })
+  expect(status).toBe('pending')
+  expect((await getRun(database.db.reader, run.id))?.status).toBe('running')
+})
+
+test('who holds a reader can neither write nor lock (I1)', async () => {
+  const { reader } = database.db
+  await expect(reader.query('delete from weaver.runs')).rejects.toMatchObject({
+    code: expect.stringMatching(/42501|25006/),
+  })
+  await expect(lockRun(reader, idOf('run', 1))).rejects.toMatchObject({ code: expect.stringMatching(/42501|25006/) })
+  await expect(
+    reader
+      .query('set default_transaction_read_only = off')
+      .then(() => reader.query("update weaver.runs set label = 'x'")),
+  ).rejects.toMatchObject({ code: expect.stringMatching(/42501|25006/) })
+})
+
+test('a malformed id is simply not found', async () => {
+  const { reader } = database.db
+  expect(await getRun(reader, 'x')).toBeNull()
+  expect(await getOrder(reader, "'; drop table weaver.runs; --")).toBeNull()
+  expect(await database.db.write((tx) => lockRun(tx, 'x'))).toBeNull()
+})
