@@ -16,13 +16,13 @@ import { type Checkpoint, openAccount, type RunSpec, takeStretch } from './backt
 import { type BacktestJobs, failed, type RunningJob, StrategyFailure, specOf, stretchWrites } from './backtest_jobs.ts'
 import { carryOut, closePositions, tellDecision } from './greta/placing.ts'
 import {
-  type EventPlace,
   equityOf,
   grossValue,
   openOrderViews,
   positionView,
   type Simulation,
 } from './greta/simulation.ts'
+import type { EventPlace } from './greta/sim_orders.ts'
 import {
   matchOpenOrders,
   openTick,

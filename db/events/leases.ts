@@ -130,3 +130,16 @@ export async function bury(tx: WriteTx, job: FailedJob, { now, newId }: { now: n
     },
   ])
 }
+
+/** How many worker pools hold their lock now. */
+export async function livePools(db: Database): Promise<number> {
+  const [row] = await db.reader.query<{ live: number }>(
+    `select count(*)::integer as live from weaver.worker_pools p where exists (
+       select from pg_locks l
+       where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+         and l.database = (select oid from pg_database where datname = current_database())
+         and (l.classid::bigint << 32) | l.objid::bigint = p.advisory_key
+     )`,
+  )
+  return row?.live ?? 0
+}

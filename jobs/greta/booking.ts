@@ -1,14 +1,13 @@
 /** A fill is priced, checked against the account and booked; the exits attached to an entry come to life and end. */
 
-import { orderId, tickEventId } from '../../db/events/ids.ts'
 import type { PlaceIntent, Side } from '../../strategies/api.ts'
 import { type Bar, type BarTest, testOnBar } from './bar_test.ts'
 import { commissionOf } from './costs.ts'
 import { BASIS_POINT, Decimal, QTY_PLACES, ZERO } from './decimals.ts'
 import { applyFill } from './ledger.ts'
 import { accept, createOrder, end, tellOrder } from './order_events.ts'
-import { filledAvgPrice, isOpen, remaining, type SimOrder } from './sim_orders.ts'
-import { type EventPlace, refreshFloats, type Simulation } from './simulation.ts'
+import { type EventPlace, filledAvgPrice, isOpen, remaining, type SimOrder } from './sim_orders.ts'
+import { eventId, refreshFloats, type Simulation } from './simulation.ts'
 
 const ROUND_DOWN = 0
 
@@ -179,7 +178,7 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
   if (done) order.closed_at = simulation.ts
   const symbol = symbols[order.symbol] as string
   const timestamp = new Date(time).toISOString()
-  const id = orderId(runId, order.client_order_id)
+  const { id } = order
   const amounts = { qty: qty.toString(), price: price.toString(), fee: fee.toString() }
   tellOrder(
     simulation,
@@ -198,7 +197,7 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
     order.last_event,
   )
   simulation.produced.fills.push({
-    id: tickEventId(runId, simulation.tick, order.last_event.ordinal),
+    id: eventId(simulation, order.last_event),
     run_id: runId,
     order_id: id,
     ordinal: simulation.nextFill++,
@@ -254,6 +253,7 @@ function spawnExit(
     reason: stop ? 'stop loss' : 'take profit',
   }
   const exit = createOrder(simulation, intent, role, cause, {
+    id: entry.id,
     ordinal: entry.ordinal,
     client_order_id: entry.client_order_id,
   })

@@ -5,7 +5,8 @@
 import type { RunError } from '../../db/walle/rows.ts'
 import type { StrategyInstance } from '../marvin/contract.ts'
 import { carryOut, closePositions, tellDecision } from './placing.ts'
-import { type EventPlace, equityOf, grossValue, type Simulation } from './simulation.ts'
+import type { EventPlace } from './sim_orders.ts'
+import { equityOf, grossValue, type Simulation } from './simulation.ts'
 import { hearTick, matchOpenOrders, openTick, tellFetch, tickEvent } from './tick_steps.ts'
 import type { Windows } from './windows.ts'
 

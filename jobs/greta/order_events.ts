@@ -3,8 +3,8 @@
 import { orderId } from '../../db/events/ids.ts'
 import type { OrderEventType } from '../../db/events/order_state.ts'
 import type { PlaceIntent } from '../../strategies/api.ts'
-import { advance, newOrder, type OrderSeed, type SimOrder } from './sim_orders.ts'
-import { type EventPlace, type Simulation, tell } from './simulation.ts'
+import { advance, type EventPlace, newOrder, type OrderSeed, type SimOrder } from './sim_orders.ts'
+import { corrIdOf, type Simulation, tell } from './simulation.ts'
 
 /** Ends an order with `orders.Cancelled`, `orders.Expired` or, where the account does not allow it, `orders.Rejected`. */
 export function end(
@@ -20,7 +20,7 @@ export function end(
     order.reject_rule = refusal.rule
   }
   const common = {
-    order_id: orderId(simulation.setup.runId, order.client_order_id),
+    order_id: order.id,
     client_order_id: order.client_order_id,
   }
   const payload =
@@ -39,7 +39,7 @@ export function tellOrder(
   cause: EventPlace,
 ): void {
   if (type !== 'orders.Created') advance(order, type)
-  order.last_event = tell(simulation, cause, order.placed.tick, () => ({ type, producer: 'greta', payload }) as never)
+  order.last_event = tell(simulation, cause, order.corr_id, () => ({ type, producer: 'greta', payload }) as never)
   simulation.produced.touched.set(order.ordinal, order)
   if (!simulation.changed.includes(order)) simulation.changed.push(order)
 }
@@ -55,6 +55,8 @@ export function createOrder(
   const { symbols, model, runId } = simulation.setup
   const entry = parent === null ? undefined : simulation.open.find((order) => order.ordinal === parent.ordinal)
   const seed: OrderSeed = {
+    id: orderId(runId, intent.client_order_id),
+    corrId: entry?.corr_id ?? corrIdOf(simulation),
     ordinal: simulation.nextOrder++,
     symbol: Math.max(0, symbols.indexOf(intent.symbol)),
     role,
@@ -69,7 +71,7 @@ export function createOrder(
     order,
     'orders.Created',
     {
-      order_id: orderId(runId, order.client_order_id),
+      order_id: order.id,
       client_order_id: order.client_order_id,
       symbol: intent.symbol,
       side: order.side,
@@ -78,7 +80,7 @@ export function createOrder(
       price: order.limit_price,
       stop_price: order.stop_price,
       time_in_force: order.time_in_force,
-      parent_order_id: parent === null ? null : orderId(runId, parent.client_order_id),
+      parent_order_id: parent?.id ?? null,
     },
     cause,
   )
@@ -88,7 +90,7 @@ export function createOrder(
 /** The simulated venue takes every well-formed order: `orders.Submitted`, `orders.Accepted`. */
 export function accept(simulation: Simulation, order: SimOrder): void {
   const payload = {
-    order_id: orderId(simulation.setup.runId, order.client_order_id),
+    order_id: order.id,
     client_order_id: order.client_order_id,
   }
   order.submitted_at = simulation.ts

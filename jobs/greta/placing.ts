@@ -1,6 +1,5 @@
 /** Step 6 of a tick: what the strategy asked for is recorded, checked, and placed with the simulated venue. */
 
-import { tickEventId } from '../../db/events/ids.ts'
 import type { Intent, PlaceIntent } from '../../strategies/api.ts'
 import { route } from '../glados/router.ts'
 import type { Asked } from '../marvin/contract.ts'
@@ -9,8 +8,8 @@ import { commissionOf } from './costs.ts'
 import { Decimal, ZERO } from './decimals.ts'
 import { applyFill } from './ledger.ts'
 import { accept, createOrder, end } from './order_events.ts'
-import { isOpen } from './sim_orders.ts'
-import { type EventPlace, refreshFloats, type Simulation, type SymbolBars, tell } from './simulation.ts'
+import { type EventPlace, isOpen } from './sim_orders.ts'
+import { corrIdOf, eventId, refreshFloats, type Simulation, type SymbolBars, tell } from './simulation.ts'
 
 /**
  * Records a decision: `strategy.DecisionMade`, then per intent the request and the command that it is routed to.
@@ -18,7 +17,7 @@ import { type EventPlace, refreshFloats, type Simulation, type SymbolBars, tell 
  */
 export function tellDecision(simulation: Simulation, asked: Asked, cause: EventPlace): EventPlace[] {
   const { tick, ts } = simulation
-  const decision = tell(simulation, cause, tick, () => ({
+  const decision = tell(simulation, cause, null, () => ({
     type: 'strategy.DecisionMade',
     producer: 'marvin',
     payload: { bar_index: tick, intents: asked.intents, skips: asked.skips, logs: asked.logs },
@@ -26,11 +25,11 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
   if (asked.intents.length + asked.skips.length + asked.logs.length > 0) {
     const { runId } = simulation.setup
     simulation.produced.decisions.push({
-      id: tickEventId(runId, decision.tick, decision.ordinal),
+      id: eventId(simulation, decision),
       run_id: runId,
       bar_index: tick,
       ts: new Date(ts).toISOString(),
-      corr_id: tickEventId(runId, tick, 0),
+      corr_id: corrIdOf(simulation),
       intents: asked.intents,
       skips: asked.skips,
       logs: asked.logs,
@@ -43,24 +42,24 @@ function tellRequest(simulation: Simulation, intent: Intent, ordinal: number, de
   const { tick } = simulation
   if (intent.kind === 'cancel') {
     const payload = { bar_index: tick, ordinal, client_order_id: intent.client_order_id }
-    const request = tell(simulation, decision, tick, () => ({
+    const request = tell(simulation, decision, null, () => ({
       type: 'strategy.CancelRequest',
       producer: 'marvin',
       payload,
     }))
-    return tell(simulation, request, tick, () => ({
+    return tell(simulation, request, null, () => ({
       type: route('strategy.CancelRequest', 'backtest'),
       producer: 'glados',
       payload,
     }))
   }
   const payload = { bar_index: tick, ordinal, intent }
-  const request = tell(simulation, decision, tick, () => ({
+  const request = tell(simulation, decision, null, () => ({
     type: 'strategy.PlaceRequest',
     producer: 'marvin',
     payload,
   }))
-  return tell(simulation, request, tick, () => ({
+  return tell(simulation, request, null, () => ({
     type: route('strategy.PlaceRequest', 'backtest'),
     producer: 'glados',
     payload,

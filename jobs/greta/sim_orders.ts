@@ -1,6 +1,6 @@
 /** An order inside the simulation: its exact texts, the floats that bars are tested against, and what became of it. */
 
-import { orderId, tickEventId } from '../../db/events/ids.ts'
+import { tickEventId } from '../../db/events/ids.ts'
 import { type OrderEventType, transition } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import type { OrderStatus, OrderType, OrderView, PlaceIntent, Side, TimeInForce } from '../../strategies/api.ts'
@@ -8,11 +8,21 @@ import { Decimal, ZERO } from './decimals.ts'
 
 export type Role = 'own' | 'take_profit' | 'stop_loss'
 
-/** JSON, as it lies in a checkpoint. `tick` and `ordinal` of an event give its id. */
+/** Where an event sits: gives its id, which is kept where it was needed already. */
+export interface EventPlace {
+  tick: number
+  ordinal: number
+  id?: string
+}
+
+/** JSON, as it lies in a checkpoint. */
 export interface SimOrder {
+  id: string
+  /** Of the tick that placed it: everything that befalls the order carries it. */
+  corr_id: string
   ordinal: number
   client_order_id: string
-  parent: { ordinal: number; client_order_id: string } | null
+  parent: { id: string; ordinal: number; client_order_id: string } | null
   role: Role
   symbol: number
   side: Side
@@ -38,7 +48,7 @@ export interface SimOrder {
   submitted_at: number | null
   filled_at: number | null
   closed_at: number | null
-  last_event: { tick: number; ordinal: number }
+  last_event: EventPlace
   /** Bars still to wait for latency. */
   wait_bars: number
   /** Tested on bars that open at or after this time. */
@@ -51,6 +61,8 @@ export interface SimOrder {
 }
 
 export interface OrderSeed {
+  id: string
+  corrId: string
   ordinal: number
   symbol: number
   role: Role
@@ -69,6 +81,8 @@ function decimalOrNull(text: string | null): string | null {
 /** An order as it is born: pending, nothing filled. Prices that are no numbers become null, such a quantity 0. */
 export function newOrder(intent: PlaceIntent, seed: OrderSeed): SimOrder {
   return {
+    id: seed.id,
+    corr_id: seed.corrId,
     ordinal: seed.ordinal,
     client_order_id: intent.client_order_id,
     parent: seed.parent,
@@ -146,15 +160,15 @@ export function viewOf(order: SimOrder, symbols: readonly string[]): OrderView {
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
-/** The row of weaver.orders. The correlation id is the id of its placing tick's first event. */
+/** The row of weaver.orders. */
 export function rowOf(order: SimOrder, runId: string, symbolName: string): OrderRow {
   return {
-    id: orderId(runId, order.client_order_id),
+    id: order.id,
     run_id: runId,
     ordinal: order.ordinal,
     client_order_id: order.client_order_id,
     exchange_order_id: null,
-    parent_order_id: order.parent === null ? null : orderId(runId, order.parent.client_order_id),
+    parent_order_id: order.parent?.id ?? null,
     symbol: symbolName,
     side: order.side,
     order_type: order.type,
@@ -179,7 +193,7 @@ export function rowOf(order: SimOrder, runId: string, symbolName: string): Order
     submitted_at: iso(order.submitted_at),
     filled_at: iso(order.filled_at),
     closed_at: iso(order.closed_at),
-    corr_id: tickEventId(runId, order.placed.tick, 0),
-    last_event_id: tickEventId(runId, order.last_event.tick, order.last_event.ordinal),
+    corr_id: order.corr_id,
+    last_event_id: order.last_event.id ?? tickEventId(runId, order.last_event.tick, order.last_event.ordinal),
   }
 }

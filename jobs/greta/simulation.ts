@@ -10,7 +10,7 @@ import { type Intent, type OrderView, type PositionView, TIMEFRAME_MS, type Time
 import { Decimal } from './decimals.ts'
 import type { FillModel } from './fill_model.ts'
 import { averagePrice, type Ledger, type LedgerText, openLedger, restoreLedger, saveLedger } from './ledger.ts'
-import { isOpen, type SimOrder, viewOf } from './sim_orders.ts'
+import { type EventPlace, isOpen, type SimOrder, viewOf } from './sim_orders.ts'
 import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from './trades.ts'
 
 /** Bars of one symbol in the run's timeframe: warm-up first, then those of the range. */
@@ -42,12 +42,6 @@ export interface SimulationSetup {
   /** Names what is wrong with an intent, or null. */
   checkIntent: (intent: Intent, symbols: readonly string[]) => string | null
   checkRisk: (intent: Intent, picture: RiskPicture) => RiskRefusal | null
-}
-
-/** Where an event sits: gives its id. */
-export interface EventPlace {
-  tick: number
-  ordinal: number
 }
 
 export interface SimulationState {
@@ -94,6 +88,8 @@ export interface Simulation {
   tick: number
   ts: number
   nextEvent: number
+  /** The tick's first event. */
+  corr: EventPlace
   /** Events are built, not only counted. */
   recording: boolean
   /** Orders that changed since the strategy last heard of them. */
@@ -129,6 +125,7 @@ export function openSimulation(
     tick: -1,
     ts: Number.NaN,
     nextEvent: 0,
+    corr: { tick: -1, ordinal: 0 },
     recording: false,
     changed: changedOf(saved),
     produced: emptyProduce(saved?.next_order ?? 0),
@@ -259,19 +256,26 @@ export function openOrderViews(simulation: Simulation, symbol?: string): readonl
 }
 
 export function eventId(simulation: Simulation, place: EventPlace): string {
-  return tickEventId(simulation.setup.runId, place.tick, place.ordinal)
+  place.id ??= tickEventId(simulation.setup.runId, place.tick, place.ordinal)
+  return place.id
+}
+
+/** The correlation id of all that the present tick sets off: the id of its first event. */
+export function corrIdOf(simulation: Simulation): string {
+  if (simulation.corr.tick !== simulation.tick) simulation.corr = { tick: simulation.tick, ordinal: 0 }
+  return eventId(simulation, simulation.corr)
 }
 
 type EventBody = Pick<NewEvent, 'type' | 'producer' | 'payload'>
 
 /**
- * Counts an event of the present tick and, when recording, keeps it. `build` is only called then. The count alone fixes
+ * Counts an event of the present tick, of an order's correlation or else of the tick's own, and, when recording, keeps it. `build` is only called then. The count alone fixes
  * the ids, so a run that records nothing and one that records everything agree about all of them.
  */
 export function tell(
   simulation: Simulation,
   cause: EventPlace | null,
-  corr: number,
+  corr: string | null,
   build: () => EventBody,
 ): EventPlace {
   const place = { tick: simulation.tick, ordinal: simulation.nextEvent++ }
@@ -280,7 +284,7 @@ export function tell(
       ...build(),
       id: eventId(simulation, place),
       run_id: simulation.setup.runId,
-      corr_id: tickEventId(simulation.setup.runId, corr, 0),
+      corr_id: corr ?? corrIdOf(simulation),
       causation_id: cause === null ? null : eventId(simulation, cause),
       ts: new Date(simulation.ts).toISOString(),
     } as NewEvent)

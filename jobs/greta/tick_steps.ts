@@ -3,16 +3,8 @@ import type { FetchRequest, OrderView } from '../../strategies/api.ts'
 import { route } from '../glados/router.ts'
 import type { StrategyInstance } from '../marvin/contract.ts'
 import { matchBar, passLatency } from './matching.ts'
-import { viewOf } from './sim_orders.ts'
-import {
-  advanceBars,
-  type EventPlace,
-  markCloses,
-  type Simulation,
-  type SymbolBars,
-  startTick,
-  tell,
-} from './simulation.ts'
+import { type EventPlace, viewOf } from './sim_orders.ts'
+import { advanceBars, markCloses, type Simulation, type SymbolBars, startTick, tell } from './simulation.ts'
 import type { Windows } from './windows.ts'
 
 const NO_REQUESTS: FetchRequest[] = []
@@ -30,7 +22,7 @@ export function openTick(simulation: Simulation, tick: number, ts: number): void
     return
   }
   const { runId, timeframe } = simulation.setup
-  tell(simulation, null, tick, () => ({
+  tell(simulation, null, null, () => ({
     type: 'clock.Tick',
     producer: 'glados',
     payload: { run_id: runId, ts: new Date(ts).toISOString(), timeframe, bar_index: tick, is_backtest: true },
@@ -93,12 +85,12 @@ export function tellFetch(simulation: Simulation, requests: readonly FetchReques
 export function tellFetchRequest(simulation: Simulation, requests: readonly FetchRequest[]): EventPlace {
   const { tick } = simulation
   const body = { bar_index: tick, requests: [...requests] }
-  const asked = tell(simulation, tickEvent(simulation), tick, () => ({
+  const asked = tell(simulation, tickEvent(simulation), null, () => ({
     type: 'strategy.FetchWindow',
     producer: 'marvin',
     payload: body,
   }))
-  return tell(simulation, asked, tick, () => ({
+  return tell(simulation, asked, null, () => ({
     type: route('strategy.FetchWindow', 'backtest'),
     producer: 'glados',
     payload: body,
@@ -112,7 +104,7 @@ export function tellWindowReady(
   cause: EventPlace,
 ): EventPlace {
   const { tick } = simulation
-  return tell(simulation, cause, tick, () => ({
+  return tell(simulation, cause, null, () => ({
     type: 'data.WindowReady',
     producer: 'greta',
     payload: { bar_index: tick, windows: requests.map((request) => describeWindow(request, windows, simulation.ts)) },

@@ -1,0 +1,101 @@
+/** `weaver doctor`: looks at everything that Weaver stands on, and says what to do about what is wrong. */
+import { statfs } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { openOwnerPool } from '../../db/client.ts'
+import { pendingMigrations } from '../../db/migrate.ts'
+import { wallClock } from '../glados/clock.ts'
+import { openControl } from '../control.ts'
+import { openPostgres } from '../system.ts'
+import { VERSION } from '../version.ts'
+import type { CliContext } from './context.ts'
+import { withSystem } from './context.ts'
+
+interface Finding {
+  name: string
+  /** What is well, or what is wrong and what to do. */
+  text: string
+  ok: boolean
+}
+
+const LEAST_FREE_BYTES = 1_000_000_000
+const MOST_CLOCK_SKEW_MS = 1_000
+
+export async function doctorCommand(context: CliContext): Promise<number> {
+  const findings: Finding[] = [configuration(context), page()]
+  findings.push(await disk(context))
+  const database = await checkDatabase(context)
+  findings.push(...database)
+  if (database.every((finding) => finding.ok)) findings.push(...(await checkSystem(context)))
+  for (const { ok, name, text } of findings) context.print(`${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(12)} ${text}`)
+  return findings.every((finding) => finding.ok) ? 0 : 1
+}
+
+function configuration({ config }: CliContext): Finding {
+  const where = config.databaseUrl ? 'the given DATABASE_URL' : `embedded Postgres in ${config.dataDir}`
+  return { name: 'configuration', ok: true, text: `Weaver ${VERSION}, ${where}, ${config.host}:${config.port}` }
+}
+
+function page(): Finding {
+  const built = existsSync(new URL('../../web/build/200.html', import.meta.url))
+  return { name: 'web page', ok: true, text: built ? 'built' : 'not built yet: `npm start` builds it' }
+}
+
+async function disk({ config }: CliContext): Promise<Finding> {
+  const dir = existsSync(config.dataDir) ? config.dataDir : '.'
+  const { bavail, bsize } = await statfs(dir)
+  const free = bavail * bsize
+  const text = `${(free / 1e9).toFixed(1)} GB free`
+  if (free >= LEAST_FREE_BYTES) return { name: 'disk', ok: true, text }
+  return { name: 'disk', ok: false, text: `${text} where ${config.dataDir} lies: make room, Postgres stops when it is full` }
+}
+
+async function checkDatabase({ config, log }: CliContext): Promise<Finding[]> {
+  let postgres: Awaited<ReturnType<typeof openPostgres>>
+  try {
+    postgres = await openPostgres(config, log)
+  } catch (error) {
+    return [{ name: 'database', ok: false, text: message(error) }]
+  }
+  const pool = openOwnerPool(postgres.url, { applicationName: 'weaver doctor', maxConnections: 2 })
+  try {
+    const started = wallClock.now()
+    const { rows } = await pool.query<{ version: string; now: string }>(
+      'select version(), extract(epoch from clock_timestamp()) * 1000 as now',
+    )
+    const skew = Math.round(Number(rows[0]?.now) - (started + wallClock.now()) / 2)
+    const pending = await pendingMigrations(pool)
+    return [
+      { name: 'database', ok: true, text: String(rows[0]?.version).split(' ').slice(0, 2).join(' ') },
+      {
+        name: 'migrations',
+        ok: true,
+        text: pending.length === 0 ? 'up to date' : `${pending.length} to apply: the next start or \`weaver migrate\` does`,
+      },
+      Math.abs(skew) <= MOST_CLOCK_SKEW_MS
+        ? { name: 'clock', ok: true, text: `${skew} ms from the database's` }
+        : { name: 'clock', ok: false, text: `${skew} ms from the database's: set up time synchronisation on both machines` },
+    ]
+  } catch (error) {
+    return [{ name: 'database', ok: false, text: message(error) }]
+  } finally {
+    await pool.end()
+    await postgres.release()
+  }
+}
+
+async function checkSystem(context: CliContext): Promise<Finding[]> {
+  return withSystem(context, 'doctor', async (system) => {
+    const control = await openControl(system, { workers: false })
+    try {
+      const { items, errors } = await control.catalog.list()
+      return [
+        { name: 'strategies', ok: true, text: items.map((item) => item.id).join(', ') },
+        ...errors.map((error) => ({ name: 'strategies', ok: false, text: `${error.path}: ${error.message}` })),
+      ]
+    } finally {
+      await control.close()
+    }
+  })
+}
+
+const message = (error: unknown): string => (error instanceof Error ? error.message : String(error))
