@@ -21,6 +21,8 @@ import type {
 /** Longest wait for an answer; an import of a large file gets more. */
 const TIMEOUT_MS = 20_000
 const IMPORT_TIMEOUT_MS = 300_000
+/** The most that the API gives in one page. */
+const PAGE_MAX = 100
 
 export class ApiError extends Error {
   override readonly name = 'ApiError'
@@ -116,6 +118,16 @@ export const api = {
     readCurve(await request<Record<string, unknown>>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
   fills: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
     request<Page<Fill>>(`/runs/${id(run)}/fills`, { query, signal }),
+  /** Up to `limit` fills, page by page. */
+  chartFills: async (run: string, limit: number, signal?: Signal): Promise<Fill[]> => {
+    const found: Fill[] = []
+    for (let page = 1; found.length < limit; page++) {
+      const answer = await api.fills(run, { page, page_size: PAGE_MAX }, signal)
+      found.push(...answer.items)
+      if (answer.items.length === 0 || found.length >= answer.total) break
+    }
+    return found
+  },
   trades: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
     request<Page<Trade>>(`/runs/${id(run)}/trades`, { query, signal }),
   events: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>

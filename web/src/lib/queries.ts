@@ -46,6 +46,12 @@ export const queries = {
       queryFn: ({ signal }) => api.fills(id, paging, signal),
       placeholderData: keepPreviousData,
     }),
+  /** The fills to be drawn, oldest first. */
+  chartFills: (id: string, limit: number) =>
+    queryOptions({
+      queryKey: [...keys.run(id), 'fills', 'chart', limit],
+      queryFn: ({ signal }) => api.chartFills(id, limit, signal),
+    }),
   trades: (id: string, paging: Paging) =>
     queryOptions({
       queryKey: [...keys.run(id), 'trades', paging],

@@ -12,8 +12,8 @@ export function withQuery(path: string, query: Query): string {
 }
 
 /** The same view with some of its state changed; null or '' removes a key, keys it does not know are kept. */
-export function changed(url: URL, changes: Query): string {
-  const search = new URLSearchParams(url.searchParams)
+export function changed(url: { pathname: string; search: string }, changes: Query): string {
+  const search = new URLSearchParams(url.search)
   for (const [key, value] of Object.entries(changes)) {
     if (value === null || value === undefined || value === '') search.delete(key)
     else search.set(key, String(value))
