@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectOwner } from '../db/client.ts'
@@ -11,7 +10,7 @@ import { registerPool } from '../db/events/leases.ts'
 import { TASKS, type TaskName } from '../db/events/tasks.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { insertRun, tick } from '../tests/support/log.ts'
-import { until } from '../tests/support/until.ts'
+import { pause, until } from '../tests/support/until.ts'
 import { type Handlers, type Job, LostLease, type Runner, type RunnerOptions, startRunner } from './runner.ts'
 
 let database: TestDatabase
@@ -49,9 +48,7 @@ async function start(handlers: Partial<Handlers>, overrides: Partial<RunnerOptio
     onFatal: (error) => log.push(`fatal: ${error.message}`),
     now: () => Date.UTC(2026, 0, 2),
     newId: randomUUID,
-    sleep: async (ms) => {
-      await sleep(ms)
-    },
+    sleep: pause,
     process: { pid: process.pid, host: 'test' },
     ...overrides,
   })
@@ -83,7 +80,7 @@ test('jobs of a run go one after the other in the order in which they were added
   await start({
     'greta.run_chunk': async ({ next_tick }, job) => {
       atWork += 1
-      await sleep(1)
+      await pause(1)
       expect(atWork).toBe(1)
       seen.push(next_tick)
       atWork -= 1

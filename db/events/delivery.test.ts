@@ -1,10 +1,9 @@
 /** Invariant I4: nothing is skipped, nothing comes twice, nothing out of order within a run. */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { insertRun, progressed, systemStarted } from '../../tests/support/log.ts'
-import { until } from '../../tests/support/until.ts'
+import { pause, until } from '../../tests/support/until.ts'
 import { connectOwner, openDatabase } from '../client.ts'
 import type { Database } from '../database.ts'
 import { append } from './append.ts'
@@ -24,7 +23,7 @@ afterEach(async () => {
 })
 
 function sequencerOn(db: Database): Sequencer {
-  const sequencer = createSequencer({ db, sleep, onError: (error) => errors.push(error) })
+  const sequencer = createSequencer({ db, sleep: pause, onError: (error) => errors.push(error) })
   open.push(sequencer)
   return sequencer
 }
@@ -60,7 +59,7 @@ test('of 10,000 events of eight concurrent writers every consumer gets each comm
     while (left > 0) {
       const size = Math.min(left, 1 + Math.floor(random() * 30))
       const run = random() < 0.7 ? (runs[Math.floor(random() * runs.length)] ?? null) : null
-      const pause = random() < 0.3 ? random() * 12 : 0
+      const delay = random() < 0.3 ? random() * 12 : 0
       const rollBack = random() < 0.15
       left -= size
       const ids: string[] = []
@@ -76,7 +75,7 @@ test('of 10,000 events of eight concurrent writers every consumer gets each comm
           })
           await append(tx, events)
           ids.push(...events.map(({ id }) => id))
-          await sleep(pause)
+          await pause(delay)
         }
         if (rollBack) throw new Error('rolled back')
       })
@@ -112,7 +111,7 @@ test('of 10,000 events of eight concurrent writers every consumer gets each comm
       })
       if (handled > 0) mine.push(...batch)
       else if (handled === 0 && !writing && mine.length >= committed.size) return
-      else if (handled === 0) await sleep(5)
+      else if (handled === 0) await pause(5)
     }
   }
 
@@ -123,7 +122,7 @@ test('of 10,000 events of eight concurrent writers every consumer gets each comm
   const rival = (async () => {
     while (writing) {
       await competing.runOnce()
-      await sleep(7)
+      await pause(7)
     }
   })()
   await writers

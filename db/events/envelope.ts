@@ -1,4 +1,4 @@
-/** The log: envelope, registry, append, sequencer, offsets. Nothing else may touch these tables. */
+/** Events is the log: envelope, registry, append, sequencer, offsets. Nothing else may touch these tables. */
 import type { EventType, PayloadOf } from './registry.ts'
 
 export interface Envelope<T extends EventType = EventType> {

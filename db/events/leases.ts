@@ -48,18 +48,6 @@ export async function unregisterPool(db: Database, poolId: string): Promise<void
   await db.write((tx) => tx.query('select weaver.unregister_pool($1)', [poolId]))
 }
 
-/** How many worker pools there are now: those whose session holds their lock. */
-export async function livePools(db: Database): Promise<number> {
-  const [row] = await db.reader.query<{ alive: number }>(
-    `select count(*) as alive from weaver.worker_pools p where exists (
-       select from pg_locks l
-       where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-         and l.database = (select oid from pg_database where datname = current_database())
-         and l.classid = ((p.advisory_key >> 32) & 4294967295)::oid and l.objid = (p.advisory_key & 4294967295)::oid)`,
-  )
-  return Number(row?.alive ?? 0)
-}
-
 /** Gives the number of jobs that are free again. */
 export async function takeOverDeadPools(db: Database): Promise<number> {
   return db.write(async (tx) => {

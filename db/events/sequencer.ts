@@ -28,20 +28,24 @@ const POLL_MS = 250
 const STAND_BY_MS = 500
 const LEADERSHIP = `hashtextextended('weaver:sequencer', 0)`
 
+async function sequenceOnce(db: Database): Promise<{ numbered: number }> {
+  return db.write(async (tx) => {
+    const [row] = await tx.query<{ numbered: string | number }>('select weaver.sequence_outbox() as numbered')
+    const numbered = Number(row?.numbered ?? 0)
+    if (numbered > 0) await tx.query(`select pg_notify('${SEQUENCED}', '')`)
+    return { numbered }
+  })
+}
+
 export function createSequencer(options: SequencerOptions): Sequencer {
   const { db, sleep, onError, pollMs = POLL_MS, standByMs = STAND_BY_MS } = options
   let running: Promise<void> | null = null
   let stopped = false
   let woken = Promise.withResolvers<void>()
   const wake = () => woken.resolve()
-
-  async function runOnce(): Promise<{ numbered: number }> {
-    return db.write(async (tx) => {
-      const [row] = await tx.query<{ numbered: string | number }>('select weaver.sequence_outbox() as numbered')
-      const numbered = Number(row?.numbered ?? 0)
-      if (numbered > 0) await tx.query(`select pg_notify('${SEQUENCED}', '')`)
-      return { numbered }
-    })
+  const rest = async (ms: number) => {
+    await Promise.race([woken.promise, sleep(ms)])
+    if (!stopped) woken = Promise.withResolvers<void>()
   }
 
   async function lead(session: Session): Promise<void> {
@@ -50,10 +54,10 @@ export function createSequencer(options: SequencerOptions): Sequencer {
       lost = true
       wake()
     })
+    // What commits during a round wakes the rest after it.
     while (!stopped && !lost) {
-      woken = Promise.withResolvers<void>()
-      await runOnce()
-      await Promise.race([woken.promise, sleep(pollMs)])
+      await sequenceOnce(db)
+      await rest(pollMs)
     }
   }
 
@@ -68,7 +72,7 @@ export function createSequencer(options: SequencerOptions): Sequencer {
           listener = await db.listen(APPENDED, { onNotify: wake, onReady: wake })
           return await lead(session)
         }
-        await sleep(standByMs)
+        await rest(standByMs)
       }
     } finally {
       await listener?.close()
@@ -78,18 +82,15 @@ export function createSequencer(options: SequencerOptions): Sequencer {
 
   async function serveAlways(): Promise<void> {
     while (!stopped) {
-      try {
-        await serve()
-      } catch (error) {
-        onError(error)
-      }
-      if (!stopped) await sleep(standByMs)
+      await serve().catch(onError)
+      if (!stopped) await rest(standByMs)
     }
   }
 
   return {
     start() {
       stopped = false
+      woken = Promise.withResolvers<void>()
       running ??= serveAlways()
     },
     async stop() {
@@ -98,6 +99,6 @@ export function createSequencer(options: SequencerOptions): Sequencer {
       await running
       running = null
     },
-    runOnce,
+    runOnce: () => sequenceOnce(db),
   }
 }

@@ -1,9 +1,9 @@
 /** A worker process of its own, to be killed: says which job it started and never ends it. Arguments: database URL. */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '../../db/client.ts'
 import { TASKS } from '../../db/events/tasks.ts'
 import { type Handlers, startRunner } from '../../jobs/runner.ts'
+import { pause } from './until.ts'
 
 const url = process.argv[2] ?? ''
 const never = async (_payload: unknown, job: { id: string; attempts: number }) => {
@@ -19,8 +19,6 @@ await startRunner({
   onFatal: () => process.exit(1),
   now: () => Date.now(),
   newId: () => randomUUID(),
-  sleep: async (ms) => {
-    await sleep(ms)
-  },
+  sleep: pause,
   process: { pid: process.pid, host: 'test' },
 })

@@ -14,3 +14,8 @@ export async function until<T>(
     await sleep(20)
   }
 }
+
+/** Lets things happen in another order; never to wait for something. */
+export async function pause(ms: number): Promise<void> {
+  await sleep(ms)
+}
