@@ -312,9 +312,13 @@ const PROOFS: Record<string, Proof> = {
       { ...house, 'README.md': readme.replace('One sentence that says what it is.', 'Short.') },
       { ...house, 'README.md': `${readme}\n${row('Skynet')}` },
       { ...house, 'README.md': readme, 'Greta.ts': `/** Fills orders. */` },
+      { ...house, 'README.md': readme.replace('`Veda.ts`', 'not there yet'), 'jobs/veda/orders.ts': '' },
       { ...house, 'README.md': readme, 'Greta.ts': `import './Greta.ts'` },
     ],
-    good: [{ ...house, 'README.md': readme }],
+    good: [
+      { ...house, 'README.md': readme },
+      { ...house, 'README.md': readme.replace('`Veda.ts`', 'not there yet') },
+    ],
   },
 }
 

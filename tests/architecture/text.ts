@@ -1,6 +1,6 @@
 /** Rules about texts: no path of one machine, a lock file for every registry, a glossary that is true. */
 import { WORDS } from './house.ts'
-import { matches, type Rule, type Violation } from './source.ts'
+import type { Rule, Violation } from './source.ts'
 import { textLines } from './syntax.ts'
 
 /** Roots of folders that exist on somebody's machine; the architecture test itself writes them in pieces. */
@@ -30,15 +30,16 @@ export const lockFile: Rule = (files) =>
 
 interface GlossaryRow {
   word: string
-  mainFile: string
+  /** Null for a word whose folder is not there yet. */
+  mainFile: string | null
   meaning: string
 }
 
-/** Rows `| **Word** | [folder](path) | `main file` | sentence |` of the README. */
+/** Rows `| **Word** | folder | `main file` or not there yet | sentence |` of the README. */
 export function glossaryOf(readme: string): GlossaryRow[] {
   return readme.split('\n').flatMap((line) => {
-    const match = line.match(/^\|\s*\*\*(\w+)\*\*\s*\|[^|]*\|\s*`([^`]+)`\s*\|\s*([^|]+?)\s*\|$/)
-    return match ? [{ word: match[1] ?? '', mainFile: match[2] ?? '', meaning: match[3] ?? '' }] : []
+    const match = line.match(/^\|\s*\*\*(\w+)\*\*\s*\|[^|]*\|\s*(?:`([^`]+)`|not there yet)\s*\|\s*([^|]+?)\s*\|$/)
+    return match ? [{ word: match[1] ?? '', mainFile: match[2] ?? null, meaning: match[3] ?? '' }] : []
   })
 }
 
@@ -54,8 +55,11 @@ export const glossary: Rule = (files) => {
     const row = rows.find((candidate) => candidate.word === word)
     if (!row) report('README.md', `the glossary has no row for ${word}`)
     else if (row.meaning.length < 20) report('README.md', `the glossary says too little of ${word}`)
-    else {
-      const main = files.find(({ path }) => matches(path, row.mainFile))
+    else if (row.mainFile === null) {
+      const there = files.find(({ path }) => path.startsWith(`jobs/${word.toLowerCase()}/`))
+      if (there) report('README.md', `${word} is there: name its main file`)
+    } else {
+      const main = files.find(({ path }) => path === row.mainFile)
       if (!main) report('README.md', `${word}'s main file ${row.mainFile} does not exist`)
       else if (!opensWith(main.text, word))
         report(main.path, `opens with a comment whose first sentence says what ${word} is`)
@@ -68,6 +72,6 @@ export const glossary: Rule = (files) => {
 }
 
 function opensWith(text: string, word: string): boolean {
-  const comment = text.match(/^(?:#![^\n]*\n)?\s*(?:<!--|\/\*\*?|\/\/)([\s\S]{0,240})/)
+  const comment = text.match(/^(?:#![^\n]*\n|<script[^>]*>\n)?\s*(?:<!--|\/\*\*?|\/\/)([\s\S]{0,240})/)
   return comment?.[1]?.split(/\.\s/)[0]?.includes(word) ?? false
 }
