@@ -199,7 +199,7 @@ test('the owner may drop a partition', async () => {
 
 test.each([
   `insert into weaver.outbox (event_id, type, corr_id, payload) values (gen_random_uuid(), 'x', gen_random_uuid(), '{}')`,
-  'insert into weaver.outbox_seq values (999999, 1, now())',
+  'insert into weaver.outbox_seq values (999999, 1, now(), $$x$$)',
   `insert into weaver.consumer_offsets values ('x')`,
   `insert into weaver.event_claims values ('x', gen_random_uuid())`,
   `update weaver.runs set status = 'completed'`,
@@ -222,7 +222,7 @@ test.each([
 })
 
 test.each([
-  'insert into weaver.outbox_seq values (999999, 1, now())',
+  'insert into weaver.outbox_seq values (999999, 1, now(), $$x$$)',
   'delete from weaver.outbox',
   'delete from graphile_worker._private_jobs',
 ])('not even WallE may: %s', async (text) => {

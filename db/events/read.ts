@@ -14,6 +14,10 @@ export interface EventFilter {
   types?: readonly EventType[]
 }
 
+/** `offset 0` keeps the planner from joining the whole log, of which a few rows are wanted. */
+const ROW_OF_SEQ = `select o.payload from weaver.outbox o
+  where o.created_at = s.created_at and o.id = s.outbox_id offset 0`
+
 /** The first `limit` events after `seq` (-1 = from the start). */
 export async function readAfter(
   reader: Reader,
@@ -23,11 +27,11 @@ export async function readAfter(
 ): Promise<LoggedEvent[]> {
   const values: unknown[] = [seq, limit]
   const conditions = ['s.seq > $1']
-  if (filter.runId !== undefined) conditions.push(`o.run_id = $${values.push(filter.runId)}::uuid`)
-  if (filter.types !== undefined) conditions.push(`o.type = any ($${values.push(filter.types)}::text[])`)
+  if (filter.runId !== undefined) conditions.push(`s.run_id = $${values.push(filter.runId)}::uuid`)
+  if (filter.types !== undefined) conditions.push(`s.type = any ($${values.push(filter.types)}::text[])`)
   const rows = await reader.query<{ seq: string | number; payload: Envelope }>(
     `select s.seq, o.payload
-     from weaver.outbox_seq s join weaver.outbox o on o.created_at = s.created_at and o.id = s.outbox_id
+     from weaver.outbox_seq s cross join lateral (${ROW_OF_SEQ}) o
      where ${conditions.join(' and ')} order by s.seq limit $2`,
     values,
   )
@@ -46,7 +50,7 @@ export async function head(reader: Reader): Promise<number> {
 export async function oldest(reader: Reader): Promise<number | null> {
   const [row] = await reader.query<{ seq: string | number }>(
     `select s.seq from weaver.outbox_seq s
-     where exists (select from weaver.outbox o where o.created_at = s.created_at and o.id = s.outbox_id)
+     cross join lateral (${ROW_OF_SEQ}) o
      order by s.seq limit 1`,
   )
   return row === undefined ? null : Number(row.seq)

@@ -24,10 +24,13 @@ create index outbox_by_run on weaver.outbox (run_id, id) where run_id is not nul
 create table weaver.outbox_seq (
   seq bigint primary key,
   outbox_id bigint not null unique,
-  created_at timestamptz not null
+  created_at timestamptz not null,
+  type text not null,
+  run_id uuid
 );
+create index outbox_seq_by_run on weaver.outbox_seq (run_id, seq) where run_id is not null;
 comment on table weaver.outbox_seq is
-  'The gapless position of each committed event, from 0. created_at is the outbox row''s: with outbox_id its primary key.';
+  'The gapless position of each committed event, from 0. created_at is the outbox row''s: with outbox_id its primary key; type and run_id are copies to filter by.';
 
 create function weaver.refuse_change() returns trigger language plpgsql as $$
 begin
@@ -113,12 +116,12 @@ begin
   -- First the lock, and only in the next statement the window: its snapshot must be newer than the lock.
   select s.snapshot, s.next_seq into strict previous, first_seq from weaver.sequencer s for update;
   with win as materialized (
-    select o.id, o.created_at, row_number() over (order by o.id) - 1 as n
+    select o.id, o.created_at, o.type, o.run_id, row_number() over (order by o.id) - 1 as n
     from weaver.outbox o
     where o.txid >= pg_snapshot_xmin(previous) and not pg_visible_in_snapshot(o.txid, previous)
   ), added as (
-    insert into weaver.outbox_seq (seq, outbox_id, created_at)
-    select first_seq + win.n, win.id, win.created_at from win order by win.n
+    insert into weaver.outbox_seq (seq, outbox_id, created_at, type, run_id)
+    select first_seq + win.n, win.id, win.created_at, win.type, win.run_id from win order by win.n
   )
   update weaver.sequencer s
   set snapshot = pg_current_snapshot(), next_seq = s.next_seq + (select count(*) from win), updated_at = clock_timestamp()
