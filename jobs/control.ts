@@ -1,11 +1,12 @@
 /** GLaDOS at hand for one process: the commands, the strategies that there are, and where needed the workers. */
 
 import { livePools } from '../db/events/leases.ts'
-import { createRecorder } from '../db/walle/record.ts'
+import { createRecorder, record } from '../db/walle/record.ts'
 import type { Json } from '../strategies/api.ts'
 import { wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
+import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
 import { createHostPool } from './marvin/host_pool.ts'
 import type { System } from './system.ts'
@@ -76,4 +77,21 @@ async function resolveStrategy(catalog: Catalog, id: string, params: Record<stri
     throw new DomainError('VALIDATION_ERROR', `the parameters do not fit ${id}: ${message}`, { issues })
   }
   return { version: found.version, source: found.source, params: resolved.params, window_bars: resolved.window_bars }
+}
+
+/** Takes in a file of candles, in one transaction. */
+export function importInto({ db, config }: System, request: ImportRequest): Promise<ImportReport> {
+  return importCandles(
+    async (write) => {
+      const { candles } = await db.write((tx) => record(tx, { writes: [write], events: [] }))
+      const [told] = candles
+      return {
+        stored: told?.stored.count ?? 0,
+        revised: told?.revised.count ?? 0,
+        unchanged: told?.unchanged ?? 0,
+      }
+    },
+    config.timezone,
+    request,
+  )
 }

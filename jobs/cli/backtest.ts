@@ -14,6 +14,7 @@ import type { System } from '../system.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
 import { progressBar } from './progress.ts'
 import { reportText } from './report_text.ts'
+import { timeOf } from './times.ts'
 
 interface BacktestOptions {
   symbol: string[]

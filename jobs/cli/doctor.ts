@@ -1,10 +1,11 @@
 /** `weaver doctor`: looks at everything that Weaver stands on, and says what to do about what is wrong. */
-import { statfs } from 'node:fs/promises'
+
 import { existsSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import { openOwnerPool } from '../../db/client.ts'
 import { pendingMigrations } from '../../db/migrate.ts'
-import { wallClock } from '../glados/clock.ts'
 import { openControl } from '../control.ts'
+import { wallClock } from '../glados/clock.ts'
 import { openPostgres } from '../system.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
@@ -46,7 +47,11 @@ async function disk({ config }: CliContext): Promise<Finding> {
   const free = bavail * bsize
   const text = `${(free / 1e9).toFixed(1)} GB free`
   if (free >= LEAST_FREE_BYTES) return { name: 'disk', ok: true, text }
-  return { name: 'disk', ok: false, text: `${text} where ${config.dataDir} lies: make room, Postgres stops when it is full` }
+  return {
+    name: 'disk',
+    ok: false,
+    text: `${text} where ${config.dataDir} lies: make room, Postgres stops when it is full`,
+  }
 }
 
 async function checkDatabase({ config, log }: CliContext): Promise<Finding[]> {
@@ -69,11 +74,16 @@ async function checkDatabase({ config, log }: CliContext): Promise<Finding[]> {
       {
         name: 'migrations',
         ok: true,
-        text: pending.length === 0 ? 'up to date' : `${pending.length} to apply: the next start or \`weaver migrate\` does`,
+        text:
+          pending.length === 0 ? 'up to date' : `${pending.length} to apply: the next start or \`weaver migrate\` does`,
       },
       Math.abs(skew) <= MOST_CLOCK_SKEW_MS
         ? { name: 'clock', ok: true, text: `${skew} ms from the database's` }
-        : { name: 'clock', ok: false, text: `${skew} ms from the database's: set up time synchronisation on both machines` },
+        : {
+            name: 'clock',
+            ok: false,
+            text: `${skew} ms from the database's: set up time synchronisation on both machines`,
+          },
     ]
   } catch (error) {
     return [{ name: 'database', ok: false, text: message(error) }]

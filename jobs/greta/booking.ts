@@ -211,6 +211,7 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
     execution_id: null,
   })
   simulation.trades.onFill({ symbol, side: order.side, ...amounts, orderId: id, time, barIndex: simulation.tick })
+  if (done) simulation.trades.onOrderEnd(id)
 }
 
 /** An entry's fill brings its attached exits to life, for the quantity filled. */

@@ -15,6 +15,7 @@ export function end(
   refusal: { rule: string | null; detail: string | null; cause?: EventPlace } = { rule: null, detail: null },
 ): void {
   order.closed_at = simulation.ts
+  simulation.trades.onOrderEnd(order.id)
   if (type === 'orders.Rejected') {
     order.reject_reason = refusal.detail === null ? reason : `${reason}: ${refusal.detail}`
     order.reject_rule = refusal.rule

@@ -99,8 +99,6 @@ export interface Simulation {
   port: { ts: number; barIndex: number } | null
 }
 
-const NO_TRADES: TradeMatcherState | undefined = undefined
-
 export function openSimulation(
   setup: SimulationSetup,
   bars: readonly SymbolBars[],
@@ -112,7 +110,7 @@ export function openSimulation(
     timeframeMs: TIMEFRAME_MS[setup.timeframe],
     bars,
     ledger,
-    trades: createTradeMatcher(saved?.trades ?? NO_TRADES),
+    trades: createTradeMatcher(saved?.trades),
     cashFloat: 0,
     qtyFloat: new Float64Array(setup.symbols.length),
     lastClose: new Float64Array(setup.symbols.length).fill(Number.NaN),
