@@ -190,7 +190,11 @@ async function startPool(
               // Awaited before a worker's first fetch: no job is ever locked by a pool that nobody can see die.
               async startWorker(_info, { worker }) {
                 registered ??= register(worker.workerPool.id, name)
-                await registered.catch(fail)
+                await registered.catch((error) => {
+                  fail(error)
+                  // An error would make the worker go on without this hook; so it waits for the end of the process.
+                  return new Promise<never>(() => {})
+                })
               },
             },
           },
