@@ -70,7 +70,7 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
   const chart: IChartApi = createChart(host, {
     ...theme(),
     autoSize: true,
-    timeScale: { ...theme().timeScale, timeVisible: true, secondsVisible: false },
+    timeScale: { ...theme().timeScale, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05 },
     // A page that is scrolled with one finger must not be caught by the chart.
     handleScroll: { vertTouchDrag: false },
   })
@@ -139,9 +139,10 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
     equity.setData(line(curve.equity))
     drawdown.setData(line(curve.drawdown))
     marks.setMarkers(markersOf(markers))
-    chart.timeScale().fitContent()
   }
   set(data)
+  // Only once: later data must not move what the user has zoomed to.
+  chart.timeScale().fitContent()
 
   const panes = chart.panes()
   panes[0]?.setStretchFactor(3)

@@ -114,6 +114,9 @@ export function markers(fills: readonly Fill[], times: readonly number[], limit:
   })
 }
 
+/** Enough digits for the ear. */
+const short = (value: number) => String(Number(value.toPrecision(6)))
+
 /** The chart in a sentence, for those who do not see it. */
 export function describe(
   symbol: string,
@@ -126,7 +129,7 @@ export function describe(
   const open = bars.open[0]
   const close = bars.close.at(-1)
   if (open !== undefined && close !== undefined && open !== 0) {
-    said.push(`${symbol} went from ${open} to ${close} (${percent(close / open - 1)})`)
+    said.push(`${symbol} went from ${short(open)} to ${short(close)} (${percent(close / open - 1)})`)
   }
   const first = curve.equity[0]
   const last = curve.equity.at(-1)
