@@ -36,7 +36,6 @@ export async function parseCandleCsv(
     escape: null,
     relax_column_count: true,
     max_record_size: LONGEST_LINE,
-    record_delimiter: ['\r\n', '\n', '\r'],
     on_record: onLine,
   })
   parser.resume()

@@ -106,3 +106,25 @@ export async function getResult(reader: Reader, runId: string): Promise<ResultRo
   )
   return result ?? null
 }
+
+export interface Trials {
+  /** Completed backtests of the strategy on these symbols and timeframe, and one more. */
+  count: number
+  /** Variance of their daily Sharpe ratios. */
+  variance: number
+}
+
+/** How often this has been tried before: what a result is to be measured against. */
+export async function trialsOf(
+  reader: Reader,
+  run: Pick<RunRow, 'strategy_id' | 'symbols' | 'timeframe'>,
+  daysAYear: number,
+): Promise<Trials> {
+  const [row] = await reader.query<{ count: number; variance: number | null }>(
+    `select count(*)::integer + 1 as count, var_samp((stats ->> 'sharpe_ratio')::float8) / $4 as variance
+     from weaver.runs where mode = 'backtest' and status = 'completed'
+       and strategy_id = $1 and symbols = $2 and timeframe = $3`,
+    [run.strategy_id, run.symbols, run.timeframe, daysAYear],
+  )
+  return { count: row?.count ?? 1, variance: row?.variance ?? 0 }
+}
