@@ -11,9 +11,7 @@ import { hashOf, type StrategySource, staticImports } from './discover.ts'
 const ZOD_FOLDER = dirname(createRequire(import.meta.url).resolve('zod/package.json'))
 const ZOD_URL = pathToFileURL(join(ZOD_FOLDER, 'index.js')).href
 
-/** Folders whose code a host has to be able to read. */
-export const PACKAGE_FOLDERS: readonly string[] = [ZOD_FOLDER]
-
+/** What hosts have to be able to read. */
 export function sourcesFolder(dataDir: string): string {
   return join(dataDir, 'sources')
 }

@@ -1,0 +1,163 @@
+/** What a host does for runs: it keeps a backtest's bars, plays chunks of it, and lets a strategy speak in a hop. */
+import type { CandleColumns } from '../db/walle/rows.ts'
+import { TIMEFRAME_MS, type Timeframe } from '../strategies/api.ts'
+import { type Checkpoint, openBacktest, playTicks, type RunData, type RunSpec } from './backtest.ts'
+import { ticksOf } from './greta/ticks.ts'
+import { createWindow } from './greta/windows.ts'
+import type { HopAnswer, HopView } from './hop_view.ts'
+import { createInstance } from './marvin/context.ts'
+import type { TickPort } from './marvin/contract.ts'
+import type { Columns } from './marvin/frames.ts'
+import type { HostHandler, HostIo } from './marvin/host_io.ts'
+import { loadStrategy } from './marvin/host_load.ts'
+
+export interface OpenRunRequest {
+  run_id: string
+  symbols: number
+  timeframe: Timeframe
+  /** Per symbol. */
+  warmup: number[]
+}
+
+export interface ChunkRequest {
+  spec: RunSpec
+  /** Absolute path of the strategy's file. */
+  entry: string
+  checkpoint: Checkpoint | null
+  from: number
+  /** The chunk ends after this time, or after so many fills. */
+  budget_ms: number
+  budget_fills: number
+}
+
+export interface HopRequest {
+  view: Omit<HopView, 'windows'> & { windows: { symbol: string; timeframe: Timeframe }[] }
+  entry: string
+}
+
+/** A host keeps the bars of this many runs. */
+const KEPT_RUNS = 2
+const BEAT_MS = 100
+
+const COLUMNS = ['time', 'open', 'high', 'low', 'close', 'volume'] as const
+const kept = new Map<string, RunData>()
+const now = performance.now.bind(performance)
+
+/** The names under which a symbol's columns travel. */
+export function columnsNamed(prefix: string, columns: CandleColumns): Columns {
+  return Object.fromEntries(COLUMNS.map((name) => [`${prefix}.${name}`, columns[name]]))
+}
+
+export function columnsOf(prefix: string, columns: Columns): CandleColumns {
+  const column = (name: (typeof COLUMNS)[number]) => columns[`${prefix}.${name}`] ?? new Float64Array(0)
+  return {
+    time: column('time'),
+    open: column('open'),
+    high: column('high'),
+    low: column('low'),
+    close: column('close'),
+    volume: column('volume'),
+  }
+}
+
+const openRun: HostHandler = (body, columns) => {
+  const { run_id, symbols, timeframe, warmup } = body as OpenRunRequest
+  const all = Array.from({ length: symbols }, (_, symbol) => columnsOf(String(symbol), columns))
+  kept.delete(run_id)
+  kept.set(run_id, { columns: all, ticks: ticksOf(all, warmup, TIMEFRAME_MS[timeframe]) })
+  const [oldest] = kept.keys()
+  if (kept.size > KEPT_RUNS && oldest !== undefined) kept.delete(oldest)
+  return { body: null }
+}
+
+/** Answers `{ unknown: true }` where this host does not hold the run's bars. */
+const chunk: HostHandler = async (body, _columns, io) => {
+  const request = body as ChunkRequest
+  const data = kept.get(request.spec.run_id)
+  if (!data) return { body: { unknown: true } }
+  const strategy = await loadStrategy(request.entry, { fresh: true })
+  const backtest = openBacktest({
+    spec: request.spec,
+    data,
+    createInstance: (options) => createInstance(strategy, options),
+    load: (symbol, timeframe) => columnsOf('c', io.callParent('candles', { symbol, timeframe }).columns),
+    checkpoint: request.checkpoint,
+    next: request.from,
+  })
+  const pause = pacer(request, io, () => backtest.simulation.produced.fills.length)
+  const { curve, ...stretch } = playTicks(backtest, request.from, data.ticks.length, pause)
+  return { body: stretch, columns: { ...curve } }
+}
+
+/** Ends a chunk when its budget is spent; until then it says now and then that the strategy gets on. */
+function pacer(request: ChunkRequest, io: HostIo, fills: () => number): (tick: number) => boolean {
+  const started = now()
+  let beat = started
+  return (tick) => {
+    const time = now()
+    if (time - beat > BEAT_MS) {
+      io.heartbeat({ bar_index: tick })
+      beat = time
+    }
+    return time - started > request.budget_ms || fills() > request.budget_fills
+  }
+}
+
+/** One hop of the chain: everything the strategy may see comes with the request. */
+const hop: HostHandler = async (body, columns) => {
+  const { view, entry } = body as HopRequest
+  const { spec } = view
+  const strategy = await loadStrategy(entry, { fresh: true })
+  const windows = new Map(
+    view.windows.map(({ symbol, timeframe }, index) => {
+      const shown = columnsOf(String(index), columns)
+      return [`${symbol} ${timeframe}`, { window: createWindow(shown, shown.time.length), length: shown.time.length }]
+    }),
+  )
+  const port: TickPort = {
+    ts: view.ts,
+    barIndex: view.bar_index,
+    window(symbol, timeframe) {
+      const found = windows.get(`${symbol} ${timeframe}`)
+      if (!found) throw noWindow(spec, symbol, timeframe)
+      return found.window.serve(found.length)
+    },
+    position(symbol) {
+      const position = view.positions[spec.symbols.indexOf(symbol)]
+      if (!position) throw notTraded(spec, symbol)
+      return position
+    },
+    cash: () => view.cash,
+    equity: () => view.equity,
+    openOrders: (symbol) => view.open_orders.filter((order) => symbol === undefined || order.symbol === symbol),
+  }
+  const instance = createInstance(strategy, {
+    runId: spec.run_id,
+    symbols: spec.symbols,
+    timeframe: spec.timeframe,
+    params: spec.params,
+    seed: spec.seed,
+    port,
+  })
+  if (view.memory) instance.restore(view.memory)
+  let requests: HopAnswer['requests'] = []
+  if (view.phase === 'tick') {
+    if (instance.hasOnOrder) for (const order of view.changed) instance.onOrder(order)
+    if (instance.hasOnTick) requests = instance.onTick()
+  } else {
+    instance.onWindow()
+  }
+  return { body: { asked: instance.take(), memory: instance.save(), requests } satisfies HopAnswer }
+}
+
+export function noWindow(spec: RunSpec, symbol: string, timeframe: Timeframe): Error {
+  return new Error(
+    `No window of ${symbol} ${timeframe}: the run has ${spec.symbols.join(', ')} in ${spec.timeframe}; ask for more with ctx.fetch in onTick`,
+  )
+}
+
+export function notTraded(spec: RunSpec, symbol: string): Error {
+  return new Error(`The run does not trade ${symbol}: its symbols are ${spec.symbols.join(', ')}`)
+}
+
+export const runHandlers: Readonly<Record<string, HostHandler>> = { open_run: openRun, chunk, hop }
