@@ -164,7 +164,8 @@ export interface Stretch {
 export function playTicks(backtest: Backtest, from: number, to: number, pause: (tick: number) => boolean): Stretch {
   const { simulation, strategy, windows, data, spec } = backtest
   const run = runChunk({ simulation, strategy, windows, ticks: data.ticks, from, to, audit: spec.audit, pause })
-  return { ...takeStretch(simulation, strategy.save(), run.next), curve: run, failure: run.failure }
+  const { ts, equity, exposure, failure } = run
+  return { ...takeStretch(simulation, strategy.save(), run.next), curve: { ts, equity, exposure }, failure }
 }
 
 /** Everything produced since the last take, as rows. */

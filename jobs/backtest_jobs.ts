@@ -11,6 +11,7 @@ import type { RunError, RunRow } from '../db/walle/rows.ts'
 import type { Checkpoint, RunSpec, Stretch } from './backtest.ts'
 import type { RiskLimits } from './glados/risk.ts'
 import type { FillModel } from './greta/fill_model.ts'
+import { StrategyFailure } from './marvin/failure.ts'
 import type { LoadedRun } from './run_data.ts'
 import { computeResult } from './run_result.ts'
 
@@ -28,16 +29,6 @@ export interface BacktestJobs {
   playChunk: (run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number) => Promise<Stretch>
   now: () => number
   newId: () => string
-}
-
-/** What a strategy did that ends its run: told in the run's own words. */
-export class StrategyFailure extends Error {
-  readonly failure: RunError
-  constructor(failure: RunError) {
-    super(failure.message)
-    this.name = 'StrategyFailure'
-    this.failure = failure
-  }
 }
 
 export function specOf(run: RunRow): RunSpec {

@@ -11,18 +11,12 @@ import type { Outcome } from '../db/walle/outcome.ts'
 import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
 import type { CandleColumns, RunError, RunRow } from '../db/walle/rows.ts'
-import type { FetchRequest, Intent, OrderView, PositionView, Timeframe } from '../strategies/api.ts'
-import { type Checkpoint, openAccount, type RunSpec, takeStretch } from './backtest.ts'
-import { type BacktestJobs, failed, type RunningJob, StrategyFailure, specOf, stretchWrites } from './backtest_jobs.ts'
+import type { FetchRequest, Intent } from '../strategies/api.ts'
+import { type Checkpoint, openAccount, takeStretch } from './backtest.ts'
+import { type BacktestJobs, failed, type RunningJob, specOf, stretchWrites } from './backtest_jobs.ts'
 import { carryOut, closePositions, tellDecision } from './greta/placing.ts'
-import {
-  equityOf,
-  grossValue,
-  openOrderViews,
-  positionView,
-  type Simulation,
-} from './greta/simulation.ts'
 import type { EventPlace } from './greta/sim_orders.ts'
+import { equityOf, grossValue, openOrderViews, positionView, type Simulation } from './greta/simulation.ts'
 import {
   matchOpenOrders,
   openTick,
@@ -32,7 +26,9 @@ import {
   tickEvent,
 } from './greta/tick_steps.ts'
 import { createWindows, type Windows } from './greta/windows.ts'
+import type { HopAnswer, HopView } from './hop_view.ts'
 import type { Asked, StrategyMemory } from './marvin/contract.ts'
+import { StrategyFailure } from './marvin/failure.ts'
 import { type LoadedRun, loadFetched } from './run_data.ts'
 
 const HOP_TASKS = [
@@ -76,27 +72,6 @@ interface ChainCheckpoint extends Omit<Checkpoint, 'memory'> {
   /** Null until the strategy has spoken for the first time. */
   memory: StrategyMemory | null
   tick: TickUnderWay
-}
-
-/** What a strategy's context reads during a hop. JSON, with the windows' columns beside it. */
-export interface HopView {
-  spec: RunSpec
-  phase: 'tick' | 'window'
-  ts: number
-  bar_index: number
-  memory: StrategyMemory | null
-  cash: string
-  equity: number
-  positions: PositionView[]
-  open_orders: readonly OrderView[]
-  changed: OrderView[]
-  windows: { symbol: string; timeframe: Timeframe; columns: CandleColumns }[]
-}
-
-export interface HopAnswer {
-  memory: StrategyMemory
-  asked: Asked
-  requests: FetchRequest[]
 }
 
 export interface ChainJobs extends BacktestJobs {

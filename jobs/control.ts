@@ -1,14 +1,16 @@
 /** GLaDOS at hand for one process: the commands, the strategies that there are, and where needed the workers. */
 
+import { fileURLToPath } from 'node:url'
 import { livePools } from '../db/events/leases.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
-import type { Json } from '../strategies/api.ts'
 import { wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
-import { createHostPool } from './marvin/host_pool.ts'
+import type { Given } from './marvin/definition.ts'
+import { createHostPool, HOST_ENTRY } from './marvin/host_pool.ts'
+import { sourcesFolder } from './marvin/sources.ts'
 import type { System } from './system.ts'
 import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
@@ -23,7 +25,7 @@ export interface Control {
 
 /** A strategy host that needs more than this is ended, and its run with it. */
 const HOST_MEMORY_MB = 2048
-export const STRATEGIES_DIR = new URL('../strategies/', import.meta.url)
+const STRATEGIES_DIR = fileURLToPath(new URL('../strategies', import.meta.url))
 
 export async function openControl(
   system: System,
@@ -32,12 +34,15 @@ export async function openControl(
   const { db, config, log } = system
   const hosts = createHostPool({
     size: config.workers + 1,
-    entry: new URL('./host.ts', import.meta.url),
+    entry: HOST_ENTRY,
+    readable: [sourcesFolder(config.dataDir)],
     timeoutMs: config.strategyTimeoutMs,
     memoryLimitMb: HOST_MEMORY_MB,
-    log: (message) => log.warn(message),
+    now: wallClock.now,
+    sleep: wallClock.sleep,
+    log: (line) => log.warn({ host: line }, 'strategy host'),
   })
-  const catalog = createCatalog({ strategiesDir: STRATEGIES_DIR, dataDir: config.dataDir, pool: hosts })
+  const catalog = createCatalog({ strategiesDir: STRATEGIES_DIR, dataDir: config.dataDir, hosts, now: wallClock.now })
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
@@ -46,7 +51,7 @@ export async function openControl(
     commands: createCommands({
       recorder: createRecorder(db),
       reader: db.reader,
-      resolveStrategy: (id, params) => resolveStrategy(catalog, id, params),
+      resolveStrategy: (id, given) => resolveStrategy(catalog, id, given),
       now: wallClock.now,
       newId: wallClock.newId,
       version: VERSION,
@@ -60,8 +65,9 @@ export async function openControl(
   }
 }
 
-async function resolveStrategy(catalog: Catalog, id: string, params: Record<string, Json>): Promise<ResolvedStrategy> {
-  const found = await catalog.find(id)
+/** Values that come as text are read as the strategy's schema wants them: `fast=10` on a command line is the number 10. */
+async function resolveStrategy(catalog: Catalog, id: string, given: Given): Promise<ResolvedStrategy> {
+  const found = await catalog.resolve(id, given)
   if (found === null) {
     const { items, errors } = await catalog.list()
     const broken = errors.map(({ path, message }) => `${path} does not load: ${message}`)
@@ -70,13 +76,18 @@ async function resolveStrategy(catalog: Catalog, id: string, params: Record<stri
       issues: [{ path: 'strategy_id', message: `there is no strategy ${id}` }],
     })
   }
-  const resolved = await catalog.resolve(id, params)
-  if ('issues' in resolved) {
+  const { item, source, resolved } = found
+  if (!resolved.ok) {
     const issues = resolved.issues.map(({ path, message }) => ({ path: `config.${path}`, message }))
     const message = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
     throw new DomainError('VALIDATION_ERROR', `the parameters do not fit ${id}: ${message}`, { issues })
   }
-  return { version: found.version, source: found.source, params: resolved.params, window_bars: resolved.window_bars }
+  return {
+    version: item.version,
+    source: { ...source, strategy_id: id, version: item.version },
+    params: resolved.params,
+    window_bars: resolved.window_bars,
+  }
 }
 
 /** Takes in a file of candles, in one transaction. */

@@ -16,7 +16,7 @@ import { progressBar } from './progress.ts'
 import { reportText } from './report_text.ts'
 import { timeOf } from './times.ts'
 
-interface BacktestOptions {
+export interface BacktestOptions {
   symbol: string[]
   timeframe: Timeframe
   start?: string
@@ -85,6 +85,7 @@ async function play(
         timeframe: options.timeframe,
         ...range,
         config: options.param ?? {},
+        config_from_text: true,
         fill: (options.fill ?? {}) as FillRequest,
         initial_cash: options.cash,
         seed: options.seed === undefined ? undefined : seedOf(options.seed),

@@ -7,7 +7,7 @@ import { DomainError } from '../glados/errors.ts'
 import type { ImportReport } from '../glados/import_candles.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
 
-interface ImportOptions {
+export interface ImportOptions {
   symbol: string
   timeframe: Timeframe
   strict: boolean

@@ -4,14 +4,17 @@ import { TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
+import type { BacktestOptions } from './backtest.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
+import type { ImportOptions } from './import.ts'
+import type { RunsOptions } from './runs.ts'
 
 const USAGE = 2
 
 /** Runs one command line and gives the exit code. */
 export async function runCli(args: string[]): Promise<number> {
   let exitCode = 0
-  const program = createProgram((work) => async (...given: unknown[]) => {
+  const program = createProgram((work) => async (...given) => {
     const context = createContext(loadConfig(process.env, { envFile: '.env' }))
     exitCode = await work(context, ...given)
   })
@@ -30,8 +33,9 @@ export async function runCli(args: string[]): Promise<number> {
   }
 }
 
-type Work = (context: CliContext, ...given: never[]) => Promise<number>
-type Wrap = (work: Work) => (...given: unknown[]) => Promise<void>
+type Wrap = <Given extends unknown[]>(
+  work: (context: CliContext, ...given: Given) => Promise<number>,
+) => (...given: Given) => Promise<void>
 
 /** Collects `k=v` given several times. Values stay text: the schema that they are for reads them. */
 function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
@@ -79,7 +83,11 @@ function createProgram(wrap: Wrap): Command {
     .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
     .addOption(timeframe())
     .option('--strict', 'store nothing when any row is bad', false)
-    .action(wrap(async (context, ...given) => (await import('./import.ts')).importCommand(context, ...given)))
+    .action(
+      wrap(async (context, file: string, options: ImportOptions) =>
+        (await import('./import.ts')).importCommand(context, file, options),
+      ),
+    )
   program
     .command('backtest')
     .description('run a strategy over stored candles and print the report')
@@ -96,14 +104,18 @@ function createProgram(wrap: Wrap): Command {
     .addOption(new Option('--audit <level>', 'events in the log').choices(['summary', 'acted', 'full']))
     .addOption(new Option('--driver <driver>', 'in chunks, or hop by hop').choices(['chunk', 'chain']))
     .option('--json', 'one JSON object {run, stats, fills, result_hash} on stdout', false)
-    .action(wrap(async (context, ...given) => (await import('./backtest.ts')).backtestCommand(context, ...given)))
+    .action(
+      wrap(async (context, id: string, options: BacktestOptions) =>
+        (await import('./backtest.ts')).backtestCommand(context, id, options),
+      ),
+    )
   program
     .command('runs')
     .description('the newest runs')
     .addOption(new Option('--status <status>').choices(['pending', 'running', 'stopped', 'completed', 'error']))
     .option('--limit <n>', 'how many, 1 to 100', '20')
     .option('--json', 'as JSON', false)
-    .action(wrap(async (context, ...given) => (await import('./runs.ts')).runsCommand(context, ...given)))
+    .action(wrap(async (context, options: RunsOptions) => (await import('./runs.ts')).runsCommand(context, options)))
   program
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')

@@ -2,7 +2,7 @@ import { listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow, RunStatus } from '../../db/walle/rows.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
 
-interface RunsOptions {
+export interface RunsOptions {
   status?: RunStatus
   limit: string
   json: boolean

@@ -24,6 +24,8 @@ export interface RunRequest {
   start_time?: string | undefined
   end_time?: string | undefined
   config?: Record<string, Json> | undefined
+  /** The parameters come from a command line, as text. */
+  config_from_text?: boolean
   exchange?: string | undefined
   initial_cash?: string | number | undefined
   fill?: FillRequest | undefined
@@ -53,7 +55,7 @@ export interface CommandDependencies {
   recorder: <T>(work: (reader: Reader) => Promise<{ outcome: Outcome; result: T }>) => Promise<T>
   reader: Reader
   /** Throws a DomainError for an unknown strategy, one that does not load, or parameters that do not fit. */
-  resolveStrategy: (id: string, params: Record<string, Json>) => Promise<ResolvedStrategy>
+  resolveStrategy: (id: string, given: { params: Record<string, Json>; fromText: boolean }) => Promise<ResolvedStrategy>
   /** Epoch milliseconds. */
   now: () => number
   newId: () => string
@@ -79,7 +81,10 @@ async function createRun(deps: CommandDependencies, request: RunRequest, context
   const range = checkRequest(request)
   const fill = parsed('fill', fillRequestSchema.safeParse(request.fill ?? {}))
   const risk = parsed('risk', riskSchema.safeParse(request.risk ?? {}))
-  const strategy = await deps.resolveStrategy(request.strategy_id, request.config ?? {})
+  const strategy = await deps.resolveStrategy(request.strategy_id, {
+    params: request.config ?? {},
+    fromText: request.config_from_text ?? false,
+  })
   await checkData(deps.reader, request, range)
   const id = deps.newId()
   const eventId = deps.newId()

@@ -3,7 +3,7 @@ import type { Json } from '../../../strategies/api.ts'
 import type { Reader } from '../../database.ts'
 import { copyFloats } from '../candle_columns.ts'
 import { DECISIONS, FILLS, literal, ORDERS, POSITIONS, quoted, selectList, type Table, TRADES } from '../columns.ts'
-import type { DecisionRow, FillRow, OrderRow, PositionRow, TradeRow } from '../rows.ts'
+import type { DecisionRow, FillRow, OrderRow, PositionRow, RunRow, TradeRow } from '../rows.ts'
 import { copyBinary } from './blocks.ts'
 import { listPage, type Page, type Paging } from './page.ts'
 

@@ -1,0 +1,26 @@
+/** What goes to a strategy's host for one hop of the chain, and what comes back. */
+import type { CandleColumns } from '../db/walle/rows.ts'
+import type { FetchRequest, OrderView, PositionView, Timeframe } from '../strategies/api.ts'
+import type { RunSpec } from './backtest.ts'
+import type { Asked, StrategyMemory } from './marvin/contract.ts'
+
+/** What a strategy's context reads during a hop. JSON, with the windows' columns beside it. */
+export interface HopView {
+  spec: RunSpec
+  phase: 'tick' | 'window'
+  ts: number
+  bar_index: number
+  memory: StrategyMemory | null
+  cash: string
+  equity: number
+  positions: PositionView[]
+  open_orders: readonly OrderView[]
+  changed: OrderView[]
+  windows: { symbol: string; timeframe: Timeframe; columns: CandleColumns }[]
+}
+
+export interface HopAnswer {
+  memory: StrategyMemory
+  asked: Asked
+  requests: FetchRequest[]
+}

@@ -1,0 +1,99 @@
+/** The worker's side of the hosts: sends runs to them, answers what they ask, makes of their answers what jobs need. */
+import type { Database } from '../db/database.ts'
+import { getSource } from '../db/walle/queries/sources.ts'
+import type { RunRow } from '../db/walle/rows.ts'
+import type { Timeframe } from '../strategies/api.ts'
+import type { Checkpoint, Stretch } from './backtest.ts'
+import { specOf } from './backtest_jobs.ts'
+import type { HopAnswer, HopView } from './hop_view.ts'
+import { type ChunkRequest, columnsNamed, type HopRequest, type OpenRunRequest } from './host_runs.ts'
+import type { Columns } from './marvin/frames.ts'
+import type { Host, HostPool } from './marvin/host_pool.ts'
+import { materialise } from './marvin/sources.ts'
+import { type LoadedRun, loadFetched } from './run_data.ts'
+
+/** A chunk takes about so long: progress, stop, fairness. */
+const CHUNK_MS = 1_000
+/** One transaction takes in at most about so many fills. */
+const CHUNK_FILLS = 100_000
+
+export interface HostRuns {
+  playChunk(run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number): Promise<Stretch>
+  hop(run: RunRow, view: HopView): Promise<HopAnswer>
+}
+
+interface HostRunsOptions {
+  db: Database
+  hosts: HostPool
+  dataDir: string
+}
+
+export function createHostRuns(options: HostRunsOptions): HostRuns {
+  const { hosts } = options
+  return {
+    async playChunk(run, data, checkpoint, from) {
+      const entry = await entryOf(options, run)
+      const request: ChunkRequest = {
+        spec: specOf(run),
+        entry,
+        checkpoint,
+        from,
+        budget_ms: CHUNK_MS,
+        budget_fills: CHUNK_FILLS,
+      }
+      return hosts.withHost((host) => playOn(host, options, run, data, request), { prefer: run.id })
+    },
+    async hop(run, view) {
+      const entry = await entryOf(options, run)
+      const columns: Columns = Object.assign(
+        {},
+        ...view.windows.map((window, index) => columnsNamed(String(index), window.columns)),
+      )
+      const windows = view.windows.map(({ symbol, timeframe }) => ({ symbol, timeframe }))
+      const request: HopRequest = { view: { ...view, windows }, entry }
+      const answer = await hosts.withHost((host) => host.request('hop', request, { columns }), { prefer: run.id })
+      return answer.body as HopAnswer
+    },
+  }
+}
+
+async function playOn(
+  host: Host,
+  { db }: HostRunsOptions,
+  run: RunRow,
+  data: LoadedRun,
+  request: ChunkRequest,
+): Promise<Stretch> {
+  const onCall = async (kind: string, body: unknown) => {
+    if (kind !== 'candles') throw new Error(`A host asked for ${kind}, which nobody answers`)
+    const { symbol, timeframe } = body as { symbol: string; timeframe: Timeframe }
+    return { body: null, columns: columnsNamed('c', await loadFetched(db.reader, run, symbol, timeframe)) }
+  }
+  if (!host.warm) await openRun(host, run, data)
+  let answer = await host.request('chunk', request, { onCall })
+  if ((answer.body as { unknown?: boolean }).unknown) {
+    await openRun(host, run, data)
+    answer = await host.request('chunk', request, { onCall })
+  }
+  const { ts, equity, exposure } = answer.columns
+  if (!ts || !equity || !exposure) throw new Error('A host answered without the curve')
+  return { ...(answer.body as Omit<Stretch, 'curve'>), curve: { ts, equity, exposure } }
+}
+
+async function openRun(host: Host, run: RunRow, data: LoadedRun): Promise<void> {
+  const columns: Columns = Object.assign({}, ...data.columns.map((one, index) => columnsNamed(String(index), one)))
+  const request: OpenRunRequest = {
+    run_id: run.id,
+    symbols: data.columns.length,
+    timeframe: run.timeframe,
+    warmup: data.warmup,
+  }
+  await host.request('open_run', request, { columns })
+}
+
+/** The strategy as it was stored when the run was made, put on disk. */
+async function entryOf({ db, dataDir }: HostRunsOptions, run: RunRow): Promise<string> {
+  const source = await getSource(db.reader, run.strategy_hash)
+  if (!source) throw new Error(`The source ${run.strategy_hash} of run ${run.id} is not stored`)
+  return materialise(source, dataDir)
+}

@@ -1,0 +1,132 @@
+/** What a finished backtest amounts to: result hash and statistics, from its stored rows and its bars. */
+import type { Reader } from '../db/database.ts'
+import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
+import { eachDecision, eachFill, eachOrder, listTrades, readEquity, trialsOf } from '../db/walle/queries/results.ts'
+import type { FillRow, OrderRow, RunRow } from '../db/walle/rows.ts'
+import { type Json, TIMEFRAME_MS } from '../strategies/api.ts'
+import type { Checkpoint } from './backtest.ts'
+import { Decimal, ZERO } from './greta/decimals.ts'
+import { createResultHasher } from './greta/result_hash.ts'
+import { sessionOf, tradesAroundTheClock } from './greta/sessions.ts'
+import { computeStats, type StatsInput } from './greta/stats.ts'
+import type { LoadedRun } from './run_data.ts'
+
+export interface RunResult {
+  resultHash: string
+  finalEquity: string
+  stats: Record<string, Json>
+  cautions: string[]
+}
+
+const ROWS_AT_ONCE = 20_000
+const HOUR_MS = 3_600_000
+
+export async function computeResult(reader: Reader, run: RunRow, data: LoadedRun): Promise<RunResult> {
+  const { resultHash, fills } = await hashRecords(reader, run)
+  const account = accountOf(run, data, fills)
+  const curve = await readEquity(reader, run.id)
+  const stored = await getCheckpoint(reader, run.id)
+  const calendar = run.symbols.some(tradesAroundTheClock) ? 'utc_days' : 'sessions'
+  const { cautions, ...stats } = computeStats({
+    initialCash: run.initial_cash,
+    ...account,
+    ...curve,
+    timeframeMs: TIMEFRAME_MS[run.timeframe],
+    calendar,
+    ...(calendar === 'sessions' ? { dayOf: sessionDay(run) } : {}),
+    trades: await listTrades(reader, run.id),
+    openTrades: openTradesOf(stored?.state as unknown as Checkpoint | undefined),
+    benchmark: benchmarkOf(run, data),
+    trials: await trialsOf(reader, run, calendar === 'utc_days' ? 365 : 252),
+  })
+  return { resultHash, finalEquity: account.finalEquity, stats: stats as unknown as Record<string, Json>, cautions }
+}
+
+/** Orders as cancels are described by them, and fills in the order in which they happened. */
+async function hashRecords(reader: Reader, run: RunRow): Promise<{ resultHash: string; fills: FillRow[] }> {
+  const hasher = createResultHasher()
+  const orders = new Map<string, OrderRow>()
+  const byClientId = new Map<string, OrderRow>()
+  for await (const order of eachOrder(reader, run.id, ROWS_AT_ONCE)) {
+    orders.set(order.id, order)
+    byClientId.set(order.client_order_id, order)
+  }
+  for await (const decision of eachDecision(reader, run.id, ROWS_AT_ONCE)) {
+    decision.intents.forEach((intent, ordinal) => {
+      const target = intent.kind === 'cancel' ? (byClientId.get(intent.client_order_id) ?? null) : null
+      hasher.intent(decision.ts, ordinal, intent, target)
+    })
+  }
+  for (const order of orders.values()) hasher.order(order.status, order.filled_qty, order.filled_avg_price)
+  const fills: FillRow[] = []
+  for await (const fill of eachFill(reader, run.id, ROWS_AT_ONCE)) {
+    const order = orders.get(fill.order_id)
+    if (!order) throw new Error(`The fill ${fill.id} of run ${run.id} has no order ${fill.order_id}`)
+    hasher.fill(fill.timestamp, order.ordinal, fill.side, fill.qty, fill.price, fill.fee)
+    fills.push(fill)
+  }
+  return { resultHash: hasher.digest(), fills }
+}
+
+type Account = Pick<StatsInput, 'finalEquity' | 'fees' | 'slippage' | 'turnover'>
+
+/** Cash and positions from the fills alone, in decimals, positions at the last closes. */
+function accountOf(run: RunRow, data: LoadedRun, fills: readonly FillRow[]): Account {
+  let equity = new Decimal(run.initial_cash)
+  let fees = ZERO
+  let slippage = ZERO
+  let turnover = ZERO
+  const held = new Map<string, Decimal>()
+  for (const fill of fills) {
+    const signed = fill.side === 'buy' ? new Decimal(fill.qty) : new Decimal(fill.qty).neg()
+    const notional = signed.times(fill.price)
+    equity = equity.minus(notional).minus(fill.fee)
+    fees = fees.plus(fill.fee)
+    slippage = slippage.plus(fill.slippage)
+    turnover = turnover.plus(notional.abs())
+    held.set(fill.symbol, signed.plus(held.get(fill.symbol) ?? ZERO))
+  }
+  run.symbols.forEach((symbol, index) => {
+    const qty = held.get(symbol)
+    const last = data.columns[index]?.close.at(-1)
+    if (qty && last !== undefined) equity = equity.plus(qty.times(String(last)))
+  })
+  return {
+    finalEquity: equity.toString(),
+    fees: fees.toString(),
+    slippage: slippage.toString(),
+    turnover: turnover.toString(),
+  }
+}
+
+/** Entry orders whose position is still open, in whole or in part. */
+function openTradesOf(checkpoint: Checkpoint | undefined): number {
+  const books = Object.values(checkpoint?.simulation.trades.books ?? {})
+  return new Set(books.flatMap((book) => book.lots.map((lot) => lot.order))).size
+}
+
+/** The first symbol's close at each tick; 0 where it has no bar. */
+function benchmarkOf(run: RunRow, data: LoadedRun): Float64Array | null {
+  const [columns] = data.columns
+  if (!columns) return null
+  const frame = TIMEFRAME_MS[run.timeframe]
+  const closes = new Float64Array(data.ticks.length)
+  let bar = data.warmup[0] ?? 0
+  data.ticks.forEach((ts, tick) => {
+    if ((columns.time[bar] as number) + frame !== ts) return
+    closes[tick] = columns.close[bar] as number
+    bar += 1
+  })
+  return closes
+}
+
+/** Start of the session date that an open time belongs to. New York's midnight lies on a full hour. */
+function sessionDay(run: RunRow): (openTime: number) => number {
+  const known = new Map<number, number>()
+  return (openTime) => {
+    const hour = Math.floor(openTime / HOUR_MS)
+    const day = known.get(hour) ?? Date.parse(sessionOf(run.symbols[0] as string, run.timeframe, openTime))
+    known.set(hour, day)
+    return day
+  }
+}
