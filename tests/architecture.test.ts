@@ -186,11 +186,13 @@ const PROOFS: Record<string, Proof> = {
     rule: sleepingTests,
     bad: [
       { 'tests/chaos/kill.test.ts': 'await new Promise((resolve) => setTimeout(resolve, 50))' },
+      { 'tests/chaos/kill.test.ts': `import { sleep } from '../support/until.ts'\nawait sleep(50)` },
       { 'jobs/greta/chunk.test.ts': 'await new Promise<void>((done) => { setTimeout(() => done(), 50) })' },
       { 'jobs/greta/chunk.test.ts': `import { setTimeout as sleep } from 'node:timers/promises'\nawait sleep(50)` },
     ],
     good: [
       { 'db/log.test.ts': `import { setTimeout as sleep } from 'node:timers/promises'\ncreateSequencer({ sleep })` },
+      { 'db/log.test.ts': 'start({ sleep: (ms) => new Promise((done) => setTimeout(done, ms)) })' },
       {
         'tests/chaos/kill.test.ts': `await new Promise((resolve, reject) => { once(resolve); setTimeout(() => reject(new Error('late')), 9000) })`,
       },

@@ -107,11 +107,11 @@ export const printing: Rule = (files) =>
     })
   })
 
-/** A promise that a timer alone resolves: the test waits for time instead of for a condition. */
+/** A test that awaits what a timer alone resolves waits for time instead of for a condition. */
 export const sleepingTests: Rule = (files) =>
   inCode('sleeping tests', files, (file, tree, report) => {
     if (!isTest(file.path) || matchesAny(file.path, ['tests/support/**', 'tests/bench/**'])) return
-    const sleeps = namesOfSleep(tree)
+    const sleeps = new Set(['sleep', 'delay', ...namesOfSleep(tree)])
     walk(tree, (node) => {
       if (ts.isAwaitExpression(node) && ts.isCallExpression(node.expression)) {
         if (sleeps.has(node.expression.expression.getText(tree)))
@@ -120,7 +120,7 @@ export const sleepingTests: Rule = (files) =>
     })
     walk(tree, (node) => {
       if (!ts.isCallExpression(node) || !/^(globalThis\.)?setTimeout$/.test(node.expression.getText(tree))) return
-      const resolve = resolverAround(node)
+      const resolve = resolverOfAwaited(node)
       const callback = node.arguments[0]
       if (resolve && callback && callsOnly(callback, resolve))
         report(node, 'wait for a condition: a test does not sleep')
@@ -138,13 +138,12 @@ function namesOfSleep(tree: ts.SourceFile): Set<string> {
   return names
 }
 
-/** The name of `resolve` when the node lies in the executor of `new Promise`. */
-function resolverAround(node: ts.Node): string | null {
+/** The name of `resolve` when the node lies in the executor of an awaited `new Promise`. */
+function resolverOfAwaited(node: ts.Node): string | null {
   for (let scope: ts.Node | undefined = node.parent; scope; scope = scope.parent) {
-    const isExecutor = ts.isFunctionLike(scope) && scope.parent && ts.isNewExpression(scope.parent)
-    if (isExecutor && (scope.parent as ts.NewExpression).expression.getText() === 'Promise') {
-      return (scope as ts.SignatureDeclaration).parameters[0]?.name.getText() ?? null
-    }
+    if (!ts.isFunctionLike(scope) || !ts.isNewExpression(scope.parent)) continue
+    const isAwaited = scope.parent.expression.getText() === 'Promise' && ts.isAwaitExpression(scope.parent.parent)
+    return isAwaited ? (scope.parameters[0]?.name.getText() ?? null) : null
   }
   return null
 }
