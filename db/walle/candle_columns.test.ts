@@ -11,7 +11,6 @@ import {
   mergeColumns,
   monthOf,
   nextMonth,
-  sliceByTime,
   splitByMonth,
 } from './candle_columns.ts'
 import type { CandleColumns, CandleText } from './rows.ts'
@@ -95,24 +94,9 @@ test('merging keeps every bar once, in order, and the newer one where both have 
   )
 })
 
-test('a slice by time holds the bars that open in [from, to)', () => {
-  const bars = columnsOf(
-    [10, 20, 30].map((time) => ({
-      time,
-      open: '1',
-      high: '1',
-      low: '1',
-      close: '1',
-      volume: '1',
-      trade_count: null,
-    })),
-  )
-  expect([...sliceByTime(bars, 10, 30).time]).toEqual([10, 20])
-  expect([...sliceByTime(bars, 11, 31).time]).toEqual([20, 30])
-  expect([...sliceByTime(bars, 30, 10).time]).toEqual([])
-  expect([firstAtOrAfter(bars.time, 0), firstAtOrAfter(bars.time, 20), firstAtOrAfter(bars.time, 99)]).toEqual([
-    0, 1, 3,
-  ])
+test('the first bar at or after a time is found', () => {
+  const times = Float64Array.of(10, 20, 30)
+  expect([0, 10, 11, 20, 30, 31].map((time) => firstAtOrAfter(times, time))).toEqual([0, 0, 1, 1, 2, 3])
 })
 
 test('months are those of UTC', () => {

@@ -117,12 +117,6 @@ export function sliceColumns(columns: CandleColumns, first: number, end: number)
   }
 }
 
-/** The bars whose open time lies in [from, to), as views on the same memory. */
-export function sliceByTime(columns: CandleColumns, from: number, to: number): CandleColumns {
-  const first = firstAtOrAfter(columns.time, from)
-  return sliceColumns(columns, first, Math.max(first, firstAtOrAfter(columns.time, to)))
-}
-
 /** Two ascending sets of bars as one; where both have a bar, `newer` wins. */
 export function mergeColumns(older: CandleColumns, newer: CandleColumns): CandleColumns {
   const merged = emptyColumns(older.time.length + newer.time.length)

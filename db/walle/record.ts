@@ -1,4 +1,7 @@
-/** The one write path (I1): everything an outcome asks for, with its events and their jobs, in the caller's transaction (I2). */
+/**
+ * WallE is Weaver's persistence. This is its one write path (I1): everything an outcome asks for, with its events and
+ * their jobs, in the caller's transaction (I2).
+ */
 import type { Database, Reader, WriteTx } from '../database.ts'
 import { append } from '../events/append.ts'
 import type { NewEvent } from '../events/envelope.ts'
