@@ -53,6 +53,17 @@ test('a cross needs the bar before on the other side or on the line', () => {
   expect(crossOfAverages([1, 1, 1, 1], 1, 3)).toBe(0)
 })
 
+test('a cross is what comparing the averages of both bars gives', () => {
+  const prices = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 7, maxLength: 12 })
+  fc.assert(
+    fc.property(prices, fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 }), (values, fast, slow) => {
+      const tenths = values.map((value) => value / 10)
+      const [now, before] = [compareAverages(tenths, fast, slow), compareAverages(tenths, fast, slow, 1)]
+      expect(crossOfAverages(tenths, fast, slow)).toBe(now > 0 && before <= 0 ? 1 : now < 0 && before >= 0 ? -1 : 0)
+    }),
+  )
+})
+
 test('an exponential average starts with the simple one', () => {
   expect(ema([1, 2, 3], 3)).toBe(2)
   expect(ema([1, 2, 3, 4], 3)).toBe(3)

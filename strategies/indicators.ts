@@ -5,11 +5,24 @@
 
 type Values = Float64Array | readonly number[]
 
-/** Sum of the `count` values that end before index `end`, oldest first: nothing before them changes the result. */
+/**
+ * Sum of the `count` values that end before index `end`: nothing before them changes the result. Four running sums, added
+ * at the end: a processor adds them side by side.
+ */
 function sumOf(values: Values, count: number, end: number): number {
-  let sum = 0
-  for (let index = end - count; index < end; index++) sum += values[index] as number
-  return sum
+  let first = 0
+  let second = 0
+  let third = 0
+  let fourth = 0
+  let index = end - count
+  for (; index + 3 < end; index += 4) {
+    first += values[index] as number
+    second += values[index + 1] as number
+    third += values[index + 2] as number
+    fourth += values[index + 3] as number
+  }
+  for (; index < end; index++) first += values[index] as number
+  return first + second + (third + fourth)
 }
 
 /** Simple average of the last `count` values, `back` values ago. */
@@ -75,12 +88,25 @@ function roundedTotal(partials: readonly number[]): number {
   return high
 }
 
-/** 1 when fast crossed from at or below slow to above it with the newest value, −1 for the other way, else 0. */
+/**
+ * 1 when fast crossed from at or below slow to above it with the newest value, −1 for the other way, else 0. The averages
+ * of the bar before follow from the newest ones; what rounding could turn around is decided by `compareAverages`.
+ */
 export function crossOfAverages(values: Values, fast: number, slow: number): -1 | 0 | 1 {
-  const now = compareAverages(values, fast, slow)
-  if (now > 0) return compareAverages(values, fast, slow, 1) <= 0 ? 1 : 0
-  if (now < 0) return compareAverages(values, fast, slow, 1) >= 0 ? -1 : 0
-  return 0
+  const end = values.length
+  if (end <= fast || end <= slow) return 0
+  const newest = values[end - 1] as number
+  const fastSum = sumOf(values, fast, end)
+  const slowSum = sumOf(values, slow, end)
+  const fastBefore = (fastSum - newest + (values[end - 1 - fast] as number)) / fast
+  const slowBefore = (slowSum - newest + (values[end - 1 - slow] as number)) / slow
+  const scale = Math.abs(fastSum / fast) + Math.abs(slowSum / slow) + Math.abs(fastBefore) + Math.abs(slowBefore)
+  let now = fastSum / fast - slowSum / slow
+  let before = fastBefore - slowBefore
+  if (!(Math.abs(now) > NEAR_TIE * scale)) now = compareAverages(values, fast, slow)
+  if (!(Math.abs(before) > NEAR_TIE * scale)) before = compareAverages(values, fast, slow, 1)
+  if (now > 0 && before <= 0) return 1
+  return now < 0 && before >= 0 ? -1 : 0
 }
 
 /** Exponential average with weight 2 / (count + 1), started with the simple average of the first `count` values. */
