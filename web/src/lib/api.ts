@@ -2,12 +2,13 @@
 import type {
   ApiErrorBody,
   Bars,
+  CandleAnswer,
   Curve,
   Dataset,
+  EquityPoint,
   Fill,
   ImportResult,
   Info,
-  Json,
   Order,
   Page,
   Report,
@@ -112,10 +113,9 @@ export const api = {
   startRun: (run: string) => request<Run>(`/runs/${id(run)}/start`, { method: 'POST', json: {} }),
   stopRun: (run: string) => request<Run>(`/runs/${id(run)}/stop`, { method: 'POST', json: {} }),
   deleteRun: (run: string) => request<void>(`/runs/${id(run)}`, { method: 'DELETE' }),
-  report: async (run: string, signal?: Signal): Promise<Report> =>
-    readReport(await request<Record<string, Json>>(`/runs/${id(run)}/report`, { signal })),
+  report: (run: string, signal?: Signal) => request<Report>(`/runs/${id(run)}/report`, { signal }),
   equity: async (run: string, points: number, signal?: Signal): Promise<Curve> =>
-    readCurve(await request<Record<string, unknown>>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
+    readCurve(await request<{ items: EquityPoint[] }>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
   fills: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
     request<Page<Fill>>(`/runs/${id(run)}/fills`, { query, signal }),
   /** Up to `limit` fills, page by page. */
@@ -134,57 +134,29 @@ export const api = {
     request<Page<RunEvent>>(`/runs/${id(run)}/events`, { query, signal }),
   orders: (query: OrderFilter, signal?: Signal) => request<Page<Order>>('/orders', { query: { ...query }, signal }),
   candles: async (query: CandleQuery, signal?: Signal): Promise<Bars> =>
-    readBars(await request<Record<string, unknown>>('/candles', { query: { ...query }, signal })),
+    readBars(await request<CandleAnswer>('/candles', { query: { ...query }, signal })),
   strategies: (signal?: Signal) => request<Strategies>('/strategies', { signal }),
   datasets: (signal?: Signal) => request<{ items: Dataset[] }>('/datasets', { signal }),
   importCandles: (form: FormData) =>
     request<ImportResult>('/candles/import', { method: 'POST', form, timeoutMs: IMPORT_TIMEOUT_MS }),
 }
 
-function readReport(body: Record<string, Json>): Report {
-  const { stats, reproducibility, cautions } = body
-  return {
-    stats: isRecord(stats) ? stats : null,
-    reproducibility: isRecord(reproducibility) ? reproducibility : null,
-    cautions: Array.isArray(cautions) ? cautions.filter((text) => typeof text === 'string') : [],
-  }
-}
-
-function isRecord(value: Json | undefined): value is Record<string, Json> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-const numbers = (value: unknown): number[] => (Array.isArray(value) ? value.map(Number) : [])
-const ms = (value: unknown) => (typeof value === 'number' ? value : Date.parse(String(value)))
-
 /** Equity for drawing only: float64 is what marks are. */
-export function readCurve(body: Record<string, unknown>): Curve {
-  const rows = (Array.isArray(body.items) ? body.items : []) as Record<string, unknown>[]
+function readCurve({ items }: { items: EquityPoint[] }): Curve {
   return {
-    time: rows.map((row) => ms(row.ts ?? row.timestamp)),
-    equity: rows.map((row) => Number(row.equity)),
+    time: items.map((point) => Date.parse(point.timestamp)),
+    equity: items.map((point) => point.equity),
+    drawdown: items.map((point) => point.drawdown),
   }
 }
 
-/** Columns when the server aggregated, else plain candles. */
-export function readBars(body: Record<string, unknown>): Bars {
-  const columns = body.columns as Record<string, unknown[]> | undefined
-  if (columns) {
-    return {
-      bucketMs: typeof body.bucket_ms === 'number' ? body.bucket_ms : null,
-      time: (columns.time ?? []).map(ms),
-      open: numbers(columns.open),
-      high: numbers(columns.high),
-      low: numbers(columns.low),
-      close: numbers(columns.close),
-      volume: numbers(columns.volume),
-    }
-  }
-  const rows = (Array.isArray(body.items) ? body.items : []) as Record<string, unknown>[]
-  const column = (name: string) => rows.map((row) => Number(row[name]))
+/** Columns when the server put bars together, else single candles. */
+function readBars(answer: CandleAnswer): Bars {
+  if ('columns' in answer) return { bucketMs: answer.bucket_ms, ...answer.columns }
+  const column = (name: 'open' | 'high' | 'low' | 'close' | 'volume') => answer.items.map((item) => Number(item[name]))
   return {
     bucketMs: null,
-    time: rows.map((row) => ms(row.timestamp)),
+    time: answer.items.map((item) => Date.parse(item.timestamp)),
     open: column('open'),
     high: column('high'),
     low: column('low'),

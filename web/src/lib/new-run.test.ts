@@ -17,7 +17,7 @@ const form: NewRunForm = {
   params: { fast: '12' },
 }
 
-test('the form becomes the request, with UTC times, text for money and numbers for the fill model', () => {
+test('the form becomes the request, with UTC times, text for money and fill numbers', () => {
   expect(readNewRun(form, fields)).toEqual({
     errors: {},
     body: {
@@ -29,7 +29,7 @@ test('the form becomes the request, with UTC times, text for money and numbers f
       end_time: '2026-02-01T12:30:00.000Z',
       config: { fast: 12 },
       initial_cash: '100000.50',
-      fill: { preset: 'weaver', slippage_bps: 2.5 },
+      fill: { preset: 'weaver', slippage_bps: '2.5' },
     },
   })
 })
@@ -56,7 +56,7 @@ test('the range offered is what all symbols have', () => {
     end,
     bars: 1,
     gaps: 0,
-    fingerprint: null,
+    fingerprint: '',
   })
   const sets = [
     set('A', '2026-01-01T00:00:00.000Z', '2026-03-01T00:00:00.000Z'),
@@ -64,7 +64,7 @@ test('the range offered is what all symbols have', () => {
   ]
   expect(commonRange(sets, ['A', 'B'], '1d')).toEqual({
     start: '2026-02-01T00:00:00.000Z',
-    end: '2026-03-01T00:00:00.000Z',
+    end: '2026-03-02T00:00:00.000Z',
   })
   expect(commonRange(sets, ['A', 'C'], '1d')).toBeNull()
   expect(commonRange(sets, [], '1d')).toBeNull()

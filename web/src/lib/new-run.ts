@@ -1,6 +1,6 @@
 /** The new-backtest form as data: what is asked for, and the request it becomes. */
 import { errorsByField, type FormField, readForm } from './schema-form.ts'
-import type { Dataset, Json, Run, RunCreate } from './types.ts'
+import { type Dataset, type Run, type RunCreate, TIMEFRAME_MS, type Timeframe } from './types.ts'
 
 export interface FillNumber {
   key: string
@@ -25,7 +25,7 @@ export const PRESETS = [
 export interface NewRunForm {
   strategyId: string
   symbols: string
-  timeframe: string
+  timeframe: Timeframe
   /** As the browser's datetime fields give them, in UTC: `2026-01-01T00:00`. */
   start: string
   end: string
@@ -45,13 +45,16 @@ const DECIMAL = /^\d+(\.\d+)?$/
 /** Symbols as typed, separated by commas or spaces. */
 export const symbolsOf = (text: string) => [...new Set(text.split(/[\s,]+/).filter((symbol) => symbol !== ''))]
 
-/** The range that all of the symbols have stored, or null. */
-export function commonRange(datasets: Dataset[], symbols: string[], timeframe: string) {
+/** When one more bar of the data set would open: a range to there takes in its last bar, which closes then. */
+export const closeOf = (set: Dataset) => new Date(Date.parse(set.end) + TIMEFRAME_MS[set.timeframe]).toISOString()
+
+/** The range that all of the symbols have stored, last bar's close included, or null. */
+export function commonRange(datasets: Dataset[], symbols: string[], timeframe: Timeframe) {
   const found = symbols.map((symbol) => datasets.find((set) => set.symbol === symbol && set.timeframe === timeframe))
   if (found.length === 0 || found.some((set) => set === undefined)) return null
   const sets = found.filter((set) => set !== undefined)
   const start = Math.max(...sets.map((set) => Date.parse(set.start)))
-  const end = Math.min(...sets.map((set) => Date.parse(set.end)))
+  const end = Math.min(...sets.map((set) => Date.parse(closeOf(set))))
   return start <= end ? { start: new Date(start).toISOString(), end: new Date(end).toISOString() } : null
 }
 
@@ -66,11 +69,11 @@ export function readNewRun(form: NewRunForm, fields: FormField[]): { body: RunCr
   if (form.end === '') errors.end_time = 'Required.'
   if (form.start !== '' && form.end !== '' && form.start > form.end) errors.end_time = 'Must not be before the start.'
   if (!DECIMAL.test(form.cash.trim())) errors.initial_cash = 'Enter an amount, for example 100000.'
-  const fill: Record<string, Json> = { preset: form.preset }
+  const fill: Record<string, unknown> = { preset: form.preset }
   for (const { key } of FILL_NUMBERS) {
     const text = (form.fill[key] ?? '').trim()
     if (text === '') continue
-    if (DECIMAL.test(text)) fill[key] = Number(text)
+    if (DECIMAL.test(text)) fill[key] = text
     else errors[`fill.${key}`] = 'Enter a number of 0 or more.'
   }
   const body: RunCreate = {
@@ -100,8 +103,7 @@ export function placeErrors(details: unknown, shown: string[]): Record<string, s
 
 /** The form of an existing run, to run it again with changes. */
 export function formOf(run: Run, fields: FormField[]): NewRunForm {
-  const text = (value: Json | undefined) =>
-    typeof value === 'number' || typeof value === 'string' ? String(value) : ''
+  const text = (value: unknown) => (typeof value === 'number' || typeof value === 'string' ? String(value) : '')
   return {
     strategyId: run.strategy_id,
     symbols: run.symbols.join(', '),

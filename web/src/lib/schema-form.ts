@@ -1,5 +1,5 @@
 /** A form's model from a JSON schema of parameters: what to show, how to read what was typed, what is wrong with it. */
-import type { Json, JsonSchema } from './types.ts'
+import type { JsonSchema } from './types.ts'
 
 export type FieldKind = 'integer' | 'number' | 'text' | 'boolean' | 'enum' | 'json'
 
@@ -18,7 +18,7 @@ export interface FormField {
   maxLength: number | null
   pattern: string | null
   /** Allowed values as typed, in the schema's order. */
-  options: { text: string; value: Json }[]
+  options: { text: string; value: unknown }[]
 }
 
 /** Schemas of safe integers state their bounds; those say nothing to a person. */
@@ -30,7 +30,7 @@ function effective(schema: JsonSchema): JsonSchema {
   const branches = schema.anyOf?.filter((branch) => branch.type !== 'null')
   if (branches?.length === 1 && branches[0]) return { ...schema, ...branches[0] }
   if (branches && branches.length > 1 && branches.every((branch) => branch.const !== undefined)) {
-    return { ...schema, enum: branches.map((branch) => branch.const as Json) }
+    return { ...schema, enum: branches.map((branch) => branch.const) }
   }
   return schema
 }
@@ -42,7 +42,7 @@ function kindOf(schema: JsonSchema): FieldKind {
   return type === 'string' ? 'text' : 'json'
 }
 
-export function toText(value: Json | undefined): string {
+export function toText(value: unknown): string {
   if (value === undefined || value === null) return ''
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
@@ -68,13 +68,13 @@ export function formFields(schema: JsonSchema): FormField[] {
   })
 }
 
-export function initialTexts(fields: FormField[], given: Record<string, Json> = {}): Record<string, string> {
+export function initialTexts(fields: FormField[], given: Record<string, unknown> = {}): Record<string, string> {
   return Object.fromEntries(
     fields.map((field) => [field.name, given[field.name] === undefined ? field.initial : toText(given[field.name])]),
   )
 }
 
-export type FieldResult = { value: Json | undefined } | { error: string }
+export type FieldResult = { value: unknown } | { error: string }
 
 function readNumber(field: FormField, text: string): FieldResult {
   const value = Number(text)
@@ -123,7 +123,7 @@ export function readField(field: FormField, typed: string): FieldResult {
     return option ? { value: option.value } : { error: 'Choose one of the list.' }
   }
   try {
-    return { value: JSON.parse(text) as Json }
+    return { value: JSON.parse(text) }
   } catch {
     return { error: 'Enter JSON, for example ["a", "b"].' }
   }
@@ -132,8 +132,8 @@ export function readField(field: FormField, typed: string): FieldResult {
 export function readForm(
   fields: FormField[],
   texts: Record<string, string>,
-): { values: Record<string, Json>; errors: Record<string, string> } {
-  const values: Record<string, Json> = {}
+): { values: Record<string, unknown>; errors: Record<string, string> } {
+  const values: Record<string, unknown> = {}
   const errors: Record<string, string> = {}
   for (const field of fields) {
     const result = readField(field, texts[field.name] ?? '')

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Bars, Fill } from '../types.ts'
-import { aggregate, alignCurve, describe, drawdowns, lastAtOrBefore, markers } from './series.ts'
+import type { Bars } from '../types.ts'
+import { aggregate, alignCurve, describe, lastAtOrBefore, type MarkedFill, markers } from './series.ts'
 
 const bars = (count: number): Bars => {
   const index = Array.from({ length: count }, (_, i) => i)
@@ -14,13 +14,10 @@ const bars = (count: number): Bars => {
     volume: index.map(() => 5),
   }
 }
-const fill = (minute: number, side: 'buy' | 'sell'): Fill => ({
-  order_id: `o${minute}`,
-  symbol: 'X',
+const fill = (minute: number, side: 'buy' | 'sell'): MarkedFill => ({
   side,
   qty: '2',
   price: '10.5',
-  fee: '0',
   timestamp: new Date(minute * 60_000).toISOString(),
 })
 
@@ -43,12 +40,8 @@ test('the last time at or before is found, or none', () => {
   ])
 })
 
-test('drawdown is the distance from the peak so far', () => {
-  expect(drawdowns([100, 120, 90, 120])).toEqual([0, 0, -0.25, 0])
-})
-
 test('a mark at a bucket end belongs to that bucket, and the deepest drawdown of a bucket is kept', () => {
-  const curve = { time: [60_000, 90_000, 120_000, 180_000], equity: [100, 50, 80, 120] }
+  const curve = { time: [60_000, 90_000, 120_000, 180_000], equity: [100, 50, 80, 120], drawdown: [0, 0.5, 0.2, 0] }
   expect(alignCurve(curve, [0, 60_000, 120_000, 180_000], 60_000)).toEqual({
     equity: [100, 80, 120, null],
     drawdown: [0, -0.5, 0, null],
@@ -71,7 +64,7 @@ test('too many fills are merged into groups that keep every fill', () => {
 })
 
 test('the chart is told in a sentence', () => {
-  const curve = { time: [0, 1, 2], equity: [100, 90, 110] }
+  const curve = { time: [0, 1, 2], equity: [100, 90, 110], drawdown: [0, 0.1, 0] }
   const percent = (value: number) => `${Math.round(value * 100)} %`
   expect(describe('X', bars(2), curve, 1, percent)).toBe(
     'X went from 10 to 12 (20 %); equity 10 %, deepest drawdown -10 %; 1 fill.',

@@ -42,15 +42,6 @@ export function lastAtOrBefore(times: readonly number[], at: number): number {
   return low - 1
 }
 
-/** Distance from the peak so far as a fraction, 0 or below. */
-export function drawdowns(equity: readonly number[]): number[] {
-  let peak = -Infinity
-  return equity.map((value) => {
-    peak = Math.max(peak, value)
-    return peak > 0 ? value / peak - 1 : 0
-  })
-}
-
 export interface AlignedCurve {
   equity: (number | null)[]
   drawdown: (number | null)[]
@@ -58,25 +49,27 @@ export interface AlignedCurve {
 
 /**
  * The curve on the chart's own times, so that all panes share one axis: of the marks in a bucket the last equity and the
- * deepest drawdown. Marks are made at bar closes, so a mark at a bucket's end belongs to it.
+ * deepest drawdown, drawn downwards from 0. Marks are made at bar closes, so a mark at a bucket's end belongs to it.
  */
 export function alignCurve(curve: Curve, times: readonly number[], bucketMs: number): AlignedCurve {
-  const deep = drawdowns(curve.equity)
   const out: AlignedCurve = { equity: [], drawdown: [] }
   let next = 0
   times.forEach((time, index) => {
     const end = Math.min(time + bucketMs, times[index + 1] ?? Infinity)
-    let lowest: number | null = null
+    let deepest: number | null = null
     let last: number | null = null
     for (; next < curve.time.length && (curve.time[next] ?? 0) <= end; next++) {
       last = curve.equity[next] ?? null
-      lowest = Math.min(lowest ?? 0, deep[next] ?? 0)
+      deepest = Math.max(deepest ?? 0, curve.drawdown[next] ?? 0)
     }
     out.equity.push(last)
-    out.drawdown.push(lowest)
+    out.drawdown.push(deepest === null ? null : 0 - deepest)
   })
   return out
 }
+
+/** What a marker needs of a fill. */
+export type MarkedFill = Pick<Fill, 'side' | 'qty' | 'price' | 'timestamp'>
 
 export interface Marker {
   time: number
@@ -86,8 +79,8 @@ export interface Marker {
 }
 
 /** One marker a fill, or groups of neighbouring buckets when there would be more than `limit`. */
-export function markers(fills: readonly Fill[], times: readonly number[], limit: number = MAX_MARKERS): Marker[] {
-  const at = new Map<number, Fill[]>()
+export function markers(fills: readonly MarkedFill[], times: readonly number[], limit: number = MAX_MARKERS): Marker[] {
+  const at = new Map<number, MarkedFill[]>()
   for (const fill of fills) {
     const index = Math.max(0, lastAtOrBefore(times, Date.parse(fill.timestamp)))
     const list = at.get(index)
@@ -96,7 +89,7 @@ export function markers(fills: readonly Fill[], times: readonly number[], limit:
   }
   const indexes = [...at.keys()].sort((a, b) => a - b)
   const width = fills.length > limit ? Math.ceil(times.length / limit) : 1
-  const groups = new Map<number, Fill[]>()
+  const groups = new Map<number, MarkedFill[]>()
   for (const index of indexes) {
     const slot = Math.floor(index / width)
     groups.set(slot, [...(groups.get(slot) ?? []), ...(at.get(index) ?? [])])
@@ -123,7 +116,7 @@ export function describe(
   bars: Bars,
   curve: Curve,
   fills: number,
-  percent: (v: number) => string,
+  percent: (value: number) => string,
 ): string {
   const said: string[] = []
   const open = bars.open[0]
@@ -134,8 +127,8 @@ export function describe(
   const first = curve.equity[0]
   const last = curve.equity.at(-1)
   if (first !== undefined && last !== undefined && first !== 0) {
-    const worst = drawdowns(curve.equity).reduce((low, value) => Math.min(low, value), 0)
-    said.push(`equity ${percent(last / first - 1)}, deepest drawdown ${percent(worst)}`)
+    const worst = curve.drawdown.reduce((deepest, value) => Math.max(deepest, value), 0)
+    said.push(`equity ${percent(last / first - 1)}, deepest drawdown ${percent(-worst)}`)
   }
   said.push(`${fills} ${fills === 1 ? 'fill' : 'fills'}`)
   return `${said.join('; ')}.`

@@ -1,6 +1,5 @@
 /** Which statistics are shown, how, and what they mean. */
 import { count, direction, money, percent, profit, ratio } from '../format.ts'
-import type { Json, Stats } from '../types.ts'
 
 type Kind = 'money' | 'profit' | 'percent' | 'gain' | 'ratio' | 'count'
 
@@ -62,10 +61,10 @@ export const SHOWN: readonly Shown[] = [
   { key: 'final_equity', label: 'Final equity', kind: 'money', explain: 'Cash and open positions at the last close.' },
 ]
 
-const asText = (value: Json | undefined) =>
+const asText = (value: unknown) =>
   typeof value === 'string' ? value : typeof value === 'number' ? value.toFixed(2) : null
 
-export function showStat(kind: Kind, value: Json | undefined): string {
+export function showStat(kind: Kind, value: unknown): string {
   if (kind === 'money') return money(asText(value))
   if (kind === 'profit') return profit(asText(value))
   if (kind === 'percent') return percent(value)
@@ -81,7 +80,7 @@ export interface StatView {
   tone: -1 | 0 | 1
 }
 
-export function statViews(stats: Stats): StatView[] {
+export function statViews(stats: Record<string, unknown>): StatView[] {
   return SHOWN.filter(({ key }) => key in stats).map(({ key, label, kind, explain }) => {
     const value = stats[key]
     const signed = kind === 'profit' || kind === 'gain'
