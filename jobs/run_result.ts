@@ -7,8 +7,7 @@ import { type Json, TIMEFRAME_MS } from '../strategies/api.ts'
 import type { Checkpoint } from './backtest.ts'
 import { Decimal, ZERO } from './greta/decimals.ts'
 import { createResultHasher } from './greta/result_hash.ts'
-import { sessionOf, tradesAroundTheClock } from './greta/sessions.ts'
-import { computeStats, type StatsInput } from './greta/stats.ts'
+import { calendarOf, computeStats, DAYS_A_YEAR, type StatsInput } from './greta/stats.ts'
 import type { LoadedRun } from './run_data.ts'
 
 export interface RunResult {
@@ -19,27 +18,25 @@ export interface RunResult {
 }
 
 const ROWS_AT_ONCE = 20_000
-const HOUR_MS = 3_600_000
 
 export async function computeResult(reader: Reader, run: RunRow, data: LoadedRun): Promise<RunResult> {
   const { resultHash, fills } = await hashRecords(reader, run)
   const account = accountOf(run, data, fills)
   const curve = await readEquity(reader, run.id)
   const stored = await getCheckpoint(reader, run.id)
-  const calendar = run.symbols.some(tradesAroundTheClock) ? 'utc_days' : 'sessions'
-  const { cautions, ...stats } = computeStats({
+  const calendar = calendarOf(run.symbols)
+  const stats = computeStats({
     initialCash: run.initial_cash,
     ...account,
     ...curve,
     timeframeMs: TIMEFRAME_MS[run.timeframe],
     calendar,
-    ...(calendar === 'sessions' ? { dayOf: sessionDay(run) } : {}),
     trades: await listTrades(reader, run.id),
     openTrades: openTradesOf(stored?.state as unknown as Checkpoint | undefined),
     benchmark: benchmarkOf(run, data),
-    trials: await trialsOf(reader, run, calendar === 'utc_days' ? 365 : 252),
+    trials: await trialsOf(reader, run, DAYS_A_YEAR[calendar]),
   })
-  return { resultHash, finalEquity: account.finalEquity, stats: stats as unknown as Record<string, Json>, cautions }
+  return { resultHash, finalEquity: account.finalEquity, stats, cautions: stats.cautions }
 }
 
 /** Orders as cancels are described by them, and fills in the order in which they happened. */
@@ -118,15 +115,4 @@ function benchmarkOf(run: RunRow, data: LoadedRun): Float64Array | null {
     bar += 1
   })
   return closes
-}
-
-/** Start of the session date that an open time belongs to. New York's midnight lies on a full hour. */
-function sessionDay(run: RunRow): (openTime: number) => number {
-  const known = new Map<number, number>()
-  return (openTime) => {
-    const hour = Math.floor(openTime / HOUR_MS)
-    const day = known.get(hour) ?? Date.parse(sessionOf(run.symbols[0] as string, run.timeframe, openTime))
-    known.set(hour, day)
-    return day
-  }
 }

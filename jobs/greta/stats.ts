@@ -3,7 +3,6 @@
  * is told in docs/statistics.md. Fractions, not percent; falls are positive; money is decimal text; what is undefined is
  * null, never NaN, an infinity or a number that stands for nothing.
  */
-import type { FillRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from './decimals.ts'
 import { tradesAroundTheClock } from './sessions.ts'
 import { type Calendar, DAYS_A_YEAR, dailyEnds, dailyReturns, type PeriodReturn, periodReturns } from './stats/days.ts'
@@ -14,7 +13,7 @@ import { type StatsTrade, type TradeFigures, tradeFigures } from './stats/trades
 
 export type { Calendar } from './stats/days.ts'
 export { DAYS_A_YEAR } from './stats/days.ts'
-export { type Trials, trialsOf } from './stats/ratios.ts'
+export type { Trials } from './stats/ratios.ts'
 
 export interface StatsInput {
   initialCash: string
@@ -28,11 +27,14 @@ export interface StatsInput {
   exposure: Float64Array
   timeframeMs: number
   trades: readonly StatsTrade[]
-  fills: readonly Pick<FillRow, 'qty' | 'price' | 'fee' | 'slippage'>[]
+  /** Of all fills: commission paid, what slippage cost, and the sum of qty x price. Money. */
+  fees: string
+  slippage: string
+  turnover: string
   openTrades: number
   calendar: Calendar
-  /** Closes of the first symbol at each tick, NaN before its first. */
-  benchmark?: Float64Array
+  /** Closes of the first symbol at each tick, 0 or NaN where it has no bar. */
+  benchmark?: Float64Array | null
   trials?: Trials
 }
 
@@ -92,7 +94,6 @@ export function computeStats(input: StatsInput): Stats {
   const growth = initial.gt(ZERO) ? Number(final.toString()) / start : null
   const cagr = growth === null || growth < 0 || days === 0 ? null : finite(growth ** (year / days) - 1)
   const trades = tradeFigures(input.trades)
-  const totals = fillTotals(input.fills)
   return {
     initial_cash: initial.toString(),
     final_equity: final.toString(),
@@ -110,9 +111,9 @@ export function computeStats(input: StatsInput): Stats {
     ...trades,
     open_trades: input.openTrades,
     ...exposureFigures(input.exposure),
-    turnover: totals.notional.eq(ZERO) ? 0 : perAverageEquity(totals.notional, equity),
-    fees: totals.fees.toString(),
-    slippage: totals.slippage.toString(),
+    turnover: perAverageEquity(Number(input.turnover), equity),
+    fees: input.fees,
+    slippage: input.slippage,
     ...againstBuyAndHold(input, returns, ends, year),
     days,
     monthly_returns: named(periodReturns(equity, ends, start, 7), 'month'),
@@ -123,19 +124,10 @@ export function computeStats(input: StatsInput): Stats {
   }
 }
 
-function fillTotals(fills: StatsInput['fills']): { notional: Decimal; fees: Decimal; slippage: Decimal } {
-  let [notional, fees, slippage] = [ZERO, ZERO, ZERO]
-  for (const fill of fills) {
-    notional = notional.plus(new Decimal(fill.qty).times(fill.price))
-    fees = fees.plus(fill.fee)
-    slippage = slippage.plus(fill.slippage)
-  }
-  return { notional, fees, slippage }
-}
-
-function perAverageEquity(notional: Decimal, equity: Float64Array): number | null {
-  const average = finite(mean(equity))
-  return average === null || average <= 0 ? null : ratio(Number(notional.toString()), average)
+function perAverageEquity(turnover: number, equity: Float64Array): number | null {
+  if (turnover === 0) return 0
+  const average = mean(equity)
+  return average > 0 ? finite(turnover / average) : null
 }
 
 /** Share of the ticks with a position, and the mean of gross position value over equity where that is a number. */
@@ -160,14 +152,19 @@ function againstBuyAndHold(
   ends: Parameters<typeof dailyReturns>[1],
   year: number,
 ): Pick<Stats, 'buy_and_hold_return' | 'alpha' | 'beta'> {
-  const first = benchmark?.findIndex((close) => close > 0 && Number.isFinite(close)) ?? -1
-  const base = benchmark?.[first]
-  if (!benchmark || base === undefined) return { buy_and_hold_return: null, alpha: null, beta: null }
-  const held = first === 0 ? benchmark : benchmark.map((close, tick) => (tick < first ? base : close))
+  const none = { buy_and_hold_return: null, alpha: null, beta: null }
+  const base = benchmark?.find((close) => close > 0 && Number.isFinite(close))
+  if (!benchmark || base === undefined) return none
+  let price = base
+  const held = benchmark.map((close) => {
+    if (close > 0 && Number.isFinite(close)) price = close
+    return price
+  })
   const theirs = dailyReturns(held, ends, base)
   return {
-    buy_and_hold_return: finite((held[held.length - 1] as number) / base - 1),
-    ...(returns && theirs ? benchmarkFigures(returns, theirs, year) : { alpha: null, beta: null }),
+    ...none,
+    buy_and_hold_return: finite(price / base - 1),
+    ...(returns && theirs ? benchmarkFigures(returns, theirs, year) : {}),
   }
 }
 

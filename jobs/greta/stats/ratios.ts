@@ -8,7 +8,7 @@ import { deviation, finite, mean, percentile, powerSum, ratio } from './numbers.
  * 1e-16, and a ratio to it would mean nothing.
  */
 const NO_VARIANCE = 1e-14
-const EULER_GAMMA = 0.577215664901532860606512090082
+const EULER_GAMMA = 0.5772156649015329
 
 /** How often a strategy was tried on this data, and how much the Sharpe ratios of those trials vary. */
 export interface Trials {
@@ -98,13 +98,6 @@ export function expectedBestSharpe({ count, variance }: Trials): number {
   const best =
     (1 - EULER_GAMMA) * normalQuantile(1 - 1 / count) + EULER_GAMMA * normalQuantile(1 - 1 / (count * Math.E))
   return Math.sqrt(variance) * best
-}
-
-/** The trials behind a run, from the annualised Sharpe ratios of all of them (null where one had none). */
-export function trialsOf(sharpeRatios: readonly (number | null)[], year: number): Trials {
-  const known = sharpeRatios.filter((value) => value !== null).map((value) => value / Math.sqrt(year))
-  const spread = deviation(known)
-  return { count: sharpeRatios.length, variance: Number.isNaN(spread) ? 0 : spread * spread }
 }
 
 /** Against a benchmark's returns on the same days. Alpha is annualised, compounding. */
