@@ -1,4 +1,5 @@
 /** The one place that talks to the API. */
+import { session } from './shell/session.svelte.ts'
 import type {
   ApiErrorBody,
   Bars,
@@ -74,6 +75,7 @@ async function request<T>(path: string, options: Request = {}): Promise<T> {
   }
   if (response.status === 204) return undefined as T
   const body: unknown = await response.json().catch(() => null)
+  if (response.status === 401) session.wanted = true
   if (!response.ok) throw new ApiError(response.status, (body ?? {}) as Partial<ApiErrorBody>)
   return body as T
 }
@@ -106,6 +108,8 @@ export interface CandleQuery {
 type Signal = AbortSignal | undefined
 
 export const api = {
+  /** Trades the key for the browser's session cookie. */
+  openSession: (key: string) => request<void>('/session', { method: 'POST', json: { key } }),
   info: (signal?: Signal) => request<Info>('/info', { signal }),
   runs: (query: RunFilter, signal?: Signal) => request<Page<Run>>('/runs', { query: { ...query }, signal }),
   run: (run: string, signal?: Signal) => request<Run>(`/runs/${id(run)}`, { signal }),
@@ -124,7 +128,7 @@ export const api = {
     for (let page = 1; found.length < limit; page++) {
       const answer = await api.fills(run, { page, page_size: PAGE_MAX }, signal)
       found.push(...answer.items)
-      if (answer.items.length === 0 || found.length >= answer.total) break
+      if (answer.items.length < PAGE_MAX || found.length >= answer.total) break
     }
     return found
   },
