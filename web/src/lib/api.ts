@@ -24,7 +24,7 @@ import type {
 const TIMEOUT_MS = 20_000
 const IMPORT_TIMEOUT_MS = 300_000
 /** The most that the API gives in one page. */
-const PAGE_MAX = 100
+const PAGE_MAX = 1_000
 
 export class ApiError extends Error {
   override readonly name = 'ApiError'
