@@ -93,12 +93,7 @@ export function play<Schema extends z.ZodObject, S>(
 }
 
 function openMarket(candles: readonly Candle[], timeframe: Timeframe, startCash: string) {
-  const books = new Map<string, Book>()
-  for (const candle of candles) {
-    const book = books.get(candle.symbol) ?? { bars: [], closed: 0, qty: new Big(0), avgPrice: 0 }
-    book.bars.push(candle)
-    books.set(candle.symbol, book)
-  }
+  const books = booksOf(candles)
   const fills: PlayedFill[] = []
   let open: OrderView[] = []
   let cash = new Big(startCash)
@@ -163,6 +158,16 @@ function openMarket(candles: readonly Candle[], timeframe: Timeframe, startCash:
     },
   }
   return market
+}
+
+function booksOf(candles: readonly Candle[]): Map<string, Book> {
+  const books = new Map<string, Book>()
+  for (const candle of candles) {
+    const book = books.get(candle.symbol) ?? { bars: [], closed: 0, qty: new Big(0), avgPrice: 0 }
+    book.bars.push(candle)
+    books.set(candle.symbol, book)
+  }
+  return books
 }
 
 function lastClose({ bars, closed }: Book): number {

@@ -2,12 +2,13 @@
  * Marvin's hosts: processes in which strategies run, so that one that throws, hangs, floods or leaks ends its own run and
  * nothing else. A host serves one request at a time; one that had to be killed is replaced when the next is needed.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { realpathSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { type Answer, type HostProcess, type RequestOptions, startHost } from './host_process.ts'
+import type { Answer, RequestOptions } from './host_conversation.ts'
+import { type HostProcess, startHost } from './host_process.ts'
+import { type Reaper, startReaper } from './host_reaper.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../', import.meta.url))
 /** What of the program a host reads: not the folder itself, in which the configuration lies. */
@@ -56,59 +57,31 @@ interface Seat {
 
 /** How many runs' names a host is remembered by. */
 const REMEMBERED = 8
+/** How often time and memory are looked at unless said otherwise. */
+const INSPECT_EVERY_MS = 200
 /** Requests that may wait for a host. */
 const MAX_WAITING = 10_000
 
 export function createHostPool(options: HostPoolOptions): HostPool {
   const { size, sleep, log } = options
-  const seats = new Set<Seat>()
+  const seats = createSeats(options)
   const waiting: { prefer: string | undefined; take: (seat: Seat) => void; refuse: (error: Error) => void }[] = []
   let closed = false
   let watching = false
-  let reaper: Reaper | null = null
 
-  const open = (): Seat => {
-    const host = startHost({ ...options, args: hostArguments(options) })
-    const seat: Seat = { host, lent: true, served: [] }
-    seats.add(seat)
-    reaper ??= startReaper()
-    reaper.add(host.pid)
-    void host.gone.then(() => {
-      seats.delete(seat)
-      reaper?.remove(host.pid)
-    })
-    return seat
-  }
-  const take = (prefer: string | undefined): Seat | null => {
-    for (const seat of seats) if (seat.host.ended) seats.delete(seat)
-    const idle = [...seats].filter(({ lent }) => !lent)
-    const known = prefer === undefined ? undefined : idle.find(({ served }) => served.includes(prefer))
-    if (known) return lend(known)
-    const unused = idle.find(({ served }) => served.length === 0)
-    if (unused) return lend(unused)
-    if (seats.size < size) return open()
-    return idle[0] ? lend(idle[0]) : null
-  }
-  const lend = (seat: Seat): Seat => {
-    seat.lent = true
-    // The least recently lent is the first of the idle ones.
-    seats.delete(seat)
-    seats.add(seat)
-    return seat
-  }
   const acquire = (prefer: string | undefined): Promise<Seat> => {
     if (closed) return Promise.reject(new Error('the strategy hosts are stopped'))
-    const seat = take(prefer)
+    const seat = seats.take(prefer)
     if (seat) return Promise.resolve(seat)
-    if (waiting.length >= MAX_WAITING)
+    if (waiting.length >= MAX_WAITING) {
       return Promise.reject(new Error(`more than ${MAX_WAITING} requests wait for a strategy host`))
+    }
     return new Promise((taken, refuse) => waiting.push({ prefer, take: taken, refuse }))
   }
   const release = (seat: Seat): void => {
     seat.lent = false
-    if (seat.host.ended) seats.delete(seat)
     const next = waiting[0]
-    const free = next && !closed ? take(next.prefer) : null
+    const free = next && !closed ? seats.take(next.prefer) : null
     if (!next || !free) return
     waiting.shift()
     next.take(free)
@@ -116,9 +89,9 @@ export function createHostPool(options: HostPoolOptions): HostPool {
   const watch = async (): Promise<void> => {
     if (watching) return
     watching = true
-    while ([...seats].some(({ lent }) => lent) && !closed) {
-      await sleep(options.inspectEveryMs ?? 200)
-      for (const { host } of seats) await host.inspect()
+    while (!closed && seats.all().some(({ lent }) => lent)) {
+      await sleep(options.inspectEveryMs ?? INSPECT_EVERY_MS)
+      for (const { host } of seats.all()) await host.inspect()
     }
     watching = false
   }
@@ -140,6 +113,53 @@ export function createHostPool(options: HostPoolOptions): HostPool {
     async close() {
       closed = true
       for (const { refuse } of waiting.splice(0)) refuse(new Error('the strategy hosts are stopped'))
+      await seats.close()
+    },
+  }
+}
+
+interface Seats {
+  all(): readonly Seat[]
+  /** Null when all are lent and no more may be started. */
+  take(prefer: string | undefined): Seat | null
+  close(): Promise<void>
+}
+
+function createSeats(options: HostPoolOptions): Seats {
+  const seats = new Set<Seat>()
+  let reaper: Reaper | null = null
+
+  const open = (): Seat => {
+    const host = startHost({ ...options, args: hostArguments(options) })
+    const seat: Seat = { host, lent: true, served: [] }
+    seats.add(seat)
+    reaper ??= startReaper()
+    reaper.add(host.pid)
+    void host.gone.then(() => {
+      seats.delete(seat)
+      reaper?.remove(host.pid)
+    })
+    return seat
+  }
+  const lend = (seat: Seat): Seat => {
+    seat.lent = true
+    // The least recently lent is the first of the idle ones.
+    seats.delete(seat)
+    seats.add(seat)
+    return seat
+  }
+  return {
+    all: () => [...seats],
+    take(prefer) {
+      for (const seat of seats) if (seat.host.ended) seats.delete(seat)
+      const idle = [...seats].filter(({ lent }) => !lent)
+      const known = prefer === undefined ? undefined : idle.find(({ served }) => served.includes(prefer))
+      const unused = known ?? idle.find(({ served }) => served.length === 0)
+      if (unused) return lend(unused)
+      if (seats.size < options.size) return open()
+      return idle[0] ? lend(idle[0]) : null
+    },
+    async close() {
       const hosts = [...seats].map(({ host }) => host)
       for (const host of hosts) host.kill()
       await Promise.all(hosts.map(({ gone }) => gone))
@@ -167,40 +187,4 @@ function hostArguments({ entry, readable, memoryLimitMb }: HostPoolOptions): str
   }
   const permissions = ['--permission', ...folders.map((folder) => `--allow-fs-read=${folder}`)]
   return [...flags, ...permissions, '--no-warnings', resolve(entry)]
-}
-
-/**
- * A strategy that loops for ever does not notice that its parent is gone. A shell does: its input ends when the parent
- * does, however that came about, and it kills the hosts that are left.
- */
-interface Reaper {
-  add(pid: number): void
-  remove(pid: number): void
-  end(): void
-}
-
-const REAPER = `
-trap '' INT TERM HUP
-pids=' '
-while read -r sign pid; do
-  case $sign in
-    +) pids="$pids$pid " ;;
-    -) pids="\${pids%% $pid *} \${pids#* $pid }" ;;
-  esac
-done
-for pid in $pids; do kill -9 "$pid" 2>/dev/null; done
-exit 0
-`
-
-function startReaper(): Reaper {
-  if (process.platform === 'win32') return { add() {}, remove() {}, end() {} }
-  const shell: ChildProcess = spawn('/bin/sh', ['-c', REAPER], { stdio: ['pipe', 'ignore', 'ignore'], env: {} })
-  // Without it hosts still end with their input; only one that hangs would outlive its parent.
-  shell.on('error', () => {})
-  shell.stdin?.on('error', () => {})
-  shell.unref()
-  const tell = (text: string): void => {
-    shell.stdin?.write(text)
-  }
-  return { add: (pid) => tell(`+ ${pid}\n`), remove: (pid) => tell(`- ${pid}\n`), end: () => void shell.stdin?.end() }
 }

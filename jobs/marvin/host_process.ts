@@ -2,21 +2,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
-import { StrategyFailure } from './failure.ts'
-import { type Columns, createFrameReader, encodeFrame, type Frame } from './frames.ts'
-
-export interface Answer {
-  body: unknown
-  columns: Columns
-}
-
-export interface RequestOptions {
-  columns?: Columns
-  /** Answers what the host asks while it works. An error of its own rejects the request as it is. */
-  onCall?: (kind: string, body: unknown, columns: Columns) => Promise<{ body: unknown; columns?: Columns }>
-  /** Overrides the pool's limit. */
-  timeoutMs?: number
-}
+import { createFrameReader, encodeFrame } from './frames.ts'
+import { type Answer, createConversation, type RequestOptions } from './host_conversation.ts'
 
 export interface HostProcess {
   readonly pid: number
@@ -38,26 +25,12 @@ export interface HostOptions {
   log: (line: string) => void
 }
 
-interface Pending {
-  resolve: (answer: Answer) => void
-  reject: (error: Error) => void
-  options: RequestOptions
-  deadline: number
-  timeoutMs: number
-  barIndex: number | null
-  /** What went wrong in the parent while it answered the host: not the strategy's fault. */
-  parentError: Error | null
-  answering: boolean
-  /** Was over its time at the last look: what it says may still be on its way to a parent that was busy itself. */
-  late: boolean
-}
-
 /** Bytes of the host's stderr that reach the log; the rest is counted. */
 const LOG_BYTES = 64_000
 const PAGE_BYTES = 4096
 
 export function startHost(options: HostOptions): HostProcess {
-  const { timeoutMs, memoryLimitMb, now } = options
+  const { memoryLimitMb } = options
   // Time zone and locale are part of what a strategy computes with; nothing else of the environment is its business.
   const env = {
     TZ: 'UTC',
@@ -67,56 +40,24 @@ export function startHost(options: HostOptions): HostProcess {
   }
   const child = spawn(process.execPath, options.args, { stdio: ['pipe', 'pipe', 'pipe'], env })
   const tail = followErrors(child, options.log)
-  let pending: Pending | null = null
+  const conversation = createConversation({
+    ...options,
+    send(frame) {
+      for (const part of encodeFrame(frame)) child.stdin.write(part)
+    },
+  })
   let ended = false
   let gone = (): void => {}
   const whenGone = new Promise<void>((resolve) => {
     gone = resolve
   })
-
-  const settle = (finish: (request: Pending) => void): void => {
-    const request = pending
-    pending = null
-    if (request) finish(request)
-  }
   const fail = (message: string): void => {
-    settle((request) => request.reject(request.parentError ?? failure(message, request.barIndex)))
     ended = true
+    conversation.fail(message)
     child.kill('SIGKILL')
   }
-  const send = (frame: Frame): void => {
-    for (const part of encodeFrame(frame)) child.stdin.write(part)
-  }
-  const answerCall = async (request: Pending, kind: string, body: unknown, columns: Columns): Promise<void> => {
-    request.answering = true
-    try {
-      if (!request.options.onCall) throw new Error(`nobody answers the host's call ${kind}`)
-      const answer = await request.options.onCall(kind, body, columns)
-      if (pending === request) send({ message: { type: 'answer', body: answer.body }, columns: answer.columns ?? {} })
-    } catch (error) {
-      request.parentError = error instanceof Error ? error : new Error(String(error))
-      if (pending === request) send({ message: { type: 'refusal', message: request.parentError.message }, columns: {} })
-    }
-    request.answering = false
-    request.deadline = now() + request.timeoutMs
-  }
-  const hear = ({ message, columns }: Frame): void => {
-    const request = pending
-    if (request === null) return
-    if (message.type === 'beat') {
-      request.barIndex = message.bar_index
-      request.deadline = now() + request.timeoutMs
-    } else if (message.type === 'call') {
-      void answerCall(request, message.kind, message.body, columns)
-    } else if (message.type === 'reply') {
-      settle(({ resolve }) => resolve({ body: message.body, columns }))
-    } else if (message.type === 'failure') {
-      const { type: _, ...told } = message
-      settle(({ reject, parentError }) => reject(parentError ?? new StrategyFailure(told)))
-    }
-  }
 
-  const read = createFrameReader(hear)
+  const read = createFrameReader(conversation.hear)
   child.stdout.on('data', (piece: Uint8Array) => {
     try {
       read(piece)
@@ -131,7 +72,6 @@ export function startHost(options: HostOptions): HostProcess {
     gone()
   })
   child.on('close', (code, signal) => {
-    ended = true
     fail(deathOf(code, signal, tail(), memoryLimitMb))
     gone()
   })
@@ -142,32 +82,17 @@ export function startHost(options: HostOptions): HostProcess {
       return ended
     },
     gone: whenGone,
-    request: (kind, body, given = {}) =>
-      new Promise<Answer>((resolve, reject) => {
-        if (ended || pending) throw new Error(ended ? 'this host has ended' : 'this host is busy')
-        const limit = given.timeoutMs ?? timeoutMs
-        pending = {
-          ...{ resolve, reject, options: given, deadline: now() + limit, timeoutMs: limit },
-          ...{ barIndex: null, parentError: null, answering: false, late: false },
-        }
-        send({ message: { type: 'request', kind, body }, columns: given.columns ?? {} })
-      }),
+    request: (kind, body, given) =>
+      ended ? Promise.reject(new Error('this host has ended')) : conversation.request(kind, body, given),
     async inspect() {
-      if (ended || pending === null) return
-      const overdue = !pending.answering && now() > pending.deadline
-      if (overdue && pending.late) return fail(`ran longer than ${pending.timeoutMs} ms`)
-      pending.late = overdue
+      if (ended || !conversation.busy()) return
+      const late = conversation.overdue()
+      if (late) return fail(late)
       const bytes = await residentBytes(child.pid)
       if (bytes > memoryLimitMb * 1024 ** 2) fail(tooMuchMemory(memoryLimitMb))
     },
-    kill() {
-      fail('its host was stopped')
-    },
+    kill: () => fail('its host was stopped'),
   }
-}
-
-function failure(message: string, barIndex: number | null): StrategyFailure {
-  return new StrategyFailure({ message, ...(barIndex === null ? {} : { bar_index: barIndex }) })
 }
 
 function tooMuchMemory(limitMb: number): string {
