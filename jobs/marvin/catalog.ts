@@ -1,6 +1,7 @@
 /** The strategies that there are, as they describe themselves, each asked in a host and remembered by its source's hash. */
 import type { Given, Resolved } from './definition.ts'
 import { discover, type LoadError, type StrategySource } from './discover.ts'
+import { HostLost } from './failure.ts'
 import type { Description } from './host_load.ts'
 import type { HostPool } from './host_pool.ts'
 import { scanStrategies } from './scan.ts'
@@ -50,12 +51,14 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const answer = await hosts.withHost((host) => host.request('describe', { entry }, { timeoutMs }))
       return { ok: true, description: answer.body as Description }
     } catch (error) {
+      // Says nothing about the file.
+      if (error instanceof HostLost) throw error
       return { ok: false, message: error instanceof Error ? error.message : String(error), at: now() }
     }
   }
   const describe = async (source: StrategySource): Promise<Told> => {
     const key = `${source.hash} ${source.entry}`
-    const known = await remembered.get(key)
+    const known = await remembered.get(key)?.catch(() => null)
     if (known && (known.ok || now() - known.at < RETRY_AFTER_MS)) return known
     const told = ask(source)
     if (remembered.size >= MAX_REMEMBERED) remembered.clear()

@@ -9,3 +9,8 @@ export class StrategyFailure extends Error {
     this.failure = failure
   }
 }
+
+/** A host ended through no doing of its strategy (stopped, killed from outside, not started): ask again in another. */
+export class HostLost extends Error {
+  override name = 'HostLost'
+}

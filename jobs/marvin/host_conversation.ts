@@ -1,5 +1,5 @@
 /** What a parent and one host say to each other: a request, beats and calls while it is worked on, then its answer. */
-import { StrategyFailure } from './failure.ts'
+import { HostLost, StrategyFailure } from './failure.ts'
 import type { Columns, Frame } from './frames.ts'
 
 export interface Answer {
@@ -18,8 +18,8 @@ export interface RequestOptions {
 export interface Conversation {
   request(kind: string, body: unknown, options?: RequestOptions): Promise<Answer>
   hear(frame: Frame): void
-  /** Rejects what is asked with a StrategyFailure. */
-  fail(message: string): void
+  /** Rejects what is asked: the strategy's doing is told with the bar that it had come to. */
+  fail(cause: { strategy: string } | HostLost): void
   busy(): boolean
   /** What to fail with when the host was silent for too long at two looks running. */
   overdue(): string | null
@@ -98,9 +98,10 @@ export function createConversation({ send, now, timeoutMs }: ConversationOptions
         settle(({ reject, parentError }) => reject(parentError ?? new StrategyFailure(told)))
       }
     },
-    fail(message) {
+    fail(cause) {
       settle(({ reject, parentError, barIndex }) => {
-        reject(parentError ?? new StrategyFailure({ message, ...(barIndex === null ? {} : { bar_index: barIndex }) }))
+        if (parentError || cause instanceof HostLost) return reject(parentError ?? (cause as HostLost))
+        reject(new StrategyFailure({ message: cause.strategy, ...(barIndex === null ? {} : { bar_index: barIndex }) }))
       })
     },
     busy: () => pending !== null,

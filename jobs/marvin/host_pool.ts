@@ -6,6 +6,7 @@ import { realpathSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { HostLost } from './failure.ts'
 import type { Answer, RequestOptions } from './host_conversation.ts'
 import { type HostProcess, startHost } from './host_process.ts'
 import { type Reaper, startReaper } from './host_reaper.ts'
@@ -44,7 +45,7 @@ export interface HostPool {
   readonly size: number
   /** Lends a host for as long as `work` takes, the one that served `prefer` if it is free. Waits when all are lent. */
   withHost<T>(work: (host: Host) => Promise<T>, options?: { prefer?: string }): Promise<T>
-  /** Kills the hosts; what they were asked rejects. */
+  /** Kills the hosts; what they were asked rejects with HostLost. */
   close(): Promise<void>
 }
 
@@ -70,7 +71,7 @@ export function createHostPool(options: HostPoolOptions): HostPool {
   let watching = false
 
   const acquire = (prefer: string | undefined): Promise<Seat> => {
-    if (closed) return Promise.reject(new Error('the strategy hosts are stopped'))
+    if (closed) return Promise.reject(new HostLost('the strategy hosts are stopped'))
     const seat = seats.take(prefer)
     if (seat) return Promise.resolve(seat)
     if (waiting.length >= MAX_WAITING) {
@@ -112,7 +113,7 @@ export function createHostPool(options: HostPoolOptions): HostPool {
     },
     async close() {
       closed = true
-      for (const { refuse } of waiting.splice(0)) refuse(new Error('the strategy hosts are stopped'))
+      for (const { refuse } of waiting.splice(0)) refuse(new HostLost('the strategy hosts are stopped'))
       await seats.close()
     },
   }

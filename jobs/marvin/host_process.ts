@@ -2,6 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
+import { HostLost } from './failure.ts'
 import { createFrameReader, encodeFrame } from './frames.ts'
 import { type Answer, createConversation, type RequestOptions } from './host_conversation.ts'
 
@@ -51,9 +52,9 @@ export function startHost(options: HostOptions): HostProcess {
   const whenGone = new Promise<void>((resolve) => {
     gone = resolve
   })
-  const fail = (message: string): void => {
+  const fail = (cause: { strategy: string } | HostLost): void => {
     ended = true
-    conversation.fail(message)
+    conversation.fail(cause)
     child.kill('SIGKILL')
   }
 
@@ -62,13 +63,13 @@ export function startHost(options: HostOptions): HostProcess {
     try {
       read(piece)
     } catch (error) {
-      fail(`its host said what nobody understands: ${String(error)}`)
+      fail({ strategy: `its host said what nobody understands: ${String(error)}` })
     }
   })
   // A host that is gone is told of by its exit; a write that came too late says nothing more.
   child.stdin.on('error', () => {})
   child.on('error', (error) => {
-    fail(`its host could not be started: ${error.message}`)
+    fail(new HostLost(`a strategy host could not be started: ${error.message}`))
     gone()
   })
   child.on('close', (code, signal) => {
@@ -83,15 +84,15 @@ export function startHost(options: HostOptions): HostProcess {
     },
     gone: whenGone,
     request: (kind, body, given) =>
-      ended ? Promise.reject(new Error('this host has ended')) : conversation.request(kind, body, given),
+      ended ? Promise.reject(new HostLost('this strategy host has ended')) : conversation.request(kind, body, given),
     async inspect() {
       if (ended || !conversation.busy()) return
       const late = conversation.overdue()
-      if (late) return fail(late)
+      if (late) return fail({ strategy: late })
       const bytes = await residentBytes(child.pid)
-      if (bytes > memoryLimitMb * 1024 ** 2) fail(tooMuchMemory(memoryLimitMb))
+      if (bytes > memoryLimitMb * 1024 ** 2) fail({ strategy: tooMuchMemory(memoryLimitMb) })
     },
-    kill: () => fail('its host was stopped'),
+    kill: () => fail(new HostLost('the strategy host was stopped')),
   }
 }
 
@@ -99,12 +100,23 @@ function tooMuchMemory(limitMb: number): string {
   return `used more than ${limitMb} MB of memory`
 }
 
-function deathOf(code: number | null, signal: string | null, errors: string, limitMb: number): string {
-  if (/out of memory|Array buffer allocation failed/i.test(errors)) return tooMuchMemory(limitMb)
+/** Signals that somebody sends; those that a fault raises (ABRT, SEGV…) are the strategy's. */
+const SENT = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']
+
+function deathOf(
+  code: number | null,
+  signal: string | null,
+  errors: string,
+  limitMb: number,
+): { strategy: string } | HostLost {
+  if (/out of memory|Array buffer allocation failed/i.test(errors)) return { strategy: tooMuchMemory(limitMb) }
+  if (signal !== null && SENT.includes(signal))
+    return new HostLost(`a strategy host was killed from outside (${signal})`)
   // Both runtimes end when a module waits for something that can never happen.
-  if (code === 13 || /top-level await/i.test(errors))
-    return 'its file waits at its top for something that never happens'
-  return `its host ended by itself (${signal ?? `exit code ${code}`})`
+  if (code === 13 || /top-level await/i.test(errors)) {
+    return { strategy: 'its file waits at its top for something that never happens' }
+  }
+  return { strategy: `its host ended by itself (${signal ?? `exit code ${code}`})` }
 }
 
 /** Passes the host's stderr on, bounded, and keeps its end. */

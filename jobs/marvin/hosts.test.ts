@@ -6,7 +6,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Catalog, createCatalog } from './catalog.ts'
-import { StrategyFailure } from './failure.ts'
+import { HostLost, StrategyFailure } from './failure.ts'
 import { createHostPool, HOST_ENTRY, type HostPool } from './host_pool.ts'
 
 const STRATEGIES = fileURLToPath(new URL('../../strategies/', import.meta.url))
@@ -183,6 +183,25 @@ test('a strategy that throws, hangs, exits or takes all memory fails alone, and 
   expect(await fails('exit')).toEqual({ message: 'its host ended by itself (exit code 3)' })
   expect(await fails('unknown')).toMatchObject({ message: 'this host knows no request unknown' })
   expect((await hosts.withHost((host) => host.request('echo', 'alive'))).body).toBe('alive')
+})
+
+test('a host that is stopped or killed from outside is lost, which is not the fault of its strategy', async () => {
+  const hosts = openPool(PROBE_HOST)
+  const killed = hosts.withHost(async (host) => {
+    await host.request('echo', null)
+    const hanging = host.request('hang', null)
+    process.kill(host.pid, 'SIGKILL')
+    await hanging
+  })
+  await expect(killed).rejects.toThrow(new HostLost('a strategy host was killed from outside (SIGKILL)'))
+  const stopped = hosts.withHost(async (host) => {
+    await host.request('echo', null)
+    const hanging = host.request('hang', null)
+    void hosts.close()
+    await hanging
+  })
+  await expect(stopped).rejects.toThrow(new HostLost('the strategy host was stopped'))
+  await expect(hosts.withHost(async () => null)).rejects.toThrow(HostLost)
 })
 
 test('a fault of the parent that answers is not the fault of the strategy', async () => {
