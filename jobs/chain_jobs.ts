@@ -14,7 +14,7 @@ import type { CandleColumns, RunError, RunRow } from '../db/walle/rows.ts'
 import type { FetchRequest, Intent } from '../strategies/api.ts'
 import { type Checkpoint, openAccount, takeStretch } from './backtest.ts'
 import { type BacktestJobs, failed, type RunningJob, specOf, stretchWrites } from './backtest_jobs.ts'
-import { carryOut, closePositions, tellDecision } from './greta/placing.ts'
+import { carryOut, endTicks, tellDecision } from './greta/placing.ts'
 import type { EventPlace } from './greta/sim_orders.ts'
 import { equityOf, grossValue, openOrderViews, positionView, type Simulation } from './greta/simulation.ts'
 import {
@@ -255,7 +255,7 @@ function endTick(hop: Hop): void {
   const { simulation, data } = hop
   const next = simulation.tick + 1
   const last = next === data.ticks.length
-  if (last && simulation.setup.model.close_at_end) closePositions(simulation, tickEvent(simulation))
+  if (last) endTicks(simulation, tickEvent(simulation))
   const equity = equityOf(simulation)
   hop.point = { ts: simulation.ts, equity, exposure: simulation.held > 0 ? grossValue(simulation) / equity : 0 }
   if (last) return

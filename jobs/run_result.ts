@@ -8,6 +8,7 @@ import type { Checkpoint } from './backtest.ts'
 import { Decimal, ZERO } from './greta/decimals.ts'
 import { createResultHasher } from './greta/result_hash.ts'
 import { calendarOf, computeStats, DAYS_A_YEAR, type StatsInput } from './greta/stats.ts'
+import { openTradesOf } from './greta/trades.ts'
 import type { LoadedRun } from './run_data.ts'
 
 export interface RunResult {
@@ -23,7 +24,7 @@ export async function computeResult(reader: Reader, run: RunRow, data: LoadedRun
   const { resultHash, fills } = await hashRecords(reader, run)
   const account = accountOf(run, data, fills)
   const curve = await readEquity(reader, run.id)
-  const stored = await getCheckpoint(reader, run.id)
+  const checkpoint = (await getCheckpoint(reader, run.id))?.state as Checkpoint | undefined
   const calendar = calendarOf(run.symbols)
   const stats = computeStats({
     initialCash: run.initial_cash,
@@ -32,7 +33,7 @@ export async function computeResult(reader: Reader, run: RunRow, data: LoadedRun
     timeframeMs: TIMEFRAME_MS[run.timeframe],
     calendar,
     trades: await listTrades(reader, run.id),
-    openTrades: openTradesOf(stored?.state as unknown as Checkpoint | undefined),
+    openTrades: checkpoint ? openTradesOf(checkpoint.simulation.trades) : 0,
     benchmark: benchmarkOf(run, data),
     trials: await trialsOf(reader, run, DAYS_A_YEAR[calendar]),
   })
@@ -94,12 +95,6 @@ function accountOf(run: RunRow, data: LoadedRun, fills: readonly FillRow[]): Acc
     slippage: slippage.toString(),
     turnover: turnover.toString(),
   }
-}
-
-/** Entry orders whose position is still open, in whole or in part. */
-function openTradesOf(checkpoint: Checkpoint | undefined): number {
-  const books = Object.values(checkpoint?.simulation.trades.books ?? {})
-  return new Set(books.flatMap((book) => book.lots.map((lot) => lot.order))).size
 }
 
 /** The first symbol's close at each tick; 0 where it has no bar. */

@@ -4,7 +4,7 @@
  */
 import type { RunError } from '../../db/walle/rows.ts'
 import type { StrategyInstance } from '../marvin/contract.ts'
-import { carryOut, closePositions, tellDecision } from './placing.ts'
+import { carryOut, endTicks, tellDecision } from './placing.ts'
 import type { EventPlace } from './sim_orders.ts'
 import { equityOf, grossValue, type Simulation } from './simulation.ts'
 import { hearTick, matchOpenOrders, openTick, tellFetch, tickEvent } from './tick_steps.ts'
@@ -56,7 +56,7 @@ export function runChunk(input: ChunkInput): ChunkResult {
       break
     }
     const point = tick - from
-    if (tick === last && simulation.setup.model.close_at_end) closePositions(simulation, tickEvent(simulation))
+    if (tick === last) endTicks(simulation, tickEvent(simulation))
     ts[point] = boundary
     const marked = equityOf(simulation)
     equity[point] = marked

@@ -121,8 +121,14 @@ function offGridPrice(intent: PlaceIntent, increment: string | null): string | n
   return null
 }
 
+/** After the last tick: positions stay open unless the fill model closes them, and no order fills any more. */
+export function endTicks(simulation: Simulation, cause: EventPlace): void {
+  if (simulation.setup.model.close_at_end) closePositions(simulation, cause)
+  simulation.trades.endAll()
+}
+
 /** `close_at_end`: after the last tick every position is closed at its last close, by a market order of Weaver's own. */
-export function closePositions(simulation: Simulation, cause: EventPlace): void {
+function closePositions(simulation: Simulation, cause: EventPlace): void {
   const { setup, ledger } = simulation
   ledger.positions.forEach((position, symbol) => {
     if (position.qty.eq(ZERO)) return

@@ -21,40 +21,19 @@ export interface ResultHasher {
   digest(): string
 }
 
+/** A cancel of an order that never was. */
+const NOTHING_OF_SIX = [null, null, null, null, null, null]
+const NOTHING_OF_THREE = [null, null, null]
+
 export function createResultHasher(): ResultHasher {
   const hash = createHash('sha256')
   const line = (record: readonly (string | number | null)[]) => hash.update(`${JSON.stringify(record)}\n`)
   return {
     intent(ts, ordinal, intent, target) {
-      const prices =
-        intent.kind === 'place'
-          ? { ...intent, price: intent.limit_price }
-          : (target ?? {
-              symbol: null,
-              side: null,
-              order_type: null,
-              qty: null,
-              price: null,
-              stop_price: null,
-              time_in_force: null,
-              take_profit: null,
-              stop_loss: null,
-            })
-      const { symbol, side, order_type, qty, price, stop_price, time_in_force, take_profit, stop_loss } = prices
-      line([
-        ts,
-        ordinal,
-        intent.kind,
-        symbol,
-        side,
-        order_type,
-        qty,
-        price,
-        stop_price,
-        time_in_force,
-        take_profit,
-        stop_loss,
-      ])
+      const of: CancelTarget | null = intent.kind === 'place' ? { ...intent, price: intent.limit_price } : target
+      const what = of ? [of.symbol, of.side, of.order_type, of.qty, of.price, of.stop_price] : NOTHING_OF_SIX
+      const how = of ? [of.time_in_force, of.take_profit, of.stop_loss] : NOTHING_OF_THREE
+      line([ts, ordinal, intent.kind, ...what, ...how])
     },
     order: (status, filledQty, filledAvgPrice) => line([status, filledQty, filledAvgPrice]),
     fill: (time, ordinal, side, qty, price, fee) => line([time, ordinal, side, qty, price, fee]),

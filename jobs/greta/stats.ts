@@ -97,7 +97,7 @@ export function computeStats(input: StatsInput): Stats {
   return {
     initial_cash: initial.toString(),
     final_equity: final.toString(),
-    total_return: growth === null ? null : finite(Number(final.minus(initial).div(initial).toString())),
+    total_return: growth === null ? null : finite(Number(final.minus(initial).toString()) / start),
     cagr,
     total_pnl: final.minus(initial).toString(),
     max_drawdown: worst?.drawdown ?? 0,

@@ -28,7 +28,10 @@ interface Lot {
   fee: string
   time: number
   bar: number
-  /** Extremes of the bars since the entry, its own included. */
+  /**
+   * Extremes from the entry on, its own bar included, until the next lot was added: an older lot has seen all that a
+   * younger one has, so a bar is noted once, with the youngest, and passed on when an exit asks.
+   */
   high: number
   low: number
 }
@@ -60,10 +63,12 @@ export interface TradeMatcherState {
 
 export interface TradeMatcher {
   onFill(fill: TradeFill): void
-  /** The bar of a symbol in which a position is held. */
+  /** A bar at whose close a position of the symbol is held. Costs nothing when not called: call it only then. */
   onBar(symbol: string, high: number, low: number): void
   /** The order will not fill any more: the trades that it closes are complete. */
   onOrderEnd(orderId: string): void
+  /** The run is over: what an exit order that is still open has closed so far is complete. */
+  endAll(): void
   /** Trades that are complete since the last take, in the order in which they closed. */
   takeClosed(runId: string): TradeRow[]
   save(): TradeMatcherState
@@ -75,11 +80,17 @@ export function createTradeMatcher(state?: TradeMatcherState): TradeMatcher {
   let next = state?.next ?? 0
   let closed: { ordinal: number; pair: Pair }[] = []
 
+  const complete = (is: (pair: Pair) => boolean) => {
+    for (const pair of pairs) if (is(pair)) closed.push({ ordinal: next++, pair })
+    pairs = pairs.filter((pair) => !is(pair))
+  }
+
   return {
     onFill(fill) {
       const long = fill.side === 'buy'
       const book = books.get(fill.symbol) ?? { long, lots: [] }
       books.set(fill.symbol, book)
+      if (book.long !== long) passExtremesOn(book.lots)
       let qty = new Decimal(fill.qty)
       let fee = new Decimal(fill.fee)
       while (book.lots.length > 0 && book.long !== long && qty.gt(ZERO)) {
@@ -96,16 +107,16 @@ export function createTradeMatcher(state?: TradeMatcherState): TradeMatcher {
       book.lots.push(newLot(fill, qty, fee))
     },
     onBar(symbol, high, low) {
-      for (const lot of books.get(symbol)?.lots ?? []) {
-        if (high > lot.high) lot.high = high
-        if (low < lot.low) lot.low = low
-      }
+      const youngest = books.get(symbol)?.lots.at(-1)
+      if (youngest === undefined) return
+      if (high > youngest.high) youngest.high = high
+      if (low < youngest.low) youngest.low = low
     },
     onOrderEnd(orderId) {
       if (pairs.length === 0) return
-      for (const pair of pairs) if (pair.exit === orderId) closed.push({ ordinal: next++, pair })
-      pairs = pairs.filter((pair) => pair.exit !== orderId)
+      complete((pair) => pair.exit === orderId)
     },
+    endAll: () => complete(() => true),
     takeClosed(runId) {
       const rows = closed.map(({ ordinal, pair }) => tradeRow(runId, ordinal, pair))
       closed = []
@@ -115,9 +126,22 @@ export function createTradeMatcher(state?: TradeMatcherState): TradeMatcher {
   }
 }
 
+/** Entry orders of which some quantity is still open. */
+export function openTradesOf(state: TradeMatcherState): number {
+  return new Set(Object.values(state.books).flatMap((book) => book.lots.map((lot) => lot.order))).size
+}
+
+function passExtremesOn(lots: readonly Lot[]): void {
+  for (let i = lots.length - 2; i >= 0; i--) {
+    const [lot, younger] = [lots[i] as Lot, lots[i + 1] as Lot]
+    if (younger.high > lot.high) lot.high = younger.high
+    if (younger.low < lot.low) lot.low = younger.low
+  }
+}
+
 /** What `part` of `whole` bears of a fee; all of it when it is the whole. */
 function share(fee: Decimal, part: Decimal, whole: Decimal): Decimal {
-  return part.eq(whole) ? fee : fee.times(part).div(whole)
+  return part.eq(whole) || fee.eq(ZERO) ? fee : fee.times(part).div(whole)
 }
 
 function newLot(fill: TradeFill, qty: Decimal, fee: Decimal): Lot {
@@ -179,8 +203,8 @@ function tradeRow(runId: string, ordinal: number, pair: Pair): TradeRow {
   const pnl = (pair.long ? exit.minus(entry) : entry.minus(exit)).minus(pair.fees)
   const entryPrice = entry.div(qty)
   const price = Number(entryPrice.toString())
-  const up = price > 0 ? pair.high / price - 1 : null
-  const down = price > 0 ? 1 - pair.low / price : null
+  const up = price > 0 ? (pair.high - price) / price : null
+  const down = price > 0 ? (price - pair.low) / price : null
   return {
     run_id: runId,
     ordinal,
