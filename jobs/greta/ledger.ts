@@ -1,7 +1,7 @@
 /**
  * Cash and positions in exact decimals, by average cost. Used alike for simulated and for real fills.
- * `cost` is kept beside the average price so that a partial close loses nothing to rounding:
- * cash + sum(cost) - sum(realised) + fees is the same before and after every fill.
+ * `cost` is kept beside the average price so that a partial close loses nothing to rounding: with a short's cost
+ * taken as negative, cash + sum(cost) - sum(realised) + fees is the same before and after every fill.
  */
 import { Decimal, ZERO } from './decimals.ts'
 
