@@ -38,6 +38,29 @@ export async function readAfter(
   return rows.map((row) => ({ seq: Number(row.seq), envelope: row.payload }))
 }
 
+/** A page of a run's events, oldest first, and how many there are, counted up to `countTo`. */
+export async function pageOfRun(
+  reader: Reader,
+  runId: string,
+  { page, page_size, countTo }: { page: number; page_size: number; countTo: number },
+): Promise<{ items: LoggedEvent[]; total: number }> {
+  const rows = await reader.query<{ seq: string | number; payload: Envelope }>(
+    `select s.seq, o.payload
+     from (select seq, outbox_id, created_at from weaver.outbox_seq where run_id = $1::uuid
+       order by seq limit $2 offset $3) s
+     cross join lateral (${ROW_OF_SEQ}) o order by s.seq`,
+    [runId, page_size, (page - 1) * page_size],
+  )
+  const [counted] = await reader.query<{ total: number }>(
+    'select count(*) as total from (select 1 from weaver.outbox_seq where run_id = $1::uuid limit $2) counted',
+    [runId, countTo],
+  )
+  return {
+    items: rows.map((row) => ({ seq: Number(row.seq), envelope: row.payload })),
+    total: Number(counted?.total ?? 0),
+  }
+}
+
 /** The seq of the newest event; -1 when there is none. */
 export async function head(reader: Reader): Promise<number> {
   const [row] = await reader.query<{ seq: string | number }>(

@@ -118,3 +118,23 @@ export function listSymbols(reader: Reader): Promise<SymbolRow[]> {
     `select symbol, array_agg(distinct timeframe) as timeframes from weaver.candle_blocks group by symbol order by symbol`,
   )
 }
+
+/** SHA-256 over every bar of a series, month by month: it changes with any bar. Null when there is none. */
+export async function datasetFingerprint(reader: Reader, symbol: string, timeframe: Timeframe): Promise<string | null> {
+  const [row] = await reader.query<{ hash: string | null }>(
+    `select encode(sha256(string_agg(sha256("time" || open || high || low || close || volume), '' order by month)), 'hex')
+       as hash
+     from weaver.candle_blocks where symbol = $1 and timeframe = $2`,
+    [symbol, timeframe],
+  )
+  return row?.hash ?? null
+}
+
+/** When any bar of a series last changed, by `symbol timeframe`. */
+export async function datasetVersions(reader: Reader): Promise<Map<string, string>> {
+  const rows = await reader.query<{ series: string; version: string }>(
+    `select symbol || ' ' || timeframe as series, max(updated_at)::text || ' ' || sum(bars) as version
+     from weaver.candle_blocks group by symbol, timeframe`,
+  )
+  return new Map(rows.map(({ series, version }) => [series, version]))
+}

@@ -20,6 +20,19 @@ export function listTrades(reader: Reader, runId: string): Promise<TradeRow[]> {
   return rowsOfRun(reader, TRADES, runId)
 }
 
+/** A page of a run's rows in their order. */
+function pageOfRun<Row extends object>(reader: Reader, table: Table<Row>, runId: string, { page, page_size }: Paging) {
+  return listPage<Row>(reader, { table, filters: [['run_id = ?', runId]], orderBy: 'ordinal', page, page_size })
+}
+
+export function pageFills(reader: Reader, runId: string, paging: Paging): Promise<Page<FillRow>> {
+  return pageOfRun(reader, FILLS, runId, paging)
+}
+
+export function pageTrades(reader: Reader, runId: string, paging: Paging): Promise<Page<TradeRow>> {
+  return pageOfRun(reader, TRADES, runId, paging)
+}
+
 /** Oldest first. */
 export function listDecisions(reader: Reader, runId: string, { page, page_size }: Paging): Promise<Page<DecisionRow>> {
   const filters = [['run_id = ?', runId]] as const

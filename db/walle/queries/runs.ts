@@ -43,3 +43,12 @@ export function listRuns(reader: Reader, query: RunFilter & Paging): Promise<Pag
     page_size,
   })
 }
+
+/** The modes of the runs that exist. */
+export async function modesOf(reader: Reader, ids: readonly string[]): Promise<Map<string, Mode>> {
+  const rows = await reader.query<{ id: string; mode: Mode }>(
+    'select id, mode from weaver.runs where id = any ($1::uuid[])',
+    [ids],
+  )
+  return new Map(rows.map(({ id, mode }) => [id, mode]))
+}

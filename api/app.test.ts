@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestApi } from '../tests/support/api.ts'
+import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(() => database.drop())
+
+test('health is told without anything else', async () => {
+  const answer = await createTestApi(database.db).get('/healthz')
+  expect(answer.status).toBe(200)
+  expect(await answer.json()).toEqual({ status: 'ok', version: '1.2.3' })
+})
+
+test('every list of an empty database is empty', async () => {
+  const { get } = createTestApi(database.db)
+  const read = async (path: string) => (await get(`/api/v1${path}`)).json()
+  expect(await read('/runs')).toEqual({ items: [], total: 0, page: 1, page_size: 20 })
+  expect(await read('/orders')).toEqual({ items: [], total: 0, page: 1, page_size: 50 })
+  expect(await read('/candles?symbol=A&timeframe=1m')).toEqual({ symbol: 'A', timeframe: '1m', items: [] })
+  expect(await read('/symbols')).toEqual({ items: [] })
+  expect(await read('/datasets')).toEqual({ items: [] })
+  expect(await read('/strategies')).toEqual({ items: [], errors: [] })
+  expect(await read('/positions')).toEqual({ items: [] })
+  expect(await read('/events/tail')).toEqual({ items: [], next: -1 })
+})
+
+test('the description is OpenAPI 3.1 and names every route with its schema', async () => {
+  const answer = await createTestApi(database.db).get('/openapi.json')
+  const document = (await answer.json()) as {
+    openapi: string
+    paths: Record<string, object>
+    components: { schemas: object }
+  }
+  expect(document.openapi).toBe('3.1.0')
+  expect(Object.keys(document.paths).sort()).toEqual([
+    '/api/v1/candles',
+    '/api/v1/candles/import',
+    '/api/v1/datasets',
+    '/api/v1/events/stream',
+    '/api/v1/events/tail',
+    '/api/v1/info',
+    '/api/v1/orders',
+    '/api/v1/orders/{id}',
+    '/api/v1/positions',
+    '/api/v1/runs',
+    '/api/v1/runs/{id}',
+    '/api/v1/runs/{id}/decisions',
+    '/api/v1/runs/{id}/equity',
+    '/api/v1/runs/{id}/events',
+    '/api/v1/runs/{id}/fills',
+    '/api/v1/runs/{id}/report',
+    '/api/v1/runs/{id}/start',
+    '/api/v1/runs/{id}/stop',
+    '/api/v1/runs/{id}/trades',
+    '/api/v1/session',
+    '/api/v1/strategies',
+    '/api/v1/symbols',
+    '/healthz',
+    '/readyz',
+  ])
+  expect(Object.keys(document.components.schemas)).toContain('RunCreate')
+})

@@ -1,0 +1,75 @@
+/** GLaDOS's HTTP face: the only way in from outside. Every route that is registered works. */
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
+import { DomainError } from '../jobs/glados/errors.ts'
+import { correlate } from './correlation.ts'
+import type { ApiDependencies } from './dependencies.ts'
+import { answerError } from './errors.ts'
+import { createFeed } from './event_feed.ts'
+import { checkJson, limitBodies } from './json_body.ts'
+import { type ApiEnv, createRouter } from './router.ts'
+import { candleRoutes } from './routes/candles.ts'
+import { eventRoutes } from './routes/events.ts'
+import { orderRoutes } from './routes/orders.ts'
+import { resultRoutes } from './routes/results.ts'
+import { runRoutes } from './routes/runs.ts'
+import { healthRoutes, systemRoutes } from './routes/system.ts'
+import { allowOrigins, checkAddress, checkHost, checkOrigin, createGuard, secureHeaders } from './security.ts'
+import { createSseHub } from './sse.ts'
+import { createStaticFiles, serveDocs } from './static.ts'
+
+export const API_BASE = '/api/v1'
+
+export interface Api {
+  app: OpenAPIHono<ApiEnv>
+  /** Ends the event streams; their clients come back by themselves. */
+  close(): Promise<void>
+}
+
+export function createApp(deps: ApiDependencies): Api {
+  const { config, clock } = deps
+  const app = createRouter()
+  const files = createStaticFiles(deps.webRoot)
+  const guard = createGuard(config, clock.now)
+  const feed = createFeed(deps.db.reader)
+  const hub = createSseHub(deps, feed)
+
+  app.onError((error, c) => answerError(deps, error, c))
+  app.use(correlate(clock), secureHeaders(files.scriptHashes), logRequests(deps))
+  app.use(checkHost(config), checkAddress(config), checkOrigin(config), allowOrigins(config), guard.middleware)
+  app.use(`${API_BASE}/*`, limitBodies(), checkJson())
+
+  app.route('/', healthRoutes(deps))
+  app.route(API_BASE, runRoutes(deps))
+  app.route(API_BASE, resultRoutes(deps))
+  app.route(API_BASE, orderRoutes(deps))
+  app.route(API_BASE, candleRoutes(deps))
+  app.route(API_BASE, eventRoutes(feed, hub))
+  app.route(API_BASE, systemRoutes(deps, guard))
+
+  const about = { openapi: '3.1.0', info: { title: 'Weaver', version: deps.version } }
+  app.get('/openapi.json', (c) => c.json(app.getOpenAPI31Document(about)))
+  app.get('/docs', async () => (await serveDocs('')) ?? nothingAt('/docs'))
+  app.get('/docs/:file', async (c) => (await serveDocs(c.req.param('file'))) ?? nothingAt(c.req.path))
+  app.all('/api', (c) => nothingAt(c.req.path))
+  app.all('/api/*', (c) => nothingAt(c.req.path))
+  app.get('*', async (c) => (await files.serve(c.req.path, c.req.header('if-none-match'))) ?? nothingAt(c.req.path))
+  app.notFound((c) => answerError(deps, new DomainError('NOT_FOUND', `there is nothing at ${c.req.path}`), c))
+  return { app, close: () => hub.close() }
+}
+
+function nothingAt(path: string): never {
+  throw new DomainError('NOT_FOUND', `there is nothing at ${path}`)
+}
+
+function logRequests({ log, clock }: ApiDependencies): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const start = clock.now()
+    await next()
+    const { method, path } = c.req
+    log.debug(
+      { correlation_id: c.var.correlationId, method, path, status: c.res.status, ms: clock.now() - start },
+      'request',
+    )
+  }
+}

@@ -1,0 +1,70 @@
+/** What the HTTP face stands on. The entry file puts it together; tests put in fakes. */
+import type { Database } from '../db/database.ts'
+import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
+import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
+
+export interface ApiCommands extends RunCommands {
+  importCandles(request: ImportRequest, context: CommandContext): Promise<ImportReport>
+}
+
+export interface StrategyEntry {
+  id: string
+  version: string
+  description: string
+  /** JSON schema. */
+  params_schema: unknown
+  /** Of its file, relative to strategies/. */
+  path: string
+}
+
+export interface ApiCatalog {
+  list(): Promise<{ items: StrategyEntry[]; errors: { path: string; message: string }[] }>
+}
+
+export interface Readiness {
+  ready: boolean
+  /** By name: what was looked at, and what to do when it is not well. */
+  checks: Record<string, { ok: boolean; message: string }>
+}
+
+export interface ApiConfig {
+  apiKey: { reveal(): string } | null
+  /** Names that a request may call this host by; null: any. On loopback this stops DNS rebinding. */
+  hostAllowed: ((name: string) => boolean) | null
+  /** Null: any address. */
+  clientAllowed: ((address: string) => boolean) | null
+  corsOrigins: readonly string[]
+  /** IANA name; in which times without a zone are read. */
+  timezone: string
+}
+
+export interface ApiLog {
+  debug(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface StreamLimits {
+  heartbeatMs: number
+  /** Longest wait for a notification before the log is looked at anyway. */
+  pollMs: number
+  /** A client that takes nothing for so long is cut off. */
+  stallMs: number
+  clients: number
+}
+
+export const STREAM_LIMITS: StreamLimits = { heartbeatMs: 15_000, pollMs: 500, stallMs: 10_000, clients: 1_000 }
+
+export interface ApiDependencies {
+  db: Pick<Database, 'reader' | 'listen'>
+  commands: ApiCommands
+  catalog: ApiCatalog
+  readiness(): Promise<Readiness>
+  config: ApiConfig
+  version: string
+  clock: { now(): number; newId(): string; sleep(ms: number): Promise<void> }
+  log: ApiLog
+  stream: StreamLimits
+  /** Haro's built files. */
+  webRoot: URL
+}

@@ -1,0 +1,59 @@
+/** The one translation from what went wrong to what the client is told. */
+import type { Context } from 'hono'
+import { HTTPException } from 'hono/http-exception'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { DomainError, type ErrorCode } from '../jobs/glados/errors.ts'
+import type { ApiDependencies } from './dependencies.ts'
+import type { ApiEnv } from './router.ts'
+
+export const ERROR_STATUS = {
+  BAD_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  RUN_NOT_STARTABLE: 409,
+  RUN_NOT_STOPPABLE: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  VALIDATION_ERROR: 422,
+  INVALID_RUN_MODE: 422,
+  RATE_LIMITED: 429,
+  INTERNAL_ERROR: 500,
+  SERVICE_UNAVAILABLE: 503,
+} as const satisfies Record<ErrorCode, ContentfulStatusCode>
+
+/** Postgres is not there, or not yet: classes 08 and 57P, too many connections, and what the socket says. */
+const UNAVAILABLE = /^(08...|57P0.|53300|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOENT)$/
+
+export function answerError(deps: ApiDependencies, error: unknown, c: Context<ApiEnv>): Response {
+  const known = knownError(error)
+  if (known === null) {
+    const { method, path } = c.req
+    deps.log.error({ correlation_id: c.var.correlationId, method, path, err: error }, 'a request failed')
+  }
+  const { code, message, details } =
+    known ?? new DomainError('INTERNAL_ERROR', 'Something went wrong inside Weaver: its log tells more under this id.')
+  const timestamp = new Date(deps.clock.now()).toISOString()
+  return c.json({ code, message, details, correlation_id: c.var.correlationId, timestamp }, ERROR_STATUS[code])
+}
+
+function knownError(error: unknown): DomainError | null {
+  if (error instanceof DomainError) return error
+  if (error instanceof HTTPException) return fromFramework(error)
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (UNAVAILABLE.test(code)) {
+    return new DomainError('SERVICE_UNAVAILABLE', 'The database does not answer: try again in a moment.')
+  }
+  return null
+}
+
+/** The framework's own refusals, such as a body that is no JSON. Its 5xx are ours to explain. */
+function fromFramework(error: HTTPException): DomainError | null {
+  if (error.status === 413) return new DomainError('PAYLOAD_TOO_LARGE', 'the request is too large')
+  if (error.status >= 500) return null
+  return new DomainError('BAD_REQUEST', error.message || 'the request cannot be read')
+}
+
+export function notFound(what: string, id: string): DomainError {
+  return new DomainError('NOT_FOUND', `there is no ${what} ${id.slice(0, 100)}`)
+}

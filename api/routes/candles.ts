@@ -1,0 +1,161 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import {
+  candleRange,
+  datasetFingerprint,
+  datasetVersions,
+  listCandles,
+  listDatasets,
+  listSymbols,
+  readColumns,
+} from '../../db/walle/queries/candles.ts'
+import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
+import { bucketBars } from '../buckets.ts'
+import type { ApiDependencies } from '../dependencies.ts'
+import { readUpload } from '../import_body.ts'
+import { type ApiRouter, createRouter } from '../router.ts'
+import { answers, limited, name, timeframe, timeIn } from '../schemas/common.ts'
+import { candles, dataset, imported, symbol } from '../schemas/market.ts'
+
+const tags = ['candles']
+const MOST_CANDLES = 10_000
+const MOST_BUCKETS = 2_000
+
+const listed = (zone: string) =>
+  createRoute({
+    method: 'get',
+    path: '/candles',
+    tags,
+    summary: 'Candles; with `buckets` as columns, aggregated to at most so many bars',
+    request: {
+      query: z.object({
+        symbol: name,
+        timeframe,
+        start: timeIn(zone).optional(),
+        end: timeIn(zone).optional(),
+        limit: limited(100, MOST_CANDLES),
+        buckets: z.coerce.number().int().min(1).max(MOST_BUCKETS).optional(),
+      }),
+    },
+    responses: answers(200, candles, 'Oldest first; without `start` the newest ones'),
+  })
+
+const uploaded = createRoute({
+  method: 'post',
+  path: '/candles/import',
+  tags,
+  summary: 'Candles from a CSV or Parquet file, sent as the body or as the field `file` of a form',
+  request: {
+    query: z.object({ symbol: name.optional(), timeframe: timeframe.optional(), strict: z.stringbool().optional() }),
+  },
+  responses: answers(200, imported, 'What was read, stored and rejected'),
+})
+
+const symbols = createRoute({
+  method: 'get',
+  path: '/symbols',
+  tags,
+  summary: 'Symbols that have candles',
+  responses: answers(200, z.object({ items: z.array(symbol) }), 'Symbols'),
+})
+
+const datasets = createRoute({
+  method: 'get',
+  path: '/datasets',
+  tags,
+  summary: 'Stored ranges, their gaps and fingerprints',
+  responses: answers(200, z.object({ items: z.array(dataset) }), 'Data sets'),
+})
+
+export function candleRoutes(deps: ApiDependencies): ApiRouter {
+  const { reader } = deps.db
+  const router = createRouter()
+  const fingerprints = createFingerprints(deps)
+  router.openapi(listed(deps.config.timezone), async (c) => {
+    const { buckets, ...query } = c.req.valid('query')
+    if (buckets !== undefined) return c.json(await readBuckets(deps, { ...query, buckets }), 200)
+    const items = await listCandles(reader, query)
+    return c.json({ symbol: query.symbol, timeframe: query.timeframe, items }, 200)
+  })
+  router.openapi(uploaded, async (c) => {
+    const request = await readUpload(c.req.raw, c.req.valid('query'))
+    const report = await deps.commands.importCandles(request, { corrId: c.var.corrId })
+    return c.json(
+      {
+        symbol: report.symbol,
+        timeframe: report.timeframe,
+        rows_read: report.read,
+        rows_stored: report.stored,
+        rows_revised: report.revised,
+        rows_unchanged: report.unchanged,
+        rows_rejected: report.rejected_count,
+        rejected: report.rejected,
+        gaps: report.gaps?.count ?? null,
+        missing_bars: report.gaps?.missing ?? null,
+        first: report.first,
+        last: report.last,
+      },
+      200,
+    )
+  })
+  router.openapi(symbols, async (c) => c.json({ items: await listSymbols(reader) }, 200))
+  router.openapi(datasets, async (c) => {
+    const found = await listDatasets(reader)
+    const marks = await fingerprints()
+    const items = found.map(({ symbol, timeframe, first, last, bars, missing }) => {
+      const fingerprint = marks.get(`${symbol} ${timeframe}`) ?? ''
+      return { symbol, timeframe, start: first, end: last, bars, gaps: missing, fingerprint }
+    })
+    return c.json({ items }, 200)
+  })
+  return router
+}
+
+interface BucketQuery {
+  symbol: string
+  timeframe: Timeframe
+  start?: string | undefined
+  end?: string | undefined
+  buckets: number
+}
+
+async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQuery) {
+  const { symbol, timeframe } = query
+  const frame = TIMEFRAME_MS[timeframe]
+  const range = await candleRange(reader, symbol, timeframe)
+  // Clipped to what is stored: the bounds of a query may be any date.
+  const from = Math.max(range?.first ?? 0, query.start === undefined ? 0 : Date.parse(query.start))
+  const to = Math.min(range?.last ?? 0, query.end === undefined ? Number.POSITIVE_INFINITY : Date.parse(query.end)) + 1
+  const read = range && from < to ? await readColumns(reader, { symbol, timeframe, from, to, warmupBars: 0 }) : null
+  const empty = new Float64Array()
+  const bars = read?.columns ?? { time: empty, open: empty, high: empty, low: empty, close: empty, volume: empty }
+  const { bucketMs, columns } = bucketBars(bars, frame, query.buckets)
+  return {
+    symbol,
+    timeframe,
+    bucket_ms: bucketMs,
+    columns: {
+      time: Array.from(columns.time),
+      open: Array.from(columns.open),
+      high: Array.from(columns.high),
+      low: Array.from(columns.low),
+      close: Array.from(columns.close),
+      volume: Array.from(columns.volume),
+    },
+  }
+}
+
+/** Hashing a series reads all of it, so its fingerprint is kept until one of its bars changes. */
+function createFingerprints({ db: { reader } }: ApiDependencies): () => Promise<Map<string, string>> {
+  const kept = new Map<string, { version: string; fingerprint: string }>()
+  return async () => {
+    const versions = await datasetVersions(reader)
+    for (const series of kept.keys()) if (!versions.has(series)) kept.delete(series)
+    for (const [series, version] of versions) {
+      if (kept.get(series)?.version === version) continue
+      const cut = series.lastIndexOf(' ')
+      const fingerprint = await datasetFingerprint(reader, series.slice(0, cut), series.slice(cut + 1) as Timeframe)
+      if (fingerprint !== null) kept.set(series, { version, fingerprint })
+    }
+    return new Map([...kept].map(([series, { fingerprint }]) => [series, fingerprint]))
+  }
+}

@@ -1,0 +1,83 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import { DomainError } from '../../jobs/glados/errors.ts'
+import { type Feed, type FeedFilter, namesOf, START } from '../event_feed.ts'
+import { type ApiRouter, createRouter } from '../router.ts'
+import { answers, id, limited } from '../schemas/common.ts'
+import { tail } from '../schemas/system.ts'
+import type { SseHub } from '../sse.ts'
+
+const tags = ['events']
+
+const filter = {
+  run_id: z.string().optional().openapi({ description: 'Only of this run; ticks and orders of backtests need it.' }),
+  types: z.string().optional().openapi({ description: 'Names, separated by commas.', example: 'run.completed,tick' }),
+}
+
+const streamed = createRoute({
+  method: 'get',
+  path: '/events/stream',
+  tags,
+  summary: 'Server-sent events; resumes from the header Last-Event-ID, or from `after`',
+  request: { query: z.object({ ...filter, after: z.string().optional() }) },
+  responses: {
+    200: { description: 'Ids and states; the rest by REST', content: { 'text/event-stream': { schema: z.string() } } },
+  },
+})
+
+const polled = createRoute({
+  method: 'get',
+  path: '/events/tail',
+  tags,
+  summary: 'The same events by polling: give `next` as `after`',
+  request: {
+    query: z.object({
+      ...filter,
+      after: z.coerce.number().int().min(START).default(START),
+      limit: limited(100, 1_000),
+    }),
+  },
+  responses: answers(200, tail, 'Events in their order'),
+})
+
+export function eventRoutes(feed: Feed, hub: SseHub): ApiRouter {
+  const router = createRouter()
+  router.openapi(streamed, async (c) => {
+    const query = c.req.valid('query')
+    const stream = await hub.open({
+      filter: filterOf(query),
+      // A browser that reconnects by itself still has the first address, with an older `after`.
+      after: c.req.header('Last-Event-ID') ?? query.after ?? null,
+      abort: () => c.env?.outgoing?.destroy(),
+    })
+    return new Response(stream, {
+      headers: {
+        'Content-Type': 'text/event-stream; charset=utf-8',
+        'Cache-Control': 'no-cache, no-transform',
+        'X-Accel-Buffering': 'no',
+      },
+    })
+  })
+  router.openapi(polled, async (c) => {
+    const { after, limit, ...query } = c.req.valid('query')
+    const reset = (await feed.resetReason(after)) !== null
+    const head = reset ? await feed.head() : after
+    // Ahead of the log there is nothing to give; what is gone is not silently skipped.
+    if (after > head) return c.json({ items: [], next: head, reset }, 200)
+    const { events, scanned } = await feed.tail(after, filterOf(query), limit)
+    const items = events.map(({ seq, name, data }) => ({ seq, event: name, data }))
+    return c.json({ items, next: scanned, ...(reset ? { reset } : {}) }, 200)
+  })
+  return router
+}
+
+function filterOf({ run_id, types }: { run_id?: string | undefined; types?: string | undefined }): FeedFilter {
+  if (run_id !== undefined && !id.safeParse(run_id).success) throw new DomainError('NOT_FOUND', 'there is no such run')
+  const texts = (types ?? '').split(',').map((text) => text.trim())
+  const given = texts.filter((text) => text !== '')
+  const names = namesOf(given)
+  if (names === null) {
+    const message = 'names an event that there is not'
+    throw new DomainError('VALIDATION_ERROR', `types: ${message}`, { issues: [{ path: 'types', message }] })
+  }
+  return { runId: run_id?.toLowerCase() ?? null, names: given.length === 0 ? null : names }
+}

@@ -1,0 +1,116 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import { getRun, listRuns } from '../../db/walle/queries/runs.ts'
+import type { RunRow } from '../../db/walle/rows.ts'
+import type { RunRequest } from '../../jobs/glados/commands.ts'
+import { MODES } from '../../strategies/api.ts'
+import type { ApiDependencies } from '../dependencies.ts'
+import { notFound } from '../errors.ts'
+import { type ApiRouter, createRouter } from '../router.ts'
+import { answers, name, pageOf, paging, params } from '../schemas/common.ts'
+import { RUN_STATUSES, run, runCreate, runStop } from '../schemas/runs.ts'
+
+const tags = ['runs']
+
+const listed = createRoute({
+  method: 'get',
+  path: '/runs',
+  tags,
+  summary: 'Runs, newest first',
+  request: {
+    query: z.object({
+      status: z.enum(RUN_STATUSES).optional(),
+      mode: z.enum(MODES).optional(),
+      strategy_id: name.optional(),
+      ...paging({ page_size: 20, most: 100 }),
+    }),
+  },
+  responses: answers(200, pageOf(run), 'A page of runs'),
+})
+
+const created = (zone: string) =>
+  createRoute({
+    method: 'post',
+    path: '/runs',
+    tags,
+    summary: 'A new run, pending',
+    request: { body: { required: true, content: { 'application/json': { schema: runCreate(zone) } } } },
+    responses: answers(201, run, 'The run'),
+  })
+
+const read = createRoute({
+  method: 'get',
+  path: '/runs/{id}',
+  tags,
+  summary: 'A run',
+  request: { params },
+  responses: answers(200, run, 'The run'),
+})
+
+const removed = createRoute({
+  method: 'delete',
+  path: '/runs/{id}',
+  tags,
+  summary: 'Delete a run that is not running',
+  request: { params },
+  responses: { 204: { description: 'Deleted' } },
+})
+
+const started = createRoute({
+  method: 'post',
+  path: '/runs/{id}/start',
+  tags,
+  summary: 'Start a pending run',
+  request: { params },
+  responses: answers(200, run, 'The run'),
+})
+
+const stopped = createRoute({
+  method: 'post',
+  path: '/runs/{id}/stop',
+  tags,
+  summary: 'Stop a run; one that has ended stays as it is',
+  request: { params, body: { required: false, content: { 'application/json': { schema: runStop } } } },
+  responses: answers(200, run, 'The run'),
+})
+
+export function runRoutes({ db, commands, config }: ApiDependencies): ApiRouter {
+  const router = createRouter()
+  router.openapi(listed, async (c) => {
+    const query = c.req.valid('query')
+    const { items, total, total_is_estimate } = await listRuns(db.reader, query)
+    const { page, page_size } = query
+    const estimate = total_is_estimate ? { total_is_estimate } : {}
+    return c.json({ items: items.map(runJson), total, page, page_size, ...estimate }, 200)
+  })
+  router.openapi(created(config.timezone), async (c) => {
+    // Fill and risk are checked by the command, which knows their rules.
+    const request = c.req.valid('json') as RunRequest
+    return c.json(runJson(await commands.createRun(request, { corrId: c.var.corrId })), 201)
+  })
+  router.openapi(read, async (c) => {
+    const { id } = c.req.valid('param')
+    const found = await getRun(db.reader, id)
+    if (!found) throw notFound('run', id)
+    return c.json(runJson(found), 200)
+  })
+  router.openapi(removed, async (c) => {
+    await commands.deleteRun(c.req.valid('param').id, { corrId: c.var.corrId })
+    return c.body(null, 204)
+  })
+  router.openapi(started, async (c) => {
+    const { id } = c.req.valid('param')
+    return c.json(runJson(await commands.startRun(id, { corrId: c.var.corrId })), 200)
+  })
+  router.openapi(stopped, async (c) => {
+    const { id } = c.req.valid('param')
+    // Without a body nothing was validated, and the defaults hold.
+    const options = runStop.parse(c.req.valid('json') ?? {})
+    return c.json(runJson(await commands.stopRun(id, options, { corrId: c.var.corrId })), 200)
+  })
+  return router
+}
+
+/** What a run shows: all but the machinery that drives it. */
+function runJson({ next_tick, open_corr_id, last_event_id, stop_requested, ...shown }: RunRow) {
+  return shown
+}

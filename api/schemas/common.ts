@@ -1,0 +1,103 @@
+import { z } from '@hono/zod-openapi'
+import { zoneOffsets } from '../../db/walle/import/time_text.ts'
+import { TIMEFRAMES } from '../../strategies/api.ts'
+
+export const id = z.uuid()
+export const decimal = z.string().openapi({ description: 'A decimal number in plain notation.', example: '0.25' })
+export const instant = z.string().openapi({ description: 'ISO 8601, UTC.', example: '2024-01-31T09:30:00.000Z' })
+export const timeframe = z.enum(TIMEFRAMES, `use one of ${TIMEFRAMES.join(', ')}`)
+/** Longest name of a symbol or a strategy that a query may hold. */
+const LONGEST_NAME = 200
+/** Postgres keeps no NUL in texts. */
+export const name = z
+  .string()
+  .min(1)
+  .max(LONGEST_NAME)
+  .refine((text) => !text.includes('\0'), 'may not hold a NUL character')
+export const json = z.unknown().openapi({ description: 'Any JSON.' })
+export const object = z.record(z.string(), json)
+
+export const params = z.object({ id: id.openapi({ param: { name: 'id', in: 'path' } }) })
+
+export const LARGEST_PAGE = 1_000_000
+
+const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+
+export function paging({ page_size, most }: { page_size: number; most: number }) {
+  return { page: whole(1, LARGEST_PAGE).default(1), page_size: whole(1, most).default(page_size) }
+}
+
+export function limited(limit: number, most: number) {
+  return whole(1, most).default(limit)
+}
+
+export function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.object({
+    items: z.array(item),
+    total: z.number(),
+    page: z.number(),
+    page_size: z.number(),
+    total_is_estimate: z.boolean().optional().openapi({ description: 'Totals above 10,000 are estimates.' }),
+  })
+}
+
+const WRITTEN = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(Z|[+-]\d\d:?\d\d)?)?$/i
+
+/** A time that a client gives, as ISO 8601 UTC. One without a zone is read in `zone`. */
+export function timeIn(zone: string) {
+  return z
+    .string()
+    .transform((text, context) => {
+      const time = readTime(text, zone)
+      if (time !== null) return new Date(time).toISOString()
+      context.addIssue({ code: 'custom', message: 'is not a time such as 2024-01-31T09:30:00Z' })
+      return z.NEVER
+    })
+    .openapi({
+      type: 'string',
+      description: `ISO 8601; without a zone it is read in ${zone}.`,
+      example: '2024-01-31T09:30:00Z',
+    })
+}
+
+function readTime(text: string, zone: string): number | null {
+  const written = WRITTEN.exec(text)
+  if (written === null) return null
+  const named = written[1] !== undefined
+  const day = text.length === 'YYYY-MM-DD'.length
+  const iso = text.replace(' ', 'T').replaceAll(' ', '')
+  const wall = Date.parse(day ? `${text}T00:00:00Z` : named ? iso : `${iso}Z`)
+  // Date.parse takes 30 February for 1 March.
+  if (Number.isNaN(wall) || !isCalendarDate(text.slice(0, 10))) return null
+  if (named) return wall
+  const offset = zoneOffsets(zone)
+  return wall - offset(wall - offset(wall))
+}
+
+function isCalendarDate(day: string): boolean {
+  const time = Date.parse(`${day}T00:00:00Z`)
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day)
+}
+
+export const problem = z
+  .object({
+    code: z.string(),
+    message: z.string(),
+    details: json,
+    correlation_id: z.string(),
+    timestamp: instant,
+  })
+  .openapi('Error')
+
+type Schema = z.ZodType
+
+/** The answers of a route: its own, and any error in the one shape. */
+export function answers<Status extends 200 | 201, Body extends Schema>(
+  status: Status,
+  schema: Body,
+  description: string,
+) {
+  return { [status]: { description, content: { 'application/json': { schema } } } } as {
+    [S in Status]: { description: string; content: { 'application/json': { schema: Body } } }
+  }
+}

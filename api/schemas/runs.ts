@@ -1,0 +1,182 @@
+import { z } from '@hono/zod-openapi'
+import { MODES } from '../../strategies/api.ts'
+import { decimal, id, instant, json, name, object, timeframe, timeIn } from './common.ts'
+
+export const RUN_STATUSES = ['pending', 'running', 'stopped', 'completed', 'error'] as const
+const LONGEST_LABEL = 200
+const LONGEST_BAR_WAIT_MS = 60_000
+
+export const runCreate = (zone: string) =>
+  z
+    .strictObject({
+      strategy_id: name,
+      mode: z.enum(MODES),
+      symbols: z.array(name).min(1),
+      timeframe: timeframe.default('1m'),
+      start_time: timeIn(zone).optional(),
+      end_time: timeIn(zone).optional(),
+      config: object.optional().openapi({ description: "The strategy's parameters." }),
+      exchange: name.optional(),
+      initial_cash: z.union([z.string(), z.number()]).optional(),
+      fill: object.optional().openapi({ description: 'A preset, and numbers over it.' }),
+      risk: object.optional(),
+      audit: z.enum(['summary', 'acted', 'full']).optional(),
+      driver: z.enum(['chunk', 'chain']).optional(),
+      seed: z.int().min(0).optional(),
+      missed_ticks: z.enum(['skip', 'catch_up']).optional(),
+      bar_wait: z.int().min(0).max(LONGEST_BAR_WAIT_MS).optional().openapi({ description: 'Milliseconds.' }),
+      label: z.string().max(LONGEST_LABEL).optional(),
+    })
+    .openapi('RunCreate')
+
+export const run = z
+  .object({
+    id,
+    strategy_id: z.string(),
+    strategy_version: z.string(),
+    strategy_hash: z.string(),
+    mode: z.enum(MODES),
+    exchange: z.string().nullable(),
+    status: z.enum(RUN_STATUSES),
+    symbols: z.array(z.string()),
+    timeframe,
+    start_time: instant.nullable(),
+    end_time: instant.nullable(),
+    config: object,
+    initial_cash: decimal,
+    fill: object,
+    risk: object,
+    audit: z.enum(['summary', 'acted', 'full']),
+    driver: z.enum(['chunk', 'chain']),
+    seed: z.number(),
+    missed_ticks: z.enum(['skip', 'catch_up']),
+    bar_wait_ms: z.number().nullable(),
+    label: z.string().nullable(),
+    weaver_version: z.string(),
+    dataset_fingerprint: z.string().nullable(),
+    window_bars: z.number(),
+    progress: z.number().openapi({ description: 'Fraction of the ticks done.' }),
+    ticks_total: z.number().nullable(),
+    halted: z.object({ rule: z.string(), at: instant }).nullable(),
+    stats: object.nullable(),
+    result_hash: z.string().nullable(),
+    error: z
+      .object({
+        message: z.string(),
+        bar_index: z.number().optional(),
+        ts: z.string().optional(),
+        stack: z.string().optional(),
+      })
+      .nullable(),
+    cautions: z.array(z.string()),
+    created_at: instant,
+    updated_at: instant,
+    started_at: instant.nullable(),
+    stopped_at: instant.nullable(),
+    archived_at: instant.nullable(),
+  })
+  .openapi('Run')
+
+export const runStop = z
+  .strictObject({ cancel_orders: z.boolean().default(true), close_positions: z.boolean().default(false) })
+  .openapi('RunStop')
+
+export const report = z
+  .object({
+    run_id: id,
+    status: z.enum(RUN_STATUSES),
+    stats: object.nullable(),
+    result_hash: z.string().nullable(),
+    reproducibility: z.object({
+      weaver_version: z.string(),
+      strategy_id: z.string(),
+      strategy_version: z.string(),
+      strategy_hash: z.string(),
+      config: object,
+      symbols: z.array(z.string()),
+      timeframe,
+      start_time: instant.nullable(),
+      end_time: instant.nullable(),
+      initial_cash: decimal,
+      dataset_fingerprint: z.string().nullable(),
+      fill: object,
+      risk: object,
+      seed: z.number(),
+    }),
+    cautions: z.array(z.string()),
+  })
+  .openapi('Report')
+
+export const equityPoint = z
+  .object({
+    timestamp: instant,
+    equity: z.number(),
+    drawdown: z.number().openapi({ description: 'Fraction below the highest equity so far.' }),
+    exposure: z.number().openapi({ description: 'Gross position value over equity.' }),
+  })
+  .openapi('EquityPoint')
+
+export const fill = z
+  .object({
+    id,
+    run_id: id,
+    order_id: id,
+    ordinal: z.number(),
+    symbol: z.string(),
+    side: z.enum(['buy', 'sell']),
+    qty: decimal,
+    price: decimal,
+    fee: decimal,
+    slippage: decimal,
+    timestamp: instant.openapi({ description: 'Open time of the bar in which it happened.' }),
+    known_at: instant,
+    ambiguous: z.boolean(),
+    execution_id: z.string().nullable(),
+  })
+  .openapi('Fill')
+
+export const trade = z
+  .object({
+    run_id: id,
+    ordinal: z.number(),
+    symbol: z.string(),
+    side: z.enum(['long', 'short']),
+    qty: decimal,
+    entry_order_id: id,
+    exit_order_id: id,
+    entry_time: instant,
+    exit_time: instant,
+    entry_price: decimal,
+    exit_price: decimal,
+    fees: decimal,
+    pnl: decimal,
+    return: z.number().nullable(),
+    mae: z.number().nullable(),
+    mfe: z.number().nullable(),
+    bars: z.number(),
+  })
+  .openapi('Trade')
+
+export const decision = z
+  .object({
+    id,
+    run_id: id,
+    bar_index: z.number(),
+    ts: instant,
+    corr_id: id,
+    intents: z.array(object),
+    skips: z.array(z.string()).openapi({ description: 'Why nothing was done.' }),
+    logs: z.array(json).openapi({ description: 'A message each, and its data.' }),
+  })
+  .openapi('Decision')
+
+export const position = z
+  .object({
+    run_id: id,
+    symbol: z.string(),
+    qty: decimal.openapi({ description: 'Negative when short.' }),
+    avg_price: decimal,
+    realised_pnl: decimal,
+    last_price: z.number().nullable(),
+  })
+  .openapi('Position')

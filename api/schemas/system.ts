@@ -1,0 +1,74 @@
+import { z } from '@hono/zod-openapi'
+import { json, object } from './common.ts'
+
+export const health = z.object({ status: z.literal('ok'), version: z.string() }).openapi('Health')
+
+export const readiness = z
+  .object({
+    status: z.literal('ready'),
+    checks: z.record(z.string(), z.object({ ok: z.boolean(), message: z.string() })),
+  })
+  .openapi('Readiness')
+
+export const info = z
+  .object({
+    version: z.string(),
+    modes: z.array(z.string()),
+    exchanges: z.array(z.string()),
+    timezone: z.string(),
+    limits: z.record(z.string(), z.number()),
+  })
+  .openapi('Info')
+
+export const strategies = z
+  .object({
+    items: z.array(
+      z.object({
+        id: z.string(),
+        version: z.string(),
+        description: z.string(),
+        params_schema: json.openapi({ description: 'JSON schema of the parameters.' }),
+        path: z.string(),
+      }),
+    ),
+    errors: z
+      .array(z.object({ file: z.string(), message: z.string() }))
+      .openapi({ description: 'Files that do not load, and why.' }),
+  })
+  .openapi('Strategies')
+
+export const session = z.strictObject({ key: z.string().optional() }).openapi('Session')
+
+export const runEvent = z
+  .object({
+    seq: z.number(),
+    id: z.string(),
+    kind: z.enum(['evt', 'cmd']),
+    type: z.string(),
+    version: z.number(),
+    run_id: z.string().nullable(),
+    corr_id: z.string(),
+    causation_id: z.string().nullable(),
+    trace_id: z.string().nullable(),
+    ts: z.string(),
+    producer: z.string(),
+    headers: z.record(z.string(), z.string()),
+    payload: json,
+  })
+  .openapi('Event')
+
+export const streamItem = z
+  .object({
+    seq: z.number().openapi({ description: "The stream's `id`." }),
+    event: z.string().openapi({ description: "The stream's event name." }),
+    data: object,
+  })
+  .openapi('StreamEvent')
+
+export const tail = z
+  .object({
+    items: z.array(streamItem),
+    next: z.number().openapi({ description: 'What to give as `after` next time.' }),
+    reset: z.boolean().optional().openapi({ description: '`after` is no longer, or not yet, in the log.' }),
+  })
+  .openapi('Tail')
