@@ -77,8 +77,11 @@ export interface Runner {
   stop(): Promise<void>
 }
 
-/** Jobs are announced; this finds retries, and what was announced while the listener was away. */
-const POLL_MS = 1_000
+/**
+ * Jobs are announced; this finds retries, and what no worker saw: a fetch locks every idle queue for a moment, and one
+ * that comes just then skips the job that it was woken for (at one second, every tenth hop of a chain waited it out).
+ */
+const POLL_MS = 100
 const LIVENESS_MS = 250
 const STOP_TIMEOUT_MS = 10_000
 /** Short, because a process cannot end while it sleeps. */

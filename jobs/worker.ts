@@ -1,6 +1,7 @@
 /** The workers of one process: the sequencer and the job pools, with the handler of every task. */
 import { hostname } from 'node:os'
 import { createSequencer } from '../db/events/sequencer.ts'
+import { TASKS, type TaskName } from '../db/events/tasks.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
 import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest } from './backtest_jobs.ts'
@@ -16,16 +17,7 @@ export interface Worker {
   stop(): Promise<void>
 }
 
-const BATCH = ['greta.start_run', 'greta.run_chunk', 'greta.finish_run'] as const
-const CHAIN = [
-  'greta.match_orders',
-  'marvin.on_tick',
-  'greta.fetch_window',
-  'marvin.on_window',
-  'greta.place_order',
-  'greta.cancel_order',
-] as const
-const CHAIN_CONCURRENCY = 4
+const TASK_NAMES = Object.keys(TASKS) as TaskName[]
 
 /** `onFatal`: the workers can do no more; the process is to end and be started again. */
 export async function startWorker(system: System, hosts: HostPool, onFatal: (error: Error) => void): Promise<Worker> {
@@ -39,10 +31,9 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
     url,
     db,
     handlers: createHandlers(system, hosts),
-    pools: [
-      { name: 'batch', concurrency: config.workers, tasks: BATCH },
-      { name: 'chain', concurrency: CHAIN_CONCURRENCY, tasks: CHAIN },
-    ],
+    // One pool: a second one's workers, woken by the same notification, would hold the run's queue locked for a moment
+    // just when its own worker looks for the next hop.
+    pools: [{ name: 'backtests', concurrency: config.workers, tasks: TASK_NAMES }],
     log: (level, message) => log[level === 'warning' ? 'warn' : level](message),
     onFatal,
     // A run whose job failed for good would wait for ever.
