@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi'
 import { DomainError } from '../jobs/glados/errors.ts'
 import type { ImportRequest } from '../jobs/glados/import_candles.ts'
 import { refusal } from './router.ts'
-import { name, timeframe } from './schemas/common.ts'
+import { name, timeframe } from './schemas/values.ts'
 
 export const MOST_IMPORT_BYTES = 256 * 1024 * 1024
 /** The first bytes of every Parquet file. */

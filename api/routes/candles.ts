@@ -13,8 +13,8 @@ import { bucketBars } from '../buckets.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { readUpload } from '../import_body.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { answers, limited, name, timeframe, timeIn } from '../schemas/common.ts'
 import { candles, dataset, imported, symbol } from '../schemas/market.ts'
+import { answers, limited, name, timeframe, timeIn } from '../schemas/values.ts'
 
 const tags = ['candles']
 const MOST_CANDLES = 10_000

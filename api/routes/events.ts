@@ -2,8 +2,8 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { DomainError } from '../../jobs/glados/errors.ts'
 import { type Feed, type FeedFilter, namesOf, START } from '../event_feed.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { answers, id, limited } from '../schemas/common.ts'
 import { tail } from '../schemas/system.ts'
+import { answers, id, limited } from '../schemas/values.ts'
 import type { SseHub } from '../sse.ts'
 
 const tags = ['events']

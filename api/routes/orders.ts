@@ -5,8 +5,8 @@ import { ORDER_STATUSES } from '../../strategies/api.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { answers, name, pageOf, paging, params, timeIn } from '../schemas/common.ts'
 import { order } from '../schemas/orders.ts'
+import { answers, name, pageOf, paging, params, timeIn } from '../schemas/values.ts'
 import { pageJson } from './results.ts'
 
 const tags = ['orders']

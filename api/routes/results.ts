@@ -8,9 +8,9 @@ import type { ApiDependencies } from '../dependencies.ts'
 import { downsample, drawdowns } from '../downsample.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { answers, name, pageOf, paging, params } from '../schemas/common.ts'
 import { decision, equityPoint, fill, position, report, trade } from '../schemas/runs.ts'
 import { runEvent } from '../schemas/system.ts'
+import { answers, name, pageOf, paging, params } from '../schemas/values.ts'
 
 const tags = ['results']
 const MOST_ROWS = 1_000

@@ -6,8 +6,8 @@ import { MODES } from '../../strategies/api.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { answers, name, pageOf, paging, params } from '../schemas/common.ts'
 import { RUN_STATUSES, run, runCreate, runStop } from '../schemas/runs.ts'
+import { answers, name, pageOf, paging, params } from '../schemas/values.ts'
 
 const tags = ['runs']
 

@@ -4,8 +4,8 @@ import type { ApiDependencies } from '../dependencies.ts'
 import { MOST_IMPORT_BYTES } from '../import_body.ts'
 import { MOST_JSON_BYTES } from '../json_body.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { answers } from '../schemas/common.ts'
 import { health, info, readiness, session, strategies } from '../schemas/system.ts'
+import { answers } from '../schemas/values.ts'
 import type { Guard } from '../security.ts'
 
 const tags = ['system']

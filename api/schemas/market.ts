@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { decimal, instant, timeframe } from './common.ts'
+import { decimal, instant, timeframe } from './values.ts'
 
 export const candle = z
   .object({

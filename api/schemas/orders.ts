@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { ORDER_STATUSES, ORDER_TYPES, SIDES, TIMES_IN_FORCE } from '../../strategies/api.ts'
-import { decimal, id, instant } from './common.ts'
+import { decimal, id, instant } from './values.ts'
 
 export const order = z
   .object({

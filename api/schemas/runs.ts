@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { MODES } from '../../strategies/api.ts'
-import { decimal, id, instant, json, name, object, timeframe, timeIn } from './common.ts'
+import { decimal, id, instant, json, name, object, timeframe, timeIn } from './values.ts'
 
 export const RUN_STATUSES = ['pending', 'running', 'stopped', 'completed', 'error'] as const
 const LONGEST_LABEL = 200

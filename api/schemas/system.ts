@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { json, object } from './common.ts'
+import { json, object } from './values.ts'
 
 export const health = z.object({ status: z.literal('ok'), version: z.string() }).openapi('Health')
 
