@@ -1,10 +1,10 @@
 /** Shapes of the REST API, taken from the schemas that the server validates with. Types only: no code comes along. */
 import type { z } from 'zod'
-import type * as common from '../../../api/schemas/common.ts'
 import type * as market from '../../../api/schemas/market.ts'
 import type * as orders from '../../../api/schemas/orders.ts'
 import type * as runs from '../../../api/schemas/runs.ts'
 import type * as system from '../../../api/schemas/system.ts'
+import type * as values from '../../../api/schemas/values.ts'
 
 export type Run = z.output<typeof runs.run>
 export type RunStatus = Run['status']
@@ -21,7 +21,7 @@ export type CandleAnswer = z.output<typeof market.candles>
 export type ImportResult = z.output<typeof market.imported>
 export type Info = z.output<typeof system.info>
 export type RunEvent = z.output<typeof system.runEvent>
-export type ApiErrorBody = z.output<typeof common.problem>
+export type ApiErrorBody = z.output<typeof values.problem>
 
 export interface Page<T> {
   items: T[]
