@@ -90,7 +90,7 @@ export function computeStats(input: StatsInput): Stats {
   const returns = dailyReturns(equity, ends, start)
   const days = ends.days.length
   const falls = drawdowns(ts, equity, { value: start, ts: (ts[0] ?? 0) - input.timeframeMs })
-  const [worst] = falls.top
+  const [worst] = falls
   const growth = initial.gt(ZERO) ? Number(final.toString()) / start : null
   const cagr = growth === null || growth < 0 || days === 0 ? null : finite(growth ** (year / days) - 1)
   const trades = tradeFigures(input.trades)
@@ -101,7 +101,7 @@ export function computeStats(input: StatsInput): Stats {
     cagr,
     total_pnl: final.minus(initial).toString(),
     max_drawdown: worst?.drawdown ?? 0,
-    max_drawdown_amount: falls.amount,
+    max_drawdown_amount: worst?.amount ?? '0',
     max_drawdown_duration_seconds: worst?.duration_seconds ?? 0,
     max_drawdown_peak_at: worst?.peak_at ?? null,
     max_drawdown_trough_at: worst?.trough_at ?? null,
@@ -118,7 +118,7 @@ export function computeStats(input: StatsInput): Stats {
     days,
     monthly_returns: named(periodReturns(equity, ends, start, 7), 'month'),
     yearly_returns: named(periodReturns(equity, ends, start, 4), 'year'),
-    top_drawdowns: falls.top,
+    top_drawdowns: falls,
     cautions: cautionsOf(trades.total_trades, days),
     convention: `${CONVENTION}/${calendar}/${year}`,
   }
@@ -130,14 +130,14 @@ function perAverageEquity(turnover: number, equity: Float64Array): number | null
   return average > 0 ? finite(turnover / average) : null
 }
 
-/** Share of the ticks with a position, and the mean of gross position value over equity where that is a number. */
+/** Share of the ticks with a position, and the mean of gross position value over equity where equity is positive. */
 function exposureFigures(exposure: Float64Array): { exposure: number | null; gross_exposure: number | null } {
   let held = 0
   let gross = 0
   let known = 0
   for (const value of exposure) {
     if (value !== 0) held += 1
-    if (Number.isFinite(value)) {
+    if (value >= 0 && Number.isFinite(value)) {
       gross += value
       known += 1
     }

@@ -25,32 +25,20 @@ interface Fall {
   back: number
 }
 
-export interface Drawdowns {
-  /** Deepest first, at most `KEPT`. */
-  top: Drawdown[]
-  /** Largest fall in money; another one than `top[0]` when the account has grown. */
-  amount: string
-}
-
 const KEPT = 5
 /** float64 marks carry about 16 digits, of which the last ones are the rounding of cash + qty x close. */
 const DIGITS = 14
 
-const NO_FALL: Fall = { depth: 0, peak: 0, trough: 0, from: -1, low: -1, back: -1 }
-
-/** `start` is the curve's first value, at the open of the first bar. */
-export function drawdowns(ts: Float64Array, equity: Float64Array, start: { value: number; ts: number }): Drawdowns {
+/** Deepest first, at most `KEPT`. `start` is the curve's first value, at the open of the first bar. */
+export function drawdowns(ts: Float64Array, equity: Float64Array, start: { value: number; ts: number }): Drawdown[] {
   const top: Fall[] = []
-  let largest = NO_FALL
   let peak = start.value
   let from = -1
   let trough = peak
   let low = -1
   const close = (back: number) => {
     if (low < 0 || !(peak > 0)) return
-    const fall = { depth: (peak - trough) / peak, peak, trough, from, low, back }
-    if (peak - trough > largest.peak - largest.trough) largest = fall
-    keep(top, fall)
+    keep(top, { depth: (peak - trough) / peak, peak, trough, from, low, back })
   }
   for (let tick = 0; tick < equity.length; tick++) {
     const value = equity[tick] as number
@@ -67,20 +55,17 @@ export function drawdowns(ts: Float64Array, equity: Float64Array, start: { value
   }
   close(-1)
   const at = (tick: number) => (tick < 0 ? start.ts : (ts[tick] as number))
-  return {
-    top: top.map((fall) => {
-      const end = fall.back < 0 ? equity.length - 1 : fall.back
-      return {
-        drawdown: fall.depth,
-        amount: amountOf(fall),
-        peak_at: new Date(at(fall.from)).toISOString(),
-        trough_at: new Date(at(fall.low)).toISOString(),
-        recovered_at: fall.back < 0 ? null : new Date(at(fall.back)).toISOString(),
-        duration_seconds: (at(end) - at(fall.from)) / 1000,
-      }
-    }),
-    amount: amountOf(largest),
-  }
+  return top.map((fall) => {
+    const end = fall.back < 0 ? equity.length - 1 : fall.back
+    return {
+      drawdown: fall.depth,
+      amount: amountOf(fall),
+      peak_at: new Date(at(fall.from)).toISOString(),
+      trough_at: new Date(at(fall.low)).toISOString(),
+      recovered_at: fall.back < 0 ? null : new Date(at(fall.back)).toISOString(),
+      duration_seconds: (at(end) - at(fall.from)) / 1000,
+    }
+  })
 }
 
 /** Deepest first; of equal ones the earlier. */
