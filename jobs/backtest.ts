@@ -174,9 +174,9 @@ export function takeStretch(
   memory: StrategyMemory,
   next: number,
 ): Omit<Stretch, 'curve' | 'failure'> {
-  const { runId, symbols } = simulation.setup
+  const { runId } = simulation.setup
   const { firstNewOrder, touched, fills, decisions, events } = takeProduced(simulation)
-  const rows = [...touched.values()].map((order) => rowOf(order, runId, symbols[order.symbol] as string))
+  const rows = [...touched.values()].map((order) => rowOf(order, runId))
   return {
     next,
     checkpoint: { simulation: saveSimulation(simulation), memory },

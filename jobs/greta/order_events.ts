@@ -59,7 +59,7 @@ export function createOrder(
     id: orderId(runId, intent.client_order_id),
     corrId: entry?.corr_id ?? corrIdOf(simulation),
     ordinal: simulation.nextOrder++,
-    symbol: Math.max(0, symbols.indexOf(intent.symbol)),
+    symbol: symbols.indexOf(intent.symbol),
     role,
     parent,
     tick: entry?.placed.tick ?? simulation.tick,

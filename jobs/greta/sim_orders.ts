@@ -24,7 +24,9 @@ export interface SimOrder {
   client_order_id: string
   parent: { id: string; ordinal: number; client_order_id: string } | null
   role: Role
+  /** Index in the run's symbols; -1 for one that the run does not trade. */
   symbol: number
+  symbol_name: string
   side: Side
   type: OrderType
   qty: string
@@ -88,6 +90,7 @@ export function newOrder(intent: PlaceIntent, seed: OrderSeed): SimOrder {
     parent: seed.parent,
     role: seed.role,
     symbol: seed.symbol,
+    symbol_name: intent.symbol,
     side: intent.side,
     type: intent.order_type,
     qty: decimalOrNull(intent.qty) ?? '0',
@@ -140,10 +143,10 @@ export function filledAvgPrice(order: SimOrder): string | null {
   return filled.eq(ZERO) ? null : new Decimal(order.filled_notional).div(filled).toString()
 }
 
-export function viewOf(order: SimOrder, symbols: readonly string[]): OrderView {
+export function viewOf(order: SimOrder): OrderView {
   return {
     id: order.client_order_id,
-    symbol: symbols[order.symbol] ?? '',
+    symbol: order.symbol_name,
     side: order.side,
     type: order.type,
     qty: order.qty,
@@ -161,7 +164,7 @@ export function viewOf(order: SimOrder, symbols: readonly string[]): OrderView {
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
 /** The row of weaver.orders. */
-export function rowOf(order: SimOrder, runId: string, symbolName: string): OrderRow {
+export function rowOf(order: SimOrder, runId: string): OrderRow {
   return {
     id: order.id,
     run_id: runId,
@@ -169,7 +172,7 @@ export function rowOf(order: SimOrder, runId: string, symbolName: string): Order
     client_order_id: order.client_order_id,
     exchange_order_id: null,
     parent_order_id: order.parent?.id ?? null,
-    symbol: symbolName,
+    symbol: order.symbol_name,
     side: order.side,
     order_type: order.type,
     qty: order.qty,

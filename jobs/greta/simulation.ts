@@ -250,7 +250,7 @@ export function openOrderViews(simulation: Simulation, symbol?: string): readonl
   const symbols = simulation.setup.symbols
   return simulation.open
     .filter((order) => isOpen(order) && (symbol === undefined || symbols[order.symbol] === symbol))
-    .map((order) => viewOf(order, symbols))
+    .map((order) => viewOf(order))
 }
 
 export function eventId(simulation: Simulation, place: EventPlace): string {

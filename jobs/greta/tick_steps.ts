@@ -56,7 +56,7 @@ export function hearTick(simulation: Simulation, strategy: StrategyInstance): Fe
 
 /** The orders that changed since the strategy last heard of them. */
 export function takeChanged(simulation: Simulation): OrderView[] {
-  const views = simulation.changed.map((order) => viewOf(order, simulation.setup.symbols))
+  const views = simulation.changed.map((order) => viewOf(order))
   simulation.changed = []
   return views
 }

@@ -95,7 +95,7 @@ export function playScript(script: Script): Played {
     })),
     orders: [...produced.touched.values()]
       .sort((a, b) => a.ordinal - b.ordinal)
-      .map((order) => rowOf(order, RUN, symbol))
+      .map((order) => rowOf(order, RUN))
       .map(({ status, filled_qty, reject_reason }) => ({ status, filled_qty, reason: reject_reason })),
     cash: simulation.ledger.cash.toString(),
     equity: exactEquity(simulation),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ORDER_TYPES, SIDES, TIMES_IN_FORCE } from '../../../strategies/api.ts'
+import { SIDES } from '../../../strategies/api.ts'
 import { evt } from './kinds.ts'
 import { clientOrderId, decimal, id, instant, symbol } from './shared.ts'
 
@@ -24,13 +24,14 @@ const ended = { ...order, reason: z.string().nullable() }
 export const orderEvents = {
   'orders.Created': evt({
     ...order,
-    symbol,
+    /** As asked: an order may be born to be refused. */
+    symbol: z.string(),
     side: z.enum(SIDES),
-    order_type: z.enum(ORDER_TYPES),
+    order_type: z.string(),
     qty: decimal,
     price: decimal.nullable(),
     stop_price: decimal.nullable(),
-    time_in_force: z.enum(TIMES_IN_FORCE),
+    time_in_force: z.string(),
     parent_order_id: id.nullable(),
   }),
   'orders.Submitted': evt(order),

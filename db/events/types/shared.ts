@@ -1,6 +1,6 @@
 /** What the payloads of several namespaces are made of. */
 import { z } from 'zod'
-import { ORDER_TYPES, SIDES, TIMEFRAMES, TIMES_IN_FORCE } from '../../../strategies/api.ts'
+import { SIDES, TIMEFRAMES } from '../../../strategies/api.ts'
 
 /** Plain notation: no exponent, no leading or trailing zeros, no minus zero. */
 export const decimal = z.string().regex(/^(?!-0$)-?(0|[1-9]\d*)(\.\d*[1-9])?$/, 'expected a decimal in plain notation')
@@ -12,21 +12,22 @@ export const symbol = z.string().min(1)
 export const timeframe = z.enum(TIMEFRAMES)
 export const clientOrderId = z.string().min(1)
 
+/** What a strategy asked for, in its own words: nonsense is recorded as it came, and refused where orders are placed. */
 export const placeIntent = z.strictObject({
   kind: z.literal('place'),
   client_order_id: clientOrderId,
-  symbol,
+  symbol: z.string(),
   side: z.enum(SIDES),
-  order_type: z.enum(ORDER_TYPES),
-  qty: decimal,
-  limit_price: decimal.nullable(),
-  stop_price: decimal.nullable(),
-  trail_price: decimal.nullable(),
-  trail_percent: decimal.nullable(),
-  time_in_force: z.enum(TIMES_IN_FORCE),
+  order_type: z.string(),
+  qty: z.string(),
+  limit_price: z.string().nullable(),
+  stop_price: z.string().nullable(),
+  trail_price: z.string().nullable(),
+  trail_percent: z.string().nullable(),
+  time_in_force: z.string(),
   extended_hours: z.boolean(),
-  take_profit: decimal.nullable(),
-  stop_loss: decimal.nullable(),
+  take_profit: z.string().nullable(),
+  stop_loss: z.string().nullable(),
   reason: z.string().nullable(),
 })
 

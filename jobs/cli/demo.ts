@@ -1,0 +1,48 @@
+/** What there is to see on the first boot: generated candles of DEMO/USD and a backtest on them. */
+
+import { generateCandles } from '../../db/walle/generate.ts'
+import { candleRange } from '../../db/walle/queries/candles.ts'
+import { listRuns } from '../../db/walle/queries/runs.ts'
+import { record } from '../../db/walle/record.ts'
+import { TIMEFRAME_MS } from '../../strategies/api.ts'
+import type { Control } from '../control.ts'
+import { wallClock } from '../glados/clock.ts'
+import type { System } from '../system.ts'
+
+const SYMBOL = 'DEMO/USD'
+const TIMEFRAME = '1h'
+const START = Date.UTC(2024, 0, 1)
+const BARS = 8_784
+const SEED = 42
+
+/** Does nothing where anything is stored already. */
+export async function loadDemo({ db }: System, { commands }: Control): Promise<void> {
+  const { items } = await listRuns(db.reader, { page: 1, page_size: 1 })
+  if (items.length > 0 || (await candleRange(db.reader, SYMBOL, TIMEFRAME))) return
+  const candles = generateCandles({
+    timeframe: TIMEFRAME,
+    start: START,
+    bars: BARS,
+    seed: SEED,
+    startPrice: 100,
+    volatility: 0.004,
+  })
+  await db.write((tx) =>
+    record(tx, { writes: [{ kind: 'store_candles', symbol: SYMBOL, timeframe: TIMEFRAME, candles }], events: [] }),
+  )
+  const corr = { corrId: wallClock.newId() }
+  const run = await commands.createRun(
+    {
+      strategy_id: 'sma_cross',
+      mode: 'backtest',
+      symbols: [SYMBOL],
+      timeframe: TIMEFRAME,
+      start_time: new Date(START).toISOString(),
+      end_time: new Date(START + BARS * TIMEFRAME_MS[TIMEFRAME]).toISOString(),
+      config: { qty: '100' },
+      label: 'demo',
+    },
+    corr,
+  )
+  await commands.startRun(run.id, corr)
+}
