@@ -14,6 +14,9 @@ const modules = join(root, 'node_modules')
 const web = join(root, 'web')
 const installStamp = join(modules, '.weaver-installed')
 const pageStamp = join(modules, '.weaver-page')
+const CLEAN_INSTALL = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']
+/** For a machine that has Deno and no npm. */
+const NPM = '11.19.1'
 const onDeno = 'Deno' in globalThis
 const windows = process.platform === 'win32'
 /** The Node that the npm package `node` brings: newer than the one that may run this file. */
@@ -73,9 +76,11 @@ async function install() {
       .join(delimiter)
     const env = { ...process.env, PATH: path }
     if (found('npm', path)) {
-      await run('Installing', 'npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], { env })
+      await run('Installing', 'npm', CLEAN_INSTALL, { env })
     } else if (onDeno) {
-      await run('Installing', globalThis.Deno.execPath(), ['install', '--quiet'])
+      // npm itself, run by Deno: the same packages from the same lock file. Their scripts would want a Node.
+      const npm = ['run', '-A', '--no-config', '--no-lock', '--node-modules-dir=none', `npm:npm@${NPM}`]
+      await run('Installing', globalThis.Deno.execPath(), [...npm, ...CLEAN_INSTALL, '--ignore-scripts'])
     } else {
       throw new Error('npm is not on the PATH: install Node.js 20 or newer with npm, or use `deno task`')
     }
