@@ -1,0 +1,126 @@
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestApi } from '../tests/support/api.ts'
+import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import type { ApiConfig } from './dependencies.ts'
+import { SESSION_SECONDS } from './security.ts'
+
+const KEY = 'a-key-of-this-test'
+const OPEN: ApiConfig = { apiKey: null, hostAllowed: null, clientAllowed: null, corsOrigins: [], timezone: 'UTC' }
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(() => database.drop())
+
+const withConfig = (changes: Partial<ApiConfig>, now = () => Date.now()) =>
+  createTestApi(database.db, {
+    config: { ...OPEN, ...changes },
+    clock: { now, newId: () => '12345678-0000-4000-8000-000000000000', sleep: () => new Promise(() => {}) },
+  })
+
+test('with a key every route but health wants it', async () => {
+  const { get } = withConfig({ apiKey: { reveal: () => KEY } })
+  expect((await get('/healthz')).status).toBe(200)
+  for (const path of ['/api/v1/runs', '/api/v1/nothing', '/readyz', '/openapi.json', '/docs', '/docs/swagger-ui.css']) {
+    expect([path, (await get(path)).status]).toEqual([path, 401])
+    expect([path, (await get(path, { 'x-api-key': `${KEY}x` })).status]).toEqual([path, 401])
+    expect([path, (await get(path, { 'x-api-key': KEY })).status]).toEqual([path, path.includes('nothing') ? 404 : 200])
+  }
+})
+
+test('the key opens a session of the browser, which ends by itself and cannot be forged', async () => {
+  let now = Date.UTC(2024, 0, 1)
+  const { get, post } = withConfig({ apiKey: { reveal: () => KEY } }, () => now)
+  expect((await post('/api/v1/session', { key: 'wrong' })).status).toBe(401)
+  expect((await post('/api/v1/session')).status).toBe(401)
+  const answer = await post('/api/v1/session', { key: KEY })
+  expect(answer.status).toBe(204)
+  const cookie = answer.headers.get('set-cookie') ?? ''
+  expect(cookie).toMatch(/; Path=\/; HttpOnly; SameSite=Strict$/)
+  expect(cookie).not.toContain(KEY)
+  const [pair = ''] = cookie.split(';')
+  const read = async (value: string) => (await get('/api/v1/runs', { cookie: value })).status
+  expect(await read(pair)).toBe(200)
+  expect(await read(pair.replace(/=\d/, '=9'))).toBe(401)
+  now += SESSION_SECONDS * 1000
+  expect(await read(pair)).toBe(401)
+})
+
+test('on loopback only names of this machine are served', async () => {
+  const { get } = withConfig({ hostAllowed: (name) => name === 'localhost' || name === '127.0.0.1' })
+  expect((await get('/healthz', { host: 'localhost:8000' })).status).toBe(200)
+  expect((await get('/healthz', { host: '127.0.0.1' })).status).toBe(200)
+  expect((await get('/healthz', { host: 'evil.example:8000' })).status).toBe(403)
+  expect((await get('/healthz', { host: 'a b' })).status).toBe(403)
+})
+
+test('an address that is not on the list is refused', async () => {
+  const { app } = withConfig({ clientAllowed: (address) => address === '10.0.0.5' })
+  const from = async (remoteAddress: string | undefined) =>
+    (await app.request('/healthz', {}, { incoming: { socket: { remoteAddress } } })).status
+  expect([await from('10.0.0.5'), await from('10.0.0.6'), await from(undefined)]).toEqual([200, 403, 403])
+})
+
+test('a page of another origin can change nothing, and reads only when it is listed', async () => {
+  const { get, post } = withConfig({ corsOrigins: ['https://listed.example'] })
+  const path = '/api/v1/runs/00000001-0000-4000-8000-000000000001/start'
+  const refused = await post(path, undefined, { origin: 'https://evil.example' })
+  expect(refused.status).toBe(403)
+  expect((await post(path, undefined, { origin: 'null' })).status).toBe(403)
+  expect((await post(path, undefined, { origin: 'http://localhost' })).status).toBe(500)
+  expect((await post(path, undefined, { origin: 'https://listed.example' })).status).toBe(500)
+  const allowed = async (origin: string) =>
+    (await get('/api/v1/runs', { origin })).headers.get('access-control-allow-origin')
+  expect(await allowed('https://listed.example')).toBe('https://listed.example')
+  expect(await allowed('https://evil.example')).toBeNull()
+})
+
+test('files of the page are served with their types, the page for every other path, and nothing from outside', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'weaver-web-'))
+  const build = join(folder, 'build')
+  await mkdir(join(build, '_app/immutable'), { recursive: true })
+  await writeFile(join(folder, 'secret.txt'), 'secret')
+  await writeFile(join(build, '_app/immutable/a.js'), 'export {}')
+  await writeFile(join(build, '200.html'), '<html><script>alert(1)</script><script src="/x.js"></script></html>')
+  const { get } = createTestApi(database.db, { webRoot: pathToFileURL(`${build}/`) })
+  const script = await get('/_app/immutable/a.js')
+  expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
+  expect(script.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+  const again = await get('/_app/immutable/a.js', { 'if-none-match': script.headers.get('etag') ?? '' })
+  expect(again.status).toBe(304)
+  for (const path of ['/', '/runs/7', '/runs/new?strategy=a']) {
+    const page = await get(path)
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
+    // echo -n 'alert(1)' | openssl dgst -sha256 -binary | base64
+    expect(page.headers.get('content-security-policy')).toContain(
+      "script-src 'self' 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='",
+    )
+  }
+  for (const path of [
+    '/_app/immutable/gone.js',
+    '/../secret.txt',
+    '/%2e%2e/secret.txt',
+    '/..%2fsecret.txt',
+    '/%00.js',
+  ]) {
+    expect([path, (await get(path)).status]).toEqual([path, 404])
+  }
+})
+
+test('without a build the page says how to make one', async () => {
+  const page = await createTestApi(database.db).get('/')
+  expect(await page.text()).toContain('npm run web:build')
+})
+
+test('the docs page needs nothing from another machine', async () => {
+  const { get } = createTestApi(database.db)
+  const html = await (await get('/docs')).text()
+  const files = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file ?? '')
+  expect(files).toEqual(['/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js', '/docs/open.js'])
+  for (const file of files) expect([file, (await get(file)).status]).toEqual([file, 200])
+})
