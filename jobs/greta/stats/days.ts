@@ -1,5 +1,6 @@
 /** From ticks to days: which day a tick belongs to, and the curve at the end of each day. */
 import { DAY_MS } from '../sessions.ts'
+import { finite } from './numbers.ts'
 
 /** `utc_days`: 24/7 symbols, every UTC day from the first to the last bar. `sessions`: equities, dates with a bar. */
 export type Calendar = 'utc_days' | 'sessions'
@@ -88,7 +89,7 @@ export function periodReturns(values: Float64Array, ends: DailyEnds, start: numb
   let end = start
   let name = ''
   const close = () => {
-    if (name !== '') periods.push({ period: name, return: base > 0 && Number.isFinite(end) ? end / base - 1 : null })
+    if (name !== '') periods.push({ period: name, return: base > 0 ? finite(end / base - 1) : null })
     base = end
   }
   for (let day = 0; day < ends.days.length; day++) {

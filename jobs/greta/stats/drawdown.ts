@@ -42,6 +42,7 @@ export function drawdowns(ts: Float64Array, equity: Float64Array, start: { value
   }
   for (let tick = 0; tick < equity.length; tick++) {
     const value = equity[tick] as number
+    if (!Number.isFinite(value)) continue
     if (value >= peak) {
       close(tick)
       peak = value
