@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { getRun } from '../db/walle/queries/runs.ts'
+import { createRecorder, record } from '../db/walle/record.ts'
+import type { RunRow } from '../db/walle/rows.ts'
+import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
+import { importCandles } from '../jobs/glados/import_candles.ts'
+import { createTestApi, type TestApi } from '../tests/support/api.ts'
+import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import { aDecision, aFill, anOrder, aRun, aSource, aTrade, idOf, T0 } from '../tests/support/walle_rows.ts'
+import type { ApiCommands } from './dependencies.ts'
+import { candle, dataset } from './schemas/market.ts'
+import { order } from './schemas/orders.ts'
+import { decision, equityPoint, fill, position, report, run as runSchema, trade } from './schemas/runs.ts'
+
+const RUN = idOf('run', 1)
+const CSV = `timestamp,open,high,low,close,volume
+2024-01-01T00:00:00Z,1,3,0.5,2,10
+2024-01-01T00:01:00Z,2,4,1.5,3,20
+2024-01-01T00:02:00Z,3,2,1,3,5
+2024-01-01T00:03:00Z,3,5,2.5,4,30
+2024-01-01T00:04:00Z,4,6,3.5,5,40
+`
+
+let database: TestDatabase
+let api: TestApi
+const asked: { request: RunRequest; context: CommandContext }[] = []
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  const { db } = database
+  const commands = createCommands({
+    recorder: createRecorder(db),
+    reader: db.reader,
+    resolveStrategy: async (_id, { params }) => ({ version: '1', source: aSource(), params, window_bars: 3 }),
+    now: () => Date.parse(T0),
+    newId: () => crypto.randomUUID(),
+    version: '1.2.3',
+  })
+  const all: ApiCommands = {
+    ...commands,
+    createRun(request, context) {
+      asked.push({ request, context })
+      return commands.createRun(request, context)
+    },
+    importCandles: (request) =>
+      importCandles(
+        async (write) => {
+          const { candles } = await db.write((tx) => record(tx, { writes: [write], events: [] }))
+          const [told] = candles
+          return { stored: told?.stored.count ?? 0, revised: told?.revised.count ?? 0, unchanged: told?.unchanged ?? 0 }
+        },
+        'UTC',
+        request,
+      ),
+  }
+  api = createTestApi(db, {
+    commands: all,
+    config: { apiKey: null, hostAllowed: null, clientAllowed: null, corsOrigins: [], timezone: 'America/New_York' },
+  })
+  const equity = Float64Array.from([100, 120, 90, 150, 75, 80, 150, 160])
+  await db.write((tx) =>
+    record(tx, {
+      writes: [
+        { kind: 'store_source', source: aSource() },
+        { kind: 'create_run', run: aRun(1, { initial_cash: '100' }) },
+        { kind: 'insert_orders', rows: [anOrder(RUN, 0), anOrder(RUN, 1, { status: 'filled', symbol: 'ETH/USD' })] },
+        { kind: 'insert_fills', rows: [aFill(RUN, 0), aFill(RUN, 1)] },
+        { kind: 'insert_trades', rows: [aTrade(RUN, 0)] },
+        { kind: 'insert_decisions', rows: [aDecision(RUN, 0, { skips: ['too quiet'] })] },
+        {
+          kind: 'save_positions',
+          rows: [{ run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', last_price: 3 }],
+        },
+        {
+          kind: 'append_equity',
+          block: {
+            run_id: RUN,
+            first_tick: 0,
+            ts: equity.map((_, n) => Date.parse(T0) + n * 60_000),
+            equity,
+            exposure: equity.map(() => 0.5),
+          },
+        },
+      ],
+      events: [],
+    }),
+  )
+})
+afterAll(() => database.drop())
+
+type Body = Record<string, unknown> & { items: Record<string, unknown>[] }
+
+async function read(path: string): Promise<Body> {
+  const answer = await api.get(`/api/v1${path}`)
+  const body = (await answer.json()) as Body
+  expect([answer.status, body.message]).toEqual([200, undefined])
+  return body
+}
+
+test('every answer is what its schema says, and nothing else', async () => {
+  runSchema.strict().parse(await read(`/runs/${RUN}`))
+  report.strict().parse(await read(`/runs/${RUN}/report`))
+  for (const [path, schema] of [
+    [`/runs/${RUN}/equity`, equityPoint.strict()],
+    [`/runs/${RUN}/fills`, fill.strict()],
+    [`/runs/${RUN}/trades`, trade.strict()],
+    [`/runs/${RUN}/decisions`, decision.strict()],
+    [`/positions?run_id=${RUN}`, position.strict()],
+    ['/runs', runSchema.strict()],
+    ['/orders', order.strict()],
+  ] as const) {
+    const { items } = await read(path)
+    expect(items.length).toBeGreaterThan(0)
+    for (const item of items) schema.parse(item)
+  }
+})
+
+test('an order is created at the tick that placed it', async () => {
+  const { items } = await read(`/orders?run_id=${RUN}&symbol=ETH/USD`)
+  expect(items).toMatchObject([{ status: 'filled', created_at: '2024-01-02T03:05:05.678Z' }])
+  expect(await read(`/orders/${items[0]?.id}`)).toEqual(items[0])
+})
+
+test('times without a zone are read in the configured one', async () => {
+  const ordinals = async (query: string) =>
+    (await read(`/orders?run_id=${RUN}&${query}`)).items.map(({ ordinal }) => ordinal)
+  expect(await ordinals('start_time=2024-01-02T03:05:00Z')).toEqual([1])
+  expect(await ordinals('start_time=2024-01-01T22:05:00')).toEqual([1])
+  expect(await ordinals('start_time=2024-01-02T04:05:00%2B01:00')).toEqual([1])
+  expect(await ordinals('end_time=2024-01-01T22:05')).toEqual([0])
+})
+
+test('the equity curve keeps ends and extremes, with drawdowns of the whole curve', async () => {
+  const { items, total } = await read(`/runs/${RUN}/equity?points=4`)
+  expect(total).toBe(8)
+  expect(items.map(({ equity, drawdown }) => [equity, drawdown])).toEqual([
+    [100, 0],
+    [75, 0.5],
+    [160, 0],
+  ])
+})
+
+test('candles are imported from a body and from a form, and bad rows are told by line', async () => {
+  const post = async (path: string, body: BodyInit) => {
+    const answer = await api.app.request(`/api/v1/candles/import${path}`, { method: 'POST', body })
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+  }
+  const sent = await post('?symbol=BTC/USD&timeframe=1m', CSV)
+  expect(sent).toMatchObject({
+    status: 200,
+    body: { rows_read: 5, rows_stored: 4, rows_rejected: 1, rejected: [{ line: 4 }], gaps: 1, missing_bars: 1 },
+  })
+  const form = new FormData()
+  form.set('symbol', 'BTC/USD')
+  form.set('timeframe', '1m')
+  form.set('file', new File([CSV], 'bars.csv'))
+  expect((await post('', form)).body).toMatchObject({ rows_stored: 0, rows_unchanged: 4 })
+  form.set('strict', 'true')
+  expect(await post('', form)).toMatchObject({ status: 422, body: { code: 'VALIDATION_ERROR' } })
+  expect(await post('?symbol=BTC/USD', CSV)).toMatchObject({
+    status: 422,
+    body: { details: { issues: [{ path: 'timeframe' }] } },
+  })
+  expect(await post('?symbol=BTC/USD&timeframe=1m', 'nonsense\n')).toMatchObject({ status: 422 })
+})
+
+test('candles are listed as rows, or as columns of as many buckets as are asked for', async () => {
+  const query = '/candles?symbol=BTC/USD&timeframe=1m'
+  const rows = await read(`${query}&limit=2`)
+  expect(rows.items.map(({ timestamp, close }) => [timestamp, close])).toEqual([
+    ['2024-01-01T00:03:00.000Z', '4'],
+    ['2024-01-01T00:04:00.000Z', '5'],
+  ])
+  for (const item of rows.items) candle.strict().parse(item)
+  const start = Date.UTC(2024, 0, 1)
+  expect(await read(`${query}&buckets=2`)).toEqual({
+    symbol: 'BTC/USD',
+    timeframe: '1m',
+    bucket_ms: 180_000,
+    columns: {
+      time: [start, start + 180_000],
+      open: [1, 3],
+      high: [4, 6],
+      low: [0.5, 2.5],
+      close: [3, 5],
+      volume: [30, 70],
+    },
+  })
+  expect(await read(`${query}&buckets=9&start=2030-01-01`)).toMatchObject({ columns: { time: [] } })
+})
+
+test('data sets tell their range, holes and a fingerprint that follows their bars', async () => {
+  const [before] = (await read('/datasets')).items
+  dataset.strict().parse(before)
+  expect(before).toMatchObject({
+    start: '2024-01-01T00:00:00.000Z',
+    end: '2024-01-01T00:04:00.000Z',
+    bars: 4,
+    gaps: 1,
+    fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+  })
+  expect(await read('/datasets')).toEqual({ items: [before] })
+  await api.app.request('/api/v1/candles/import?symbol=BTC/USD&timeframe=1m', {
+    method: 'POST',
+    body: CSV.replace('4,6,3.5,5,40', '4,6,3.5,5,41'),
+  })
+  expect((await read('/datasets')).items[0]?.fingerprint).not.toBe(before?.fingerprint)
+  expect(await read('/symbols')).toEqual({ items: [{ symbol: 'BTC/USD', timeframes: ['1m'] }] })
+})
+
+test('a run is created, started, stopped and deleted, and refuses what its state does not allow', async () => {
+  const answer = await api.post('/api/v1/runs', {
+    strategy_id: 'sample',
+    mode: 'backtest',
+    symbols: ['BTC/USD'],
+    start_time: '2023-12-31T19:00:00',
+    end_time: '2024-01-01T00:05:00Z',
+    config: { fast: 3 },
+    initial_cash: 5000,
+    label: 'mine',
+  })
+  expect(answer.status).toBe(201)
+  const run = (await answer.json()) as RunRow
+  expect(run).toMatchObject({
+    status: 'pending',
+    start_time: '2024-01-01T00:00:00.000Z',
+    timeframe: '1m',
+    config: { fast: 3 },
+  })
+  expect(Object.keys(run)).not.toContain('next_tick')
+  expect(asked.at(-1)?.request.timeframe).toBe('1m')
+  const act = async (method: string, what: string) => {
+    const done = await api.app.request(`/api/v1/runs/${run.id}${what}`, { method })
+    const body = done.status === 204 ? {} : ((await done.json()) as { code?: string; status?: string })
+    return [done.status, body.code ?? body.status]
+  }
+  expect(await act('POST', '/stop')).toEqual([409, 'RUN_NOT_STOPPABLE'])
+  expect(await act('POST', '/start')).toEqual([200, 'running'])
+  expect(await act('POST', '/start')).toEqual([409, 'RUN_NOT_STARTABLE'])
+  expect(await act('DELETE', '')).toEqual([409, 'CONFLICT'])
+  expect(await act('POST', '/stop')).toEqual([200, 'stopped'])
+  expect(await act('POST', '/stop')).toEqual([200, 'stopped'])
+  expect((await getRun(database.db.reader, run.id))?.stop_requested).toEqual({
+    cancel_orders: true,
+    close_positions: false,
+  })
+  expect(await act('DELETE', '')).toEqual([204, undefined])
+  expect(await act('DELETE', '')).toEqual([404, 'NOT_FOUND'])
+  expect(await act('POST', '/start')).toEqual([404, 'NOT_FOUND'])
+})
+
+test.each([
+  ['paper', {}, 'INVALID_RUN_MODE'],
+  ['backtest', { exchange: 'sim' }, 'INVALID_RUN_MODE'],
+  ['backtest', { start_time: '2025-01-01', end_time: '2024-01-01' }, 'VALIDATION_ERROR'],
+  ['backtest', { fill: { slippage: 1 } }, 'VALIDATION_ERROR'],
+  ['backtest', { initial_cash: '-1' }, 'VALIDATION_ERROR'],
+])('a %s with %j is refused as %s', async (mode, more, code) => {
+  const range = { start_time: '2024-01-01', end_time: '2024-01-02' }
+  const answer = await api.post('/api/v1/runs', {
+    strategy_id: 'sample',
+    mode,
+    symbols: ['BTC/USD'],
+    ...range,
+    ...more,
+  })
+  expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([422, code])
+})
