@@ -114,6 +114,7 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
     await form.locator('[data-run-status="completed"]').waitFor()
     const chart = form.locator('[data-chart]')
     await form.locator('[data-chart] canvas').first().waitFor()
+    await form.waitForFunction(() => Number(document.querySelector<HTMLElement>('[data-chart]')?.dataset.drawn) > 100)
     expect(Number(await chart.getAttribute('data-bars'))).toBeGreaterThan(100)
     expect(Number(await chart.getAttribute('data-equity'))).toBeGreaterThan(100)
     expect(Number(await chart.getAttribute('data-markers'))).toBeGreaterThan(10)

@@ -28,6 +28,9 @@ export interface Readout {
   drawdown: number | null
 }
 
+/** With more markers their texts would cover each other; the crosshair tells them. */
+const LABELLED_MARKERS = 12
+
 const seconds = (ms: number) => Math.floor(ms / 1000) as UTCTimestamp
 const color = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
@@ -61,7 +64,7 @@ function markersOf(found: Marker[]): SeriesMarker<Time>[] {
       position: buy ? 'belowBar' : 'aboveBar',
       shape: marker.buys > 0 && marker.sells > 0 ? 'square' : buy ? 'arrowUp' : 'arrowDown',
       color: color(buy ? '--up' : '--down'),
-      text: found.length <= 40 ? marker.text : '',
+      text: found.length <= LABELLED_MARKERS ? marker.text : '',
     }
   })
 }
@@ -119,6 +122,7 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
     2,
   )
   const marks = createSeriesMarkers(price, [])
+  let fitted = false
 
   function set({ bars, curve, markers }: ChartData) {
     const line = (values: (number | null)[]) =>
@@ -139,10 +143,15 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
     equity.setData(line(curve.equity))
     drawdown.setData(line(curve.drawdown))
     marks.setMarkers(markersOf(markers))
+    // Only once: later data must not move what the user has zoomed to.
+    if (!fitted && bars.time.length > 0) {
+      fitted = true
+      chart.timeScale().fitContent()
+    }
+    // For tests: what the library holds, not what it was meant to.
+    host.dataset.drawn = String(equity.data().filter((point) => 'value' in point).length)
   }
   set(data)
-  // Only once: later data must not move what the user has zoomed to.
-  chart.timeScale().fitContent()
 
   const panes = chart.panes()
   panes[0]?.setStretchFactor(3)
