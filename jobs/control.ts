@@ -27,9 +27,15 @@ export interface Control {
 const HOST_MEMORY_MB = 2048
 const STRATEGIES_DIR = fileURLToPath(new URL('../strategies', import.meta.url))
 
+export interface ControlOptions {
+  workers: boolean | 'unless running'
+  /** Where strategies are looked for. */
+  strategiesDir?: string
+}
+
 export async function openControl(
   system: System,
-  { workers }: { workers: boolean | 'unless running' },
+  { workers, strategiesDir = STRATEGIES_DIR }: ControlOptions,
 ): Promise<Control> {
   const { db, config, log } = system
   const hosts = createHostPool({
@@ -42,7 +48,7 @@ export async function openControl(
     sleep: wallClock.sleep,
     log: (line) => log.warn({ host: line }, 'strategy host'),
   })
-  const catalog = createCatalog({ strategiesDir: STRATEGIES_DIR, dataDir: config.dataDir, hosts, now: wallClock.now })
+  const catalog = createCatalog({ strategiesDir, dataDir: config.dataDir, hosts, now: wallClock.now })
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)

@@ -102,7 +102,7 @@ function playTick(input: ChunkInput, tick: number, ts: number): boolean {
   }
   if (due) strategy.onWindow()
   if (!strategy.asked) {
-    if (due && simulation.recording) tellDecision(simulation, NOTHING_ASKED, cause)
+    if (due) tellNothing(simulation, cause)
     return matched
   }
   const asked = strategy.take()
@@ -111,6 +111,12 @@ function playTick(input: ChunkInput, tick: number, ts: number): boolean {
     carryOut(simulation, intent, commands[ordinal] as EventPlace)
   }
   return matched || asked.intents.length > 0
+}
+
+/** The decision to do nothing is an event too: it is counted even where it is not built. */
+function tellNothing(simulation: Simulation, cause: EventPlace): void {
+  if (simulation.recording) tellDecision(simulation, NOTHING_ASKED, cause)
+  else simulation.nextEvent += 1
 }
 
 const NOTHING_ASKED = { intents: [], skips: [], logs: [] }

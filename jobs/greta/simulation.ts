@@ -153,14 +153,20 @@ export function takeProduced(simulation: Simulation): Produced {
 export function saveSimulation(simulation: Simulation): SimulationState {
   return {
     ledger: saveLedger(simulation.ledger),
-    open_orders: simulation.open,
-    changed: simulation.changed,
+    open_orders: simulation.open.map(storedOrder),
+    changed: simulation.changed.map(storedOrder),
     next_order: simulation.nextOrder,
     next_fill: simulation.nextFill,
     trades: simulation.trades.save(),
     ambiguous_bars: simulation.ambiguousBars,
     slippage: simulation.slippage.toString(),
   }
+}
+
+/** Without the ids that follow from the rest. */
+function storedOrder(order: SimOrder): SimOrder {
+  const { tick, ordinal } = order.last_event
+  return { ...order, last_event: { tick, ordinal } }
 }
 
 /** Brings the float copies in line with the ledger. */

@@ -11,6 +11,8 @@ export interface PureRun {
   params?: Record<string, Json>
   columns: CandleColumns
   symbol?: string
+  /** Further symbols of the same run. */
+  more?: readonly { symbol: string; columns: CandleColumns }[]
   timeframe: Timeframe
   cash?: string
   fill?: FillRequest
@@ -25,7 +27,12 @@ export const RUN_ID = '6c84fb90-12c4-41e1-840d-7e9d1ba3ea59'
 
 /** All of a run, its stretches put together. */
 export function playPure(run: PureRun): Stretch {
-  const ticks = ticksOf([run.columns], [0], TIMEFRAME_MS[run.timeframe])
+  const columns = columnsOfRun(run)
+  const ticks = ticksOf(
+    columns,
+    columns.map(() => 0),
+    TIMEFRAME_MS[run.timeframe],
+  )
   const stops = [...(run.stops ?? []).filter((stop) => stop > 0 && stop < ticks.length), ticks.length]
   let checkpoint: Checkpoint | null = null
   let from = 0
@@ -40,11 +47,15 @@ export function playPure(run: PureRun): Stretch {
   return joined(stretches)
 }
 
+function columnsOfRun({ columns, more = [] }: PureRun): CandleColumns[] {
+  return [columns, ...more.map((one) => one.columns)]
+}
+
 function openPure(run: PureRun, ticks: Float64Array, checkpoint: Checkpoint | null, next: number) {
   return openBacktest({
     spec: {
       run_id: run.runId ?? RUN_ID,
-      symbols: [run.symbol ?? 'BTC/USD'],
+      symbols: [run.symbol ?? 'BTC/USD', ...(run.more ?? []).map((one) => one.symbol)],
       timeframe: run.timeframe,
       initial_cash: run.cash ?? '1000000',
       fill: resolveFillModel(fillRequestSchema.parse(run.fill ?? {})),
@@ -53,7 +64,7 @@ function openPure(run: PureRun, ticks: Float64Array, checkpoint: Checkpoint | nu
       seed: run.seed ?? 0,
       audit: run.audit ?? 'summary',
     },
-    data: { columns: [run.columns], ticks },
+    data: { columns: columnsOfRun(run), ticks },
     createInstance: (options) => createInstance(run.strategy, options),
     load: () => run.columns,
     checkpoint,
