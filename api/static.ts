@@ -67,7 +67,7 @@ async function fileAt(folder: string, path: string, ifNoneMatch?: string): Promi
   const headers = { ETag: etag, 'Cache-Control': path.startsWith(HASHED) ? FOR_EVER : ASK_FIRST }
   if (ifNoneMatch === etag) return new Response(null, { status: 304, headers })
   const type = TYPES[extname(file).toLowerCase()] ?? 'application/octet-stream'
-  return new Response(await readFile(file), { headers: { ...headers, 'Content-Type': type } })
+  return new Response(new Uint8Array(await readFile(file)), { headers: { ...headers, 'Content-Type': type } })
 }
 
 /** Null for what does not lie in the folder, however it is written. */
