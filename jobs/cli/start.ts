@@ -1,5 +1,4 @@
 /** `weaver start`, `api` and `worker`: processes that stay. */
-import { once } from 'node:events'
 import { createApp } from '../../api/app.ts'
 import { type ApiDependencies, STREAM_LIMITS } from '../../api/dependencies.ts'
 import { apiConfigOf, type RunningServer, startServer } from '../../api/server.ts'
@@ -17,6 +16,9 @@ interface Parts {
   api: boolean
   workers: boolean
 }
+
+/** A repeated signal within this time is the echo of the first. */
+const ECHO_MS = 1_000
 
 const WEB_ROOT = new URL('../../web/build/', import.meta.url)
 
@@ -107,12 +109,21 @@ async function readiness({ db }: System): ReturnType<ApiDependencies['readiness'
   return { ready: database.ok && workers.ok, checks: { database, workers } }
 }
 
-/** Resolves with the signal's name at the first SIGINT or SIGTERM. */
+/**
+ * Resolves with the signal's name at the first SIGINT or SIGTERM. A terminal tells the whole process group, and npm and
+ * `deno task` pass on what they hear: the same wish comes twice. Later ones are from somebody who lost patience.
+ */
 function stopSignal(): Promise<string> {
-  return Promise.race(
-    (['SIGINT', 'SIGTERM'] as const).map(async (signal) => {
-      await once(process, signal)
-      return signal
-    }),
-  )
+  const { promise, resolve } = Promise.withResolvers<string>()
+  let asked = Number.NaN
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      const now = wallClock.now()
+      if (Number.isNaN(asked)) {
+        asked = now
+        resolve(signal)
+      } else if (now - asked > ECHO_MS) process.exit(1)
+    })
+  }
+  return promise
 }
