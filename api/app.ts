@@ -6,7 +6,7 @@ import { correlate } from './correlation.ts'
 import type { ApiDependencies } from './dependencies.ts'
 import { answerError } from './errors.ts'
 import { createFeed } from './event_feed.ts'
-import { checkJson, limitBodies } from './json_body.ts'
+import { checkBody } from './json_body.ts'
 import { type ApiEnv, createRouter } from './router.ts'
 import { candleRoutes } from './routes/candles.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -36,8 +36,10 @@ export function createApp(deps: ApiDependencies): Api {
 
   app.onError((error, c) => answerError(deps, error, c))
   app.use(correlate(clock), secureHeaders(files.scriptHashes), logRequests(deps))
-  app.use(checkHost(config), checkAddress(config), checkOrigin(config), allowOrigins(config), guard.middleware)
-  app.use(`${API_BASE}/*`, limitBodies(), checkJson())
+  app.use(checkHost(config), checkAddress(config), checkOrigin(config))
+  if (config.corsOrigins.length > 0) app.use(allowOrigins(config))
+  app.use(guard.middleware)
+  app.use(`${API_BASE}/*`, checkBody())
 
   app.route('/', healthRoutes(deps))
   app.route(API_BASE, runRoutes(deps))

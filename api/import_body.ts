@@ -18,7 +18,7 @@ export async function readUpload(request: Request, query: object): Promise<Impor
   if (!checked.success) throw refusal(checked.error)
   if (source === null)
     throw new DomainError('BAD_REQUEST', 'send the file as the body, or as the field `file` of a form')
-  const { format, bytes } = await detect(limit(source))
+  const { format, bytes } = await detect(partsOf(limitBytes(source, MOST_IMPORT_BYTES)))
   return { ...checked.data, format, source: bytes }
 }
 
@@ -26,11 +26,13 @@ const definedOf = (query: object) =>
   Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined))
 
 async function readForm(request: Request) {
+  const counted = request.body && limitBytes(request.body, MOST_IMPORT_BYTES)
+  const headers = { 'content-type': request.headers.get('content-type') ?? '' }
   let form: FormData
   try {
-    form = await request.formData()
-  } catch {
-    throw new DomainError('BAD_REQUEST', 'the form cannot be read')
+    form = await new Response(counted, { headers }).formData()
+  } catch (error) {
+    throw error instanceof DomainError ? error : new DomainError('BAD_REQUEST', 'the form cannot be read')
   }
   const file = form.get('file')
   const given = Object.fromEntries([...form].filter(([, value]) => typeof value === 'string'))
@@ -41,20 +43,26 @@ async function readForm(request: Request) {
   return { source: file.stream(), given }
 }
 
-async function* limit(source: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** The bytes of a body, until there are too many of them. */
+export function limitBytes(body: ReadableStream<Uint8Array>, most: number): ReadableStream<Uint8Array> {
   let bytes = 0
-  const reader = source.getReader()
-  try {
-    while (true) {
-      const { done, value } = await reader.read()
-      if (done) return
-      bytes += value.byteLength
-      if (bytes > MOST_IMPORT_BYTES) throw tooLarge(MOST_IMPORT_BYTES)
-      yield value
-    }
-  } finally {
-    await reader.cancel().catch(() => {})
-  }
+  return body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(part, controller) {
+        bytes += part.byteLength
+        if (bytes > most) throw tooLarge(most)
+        controller.enqueue(part)
+      },
+    }),
+  )
+}
+
+export function tooLarge(most: number): DomainError {
+  return new DomainError('PAYLOAD_TOO_LARGE', `the body is larger than ${most} bytes`, { limit_bytes: most })
+}
+
+async function* partsOf(source: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* source
 }
 
 /** Looks at the first bytes, and gives all of them. */
@@ -77,8 +85,4 @@ async function detect(
     yield* source
   }
   return { format: start.startsWith(PARQUET) ? 'parquet' : 'csv', bytes: bytes() }
-}
-
-export function tooLarge(most: number): DomainError {
-  return new DomainError('PAYLOAD_TOO_LARGE', `the body is larger than ${most} bytes`, { limit_bytes: most })
 }

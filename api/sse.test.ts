@@ -226,6 +226,30 @@ test('a client that takes nothing is cut off, and others go on', async () => {
   expect(healthy.messages.map(({ data }) => data.next_tick)).toEqual(Array.from({ length: written }, (_, n) => n))
 }, 90_000)
 
+test('bodies arrive whole, in pieces or not at all, and too large ones are refused', async () => {
+  const runs = `${(await serve()).replace('/events', '')}/runs`
+  const post = async (path: string, body: BodyInit | null) => {
+    const init = { method: 'POST', body, headers: { 'content-type': 'application/json' }, duplex: 'half' }
+    const answer = await fetch(`${runs}${path}`, init)
+    return [answer.status, ((await answer.json()) as { code: string }).code]
+  }
+  const pieces = (...texts: string[]) =>
+    new ReadableStream<string>({
+      start(controller) {
+        for (const text of texts) controller.enqueue(text)
+        controller.close()
+      },
+    }).pipeThrough(new TextEncoderStream())
+  expect(await post('', '{}')).toEqual([422, 'VALIDATION_ERROR'])
+  expect(await post('', pieces('{"mo', 'de":"x"}'))).toEqual([422, 'VALIDATION_ERROR'])
+  expect(await post('', pieces('{"mo', 'de'))).toEqual([400, 'BAD_REQUEST'])
+  expect(await post('', pieces(...Array.from({ length: 2000 }, () => ' '.repeat(1024))))).toEqual([
+    413,
+    'PAYLOAD_TOO_LARGE',
+  ])
+  expect(await post('/x/start', null)).toEqual([404, 'NOT_FOUND'])
+})
+
 test('closing the server ends the streams', async () => {
   const url = await serve()
   const reader = await listen(`${url}/stream`)
