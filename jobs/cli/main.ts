@@ -19,7 +19,8 @@ export async function runCli(args: string[]): Promise<number> {
     exitCode = await work(context, ...given)
   })
   try {
-    await program.parseAsync(args, { from: 'user' })
+    // `deno task weaver -- COMMAND` passes the dashes on, where npm takes them away.
+    await program.parseAsync(args[0] === '--' ? args.slice(1) : args, { from: 'user' })
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
