@@ -33,6 +33,8 @@ export function answerError(deps: ApiDependencies, error: unknown, c: Context<Ap
   }
   const { code, message, details } =
     known ?? new DomainError('INTERNAL_ERROR', 'Something went wrong inside Weaver: its log tells more under this id.')
+  // The rest of the body is not read, so the connection cannot carry another request.
+  if (code === 'PAYLOAD_TOO_LARGE') c.header('Connection', 'close')
   const timestamp = new Date(deps.clock.now()).toISOString()
   return c.json({ code, message, details, correlation_id: c.var.correlationId, timestamp }, ERROR_STATUS[code])
 }

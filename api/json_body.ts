@@ -6,12 +6,13 @@ import type { ApiEnv } from './router.ts'
 
 export const MOST_JSON_BYTES = 1024 * 1024
 const IMPORT_PATH = '/api/v1/candles/import'
+const BODILESS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 const JSON_TYPE = /^application\/([a-z-.]+\+)?json\s*(;|$)/i
 
 export function checkBody(): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const { method, path, raw } = c.req
-    if (method === 'GET' || method === 'HEAD') return next()
+    if (BODILESS.has(method)) return next()
     const most = path === IMPORT_PATH ? MOST_IMPORT_BYTES : MOST_JSON_BYTES
     if (Number(c.req.header('content-length') ?? 0) > most) throw tooLarge(most)
     // An import is counted as it is read.
@@ -21,8 +22,11 @@ export function checkBody(): MiddlewareHandler<ApiEnv> {
       throw new DomainError('BAD_REQUEST', 'the body must be JSON, sent with content-type: application/json')
     }
     if (text !== '' && !isParsable(text)) throw new DomainError('BAD_REQUEST', 'the body is not JSON')
-    // What was read is handed on where the framework keeps it. Nothing stands for an empty object.
-    Object.assign(c.req.bodyCache, { text: Promise.resolve(text === '' ? '{}' : text) })
+    // What was read is handed on as a request of its own. Nothing stands for an empty object, whatever its type.
+    const headers = new Headers(raw.headers)
+    headers.set('content-type', 'application/json')
+    headers.delete('content-length')
+    c.req.raw = new Request(c.req.url, { method, headers, body: text === '' ? '{}' : text })
     return next()
   }
 }

@@ -228,8 +228,9 @@ test('a client that takes nothing is cut off, and others go on', async () => {
 
 test('bodies arrive whole, in pieces or not at all, and too large ones are refused', async () => {
   const runs = `${(await serve()).replace('/events', '')}/runs`
-  const post = async (path: string, body: BodyInit | null) => {
-    const init = { method: 'POST', body, headers: { 'content-type': 'application/json' }, duplex: 'half' }
+  const json = { 'content-type': 'application/json' }
+  const post = async (path: string, body: BodyInit | null, headers: Record<string, string> = json) => {
+    const init = { method: 'POST', body, headers, duplex: 'half' }
     const answer = await fetch(`${runs}${path}`, init)
     return [answer.status, ((await answer.json()) as { code: string }).code]
   }
@@ -247,7 +248,13 @@ test('bodies arrive whole, in pieces or not at all, and too large ones are refus
     413,
     'PAYLOAD_TOO_LARGE',
   ])
-  expect(await post('/x/start', null)).toEqual([404, 'NOT_FOUND'])
+  for (const headers of [json, {}]) {
+    expect(await post('', null, headers)).toEqual([422, 'VALIDATION_ERROR'])
+    expect(await post('/x/start', null, headers)).toEqual([404, 'NOT_FOUND'])
+    expect(await post('/x/stop', null, headers)).toEqual([404, 'NOT_FOUND'])
+    // A run that there could be gets as far as the command, which this test has not.
+    expect(await post(`/${RUN}/stop`, null, headers)).toEqual([500, 'INTERNAL_ERROR'])
+  }
 })
 
 test('closing the server ends the streams', async () => {
