@@ -6,7 +6,7 @@ import { commissionOf } from './costs.ts'
 import { BASIS_POINT, Decimal, QTY_PLACES, ZERO } from './decimals.ts'
 import { applyFill } from './ledger.ts'
 import { accept, createOrder, end, tellOrder } from './order_events.ts'
-import { type EventPlace, filledAvgPrice, isOpen, remaining, type SimOrder } from './sim_orders.ts'
+import { type EventPlace, isOpen, remaining, type SimOrder } from './sim_orders.ts'
 import { eventId, refreshFloats, type Simulation } from './simulation.ts'
 
 const ROUND_DOWN = 0
@@ -106,7 +106,7 @@ function fillableQty(simulation: Simulation, order: SimOrder, bar: MatchedBar): 
       return null
     }
   }
-  if (bar.available !== null && bar.available.lt(qty)) {
+  if (bar.available?.lt(qty)) {
     if (order.time_in_force === 'fok') return null
     qty = bar.available.round(QTY_PLACES, ROUND_DOWN)
   }
@@ -130,6 +130,8 @@ function refusal(
   }
   if (after.abs().lte(held.abs()) && after.s * held.s >= 0) return null
   const cash = simulation.ledger.cash.minus(signed.times(price)).minus(fee)
+  // Long only and paid for: whatever the leverage, there is nothing to add up.
+  if (cash.s > 0 && !model.allow_short) return null
   let gross = after.abs().times(price)
   let equity = cash.plus(after.times(price))
   simulation.ledger.positions.forEach((position, symbol) => {
@@ -170,21 +172,19 @@ interface Booked {
 export function book(simulation: Simulation, order: SimOrder, time: number, fill: Booked): void {
   const { runId, symbols } = simulation.setup
   const { qty, price, fee } = fill
-  order.filled_qty = new Decimal(order.filled_qty).plus(qty).toString()
-  order.filled_notional = new Decimal(order.filled_notional).plus(qty.times(price)).toString()
-  order.fees = new Decimal(order.fees).plus(fee).toString()
+  const amounts = { qty: qty.toString(), price: price.toString(), fee: fee.toString() }
+  addFill(order, fill, amounts)
   order.filled_at = simulation.ts
-  const done = remaining(order).eq(ZERO)
+  const done = order.filled_qty === order.qty
   if (done) order.closed_at = simulation.ts
   const symbol = symbols[order.symbol] as string
   const timestamp = new Date(time).toISOString()
   const { id } = order
-  const amounts = { qty: qty.toString(), price: price.toString(), fee: fee.toString() }
   tellOrder(
     simulation,
     order,
     done ? 'orders.Filled' : 'orders.PartiallyFilled',
-    {
+    () => ({
       order_id: id,
       client_order_id: order.client_order_id,
       symbol,
@@ -192,8 +192,8 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
       ...amounts,
       timestamp,
       filled_qty: order.filled_qty,
-      filled_avg_price: filledAvgPrice(order),
-    },
+      filled_avg_price: order.filled_avg_price,
+    }),
     order.last_event,
   )
   simulation.produced.fills.push({
@@ -212,6 +212,27 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
   })
   simulation.trades.onFill({ symbol, side: order.side, ...amounts, orderId: id, time, barIndex: simulation.tick })
   if (done) simulation.trades.onOrderEnd(id)
+}
+
+function addFill(
+  order: SimOrder,
+  { qty, price, fee }: Booked,
+  text: { qty: string; price: string; fee: string },
+): void {
+  const notional = qty.times(price)
+  if (order.filled_avg_price === null) {
+    order.filled_qty = text.qty
+    order.filled_notional = notional.toString()
+    order.filled_avg_price = text.price
+    order.fees = text.fee
+    return
+  }
+  const total = qty.plus(order.filled_qty)
+  const paid = notional.plus(order.filled_notional)
+  order.filled_qty = total.toString()
+  order.filled_notional = paid.toString()
+  order.filled_avg_price = paid.div(total).toString()
+  order.fees = fee.plus(order.fees).toString()
 }
 
 /** An entry's fill brings its attached exits to life, for the quantity filled. */

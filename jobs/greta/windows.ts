@@ -36,7 +36,7 @@ class ScratchWindow implements ServedWindow {
 
   serve(end: number): CandleWindow {
     this.#end = end
-    this.#length = end < this.#bars ? end : this.#bars
+    this.#length = Math.min(end, this.#bars)
     const served = this.#served
     served.time = served.open = served.high = served.low = served.close = served.volume = false
     return this

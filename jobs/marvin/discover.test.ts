@@ -64,6 +64,7 @@ test('what a strategy may not import is named, and the others still work', () =>
     ['dynamic.ts', entry('', "const fs = await import('node:fs')")],
     ['files.ts', entry("import { readFileSync } from 'node:fs'")],
     ['good.ts', entry("import { z } from './api.ts' // import 'node:fs'")],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the source of a strategy
     ['hidden.ts', entry('', 'const x = `${import(`node:fs`)}`')],
     ['meta.ts', entry('', 'const here = import.meta.url')],
     ['missing.ts', entry("import { a } from './gone.ts'")],
