@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'web/**', 'strategies/local/**'],
+    exclude: ['**/node_modules/**', 'web/build/**', 'web/.svelte-kit/**', 'strategies/local/**'],
     globalSetup: ['tests/support/postgres.ts'],
     pool: 'forks',
     maxWorkers: 2,
