@@ -204,6 +204,7 @@ export const COMMAND_PACKAGES: Readonly<Record<string, string>> = {
   '@vitest/coverage-v8': 'vitest measures coverage with it',
   '@sveltejs/vite-plugin-svelte': 'a peer of SvelteKit',
   vite: 'builds Haro',
+  'swagger-ui-dist': 'api/static.ts serves its files, found by name',
 }
 
 /** The names of the house, each a folder with a main file that says what it is. */
