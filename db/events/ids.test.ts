@@ -1,3 +1,4 @@
+import { v5 } from 'uuid'
 import { expect, test } from 'vitest'
 import { orderId, tickEventId } from './ids.ts'
 
@@ -18,4 +19,9 @@ test('runs, ticks, ordinals and kinds of ids do not share any', () => {
     orderId(other, '1:11'),
   ]
   expect(new Set(ids).size).toBe(ids.length)
+})
+
+test('ids are the UUIDs of version 5 that the uuid library makes', () => {
+  expect(tickEventId(RUN, 41, 2)).toBe(v5('tick:41:2', RUN))
+  expect(orderId(RUN, 'w-ü-1')).toBe(v5('order:w-ü-1', RUN))
 })

@@ -1,20 +1,26 @@
 /**
  * Ids that follow from what they name: a backtest that is resumed, chained or traced has the same ones, and what was
- * written before a crash is found again after it.
+ * written before a crash is found again after it. They are UUIDs of version 5 (RFC 9562), made here in one call of the
+ * hash because a million-bar run derives 200,000 of them: the uuid library took half of such a run's time.
  */
-import { parse, v5 } from 'uuid'
+import { Buffer } from 'node:buffer'
+import { hash } from 'node:crypto'
+import { parse } from 'uuid'
 
-/** Names and namespaces go to the library as bytes: a million-bar run derives 200,000 ids, text costs it 10x the time. */
-const encoder = new TextEncoder()
+const NAMESPACE_BYTES = 16
+const LONGEST_NAME = 1024
+const input = Buffer.alloc(NAMESPACE_BYTES + LONGEST_NAME)
 let namespaceText = ''
-let namespaceBytes: Uint8Array = new Uint8Array(16)
 
 function derived(name: string, namespace: string): string {
   if (namespace !== namespaceText) {
-    namespaceBytes = parse(namespace)
+    input.set(parse(namespace), 0)
     namespaceText = namespace
   }
-  return v5(encoder.encode(name), namespaceBytes)
+  const length = input.write(name, NAMESPACE_BYTES, 'utf8')
+  const hex = hash('sha1', input.subarray(0, NAMESPACE_BYTES + length), 'hex')
+  const variant = ((Number.parseInt(hex[16] as string, 16) & 0x3) | 0x8).toString(16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
 /** Of the event that is the `ordinal`th (from 0) of the run's tick `barIndex`. */

@@ -24,7 +24,7 @@ export function end(
     order_id: order.id,
     client_order_id: order.client_order_id,
   }
-  const payload =
+  const payload = () =>
     type === 'orders.Rejected'
       ? { ...common, reason, rule: refusal.rule, detail: refusal.detail }
       : { ...common, reason }
@@ -36,11 +36,17 @@ export function tellOrder(
   simulation: Simulation,
   order: SimOrder,
   type: OrderEventType,
-  payload: object,
+  /** Only called where events are kept. */
+  payload: () => object,
   cause: EventPlace,
 ): void {
   if (type !== 'orders.Created') advance(order, type)
-  order.last_event = tell(simulation, cause, order.corr_id, () => ({ type, producer: 'greta', payload }) as never)
+  order.last_event = tell(
+    simulation,
+    cause,
+    order.corr_id,
+    () => ({ type, producer: 'greta', payload: payload() }) as never,
+  )
   simulation.produced.touched.set(order.ordinal, order)
   if (!simulation.changed.includes(order)) simulation.changed.push(order)
 }
@@ -71,7 +77,7 @@ export function createOrder(
     simulation,
     order,
     'orders.Created',
-    {
+    () => ({
       order_id: order.id,
       client_order_id: order.client_order_id,
       symbol: intent.symbol,
@@ -82,7 +88,7 @@ export function createOrder(
       stop_price: order.stop_price,
       time_in_force: order.time_in_force,
       parent_order_id: parent?.id ?? null,
-    },
+    }),
     cause,
   )
   return order
@@ -90,10 +96,7 @@ export function createOrder(
 
 /** The simulated venue takes every well-formed order: `orders.Submitted`, `orders.Accepted`. */
 export function accept(simulation: Simulation, order: SimOrder): void {
-  const payload = {
-    order_id: order.id,
-    client_order_id: order.client_order_id,
-  }
+  const payload = () => ({ order_id: order.id, client_order_id: order.client_order_id })
   order.submitted_at = simulation.ts
   tellOrder(simulation, order, 'orders.Submitted', payload, order.last_event)
   tellOrder(simulation, order, 'orders.Accepted', payload, order.last_event)

@@ -4,7 +4,7 @@ import { tickEventId } from '../../db/events/ids.ts'
 import { type OrderEventType, transition } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import type { OrderStatus, OrderType, OrderView, PlaceIntent, Side, TimeInForce } from '../../strategies/api.ts'
-import { Decimal, ZERO } from './decimals.ts'
+import { Decimal } from './decimals.ts'
 
 export type Role = 'own' | 'take_profit' | 'stop_loss'
 
@@ -43,6 +43,8 @@ export interface SimOrder {
   filled_qty: string
   /** Sum of qty * price of its fills. */
   filled_notional: string
+  /** To 12 places. */
+  filled_avg_price: string | null
   fees: string
   reject_reason: string | null
   reject_rule: string | null
@@ -106,6 +108,7 @@ export function newOrder(intent: PlaceIntent, seed: OrderSeed): SimOrder {
     status: 'pending',
     filled_qty: '0',
     filled_notional: '0',
+    filled_avg_price: null,
     fees: '0',
     reject_reason: null,
     reject_rule: null,
@@ -138,11 +141,6 @@ export function remaining(order: SimOrder): Decimal {
   return new Decimal(order.qty).minus(order.filled_qty)
 }
 
-export function filledAvgPrice(order: SimOrder): string | null {
-  const filled = new Decimal(order.filled_qty)
-  return filled.eq(ZERO) ? null : new Decimal(order.filled_notional).div(filled).toString()
-}
-
 export function viewOf(order: SimOrder): OrderView {
   return {
     id: order.client_order_id,
@@ -155,13 +153,27 @@ export function viewOf(order: SimOrder): OrderView {
     time_in_force: order.time_in_force,
     status: order.status,
     filled_qty: order.filled_qty,
-    filled_avg_price: filledAvgPrice(order),
+    filled_avg_price: order.filled_avg_price,
     parent_id: order.parent?.client_order_id ?? null,
     reject_reason: order.reject_reason,
   }
 }
 
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+let lastMs = Number.NaN
+let lastText = ''
+
+/** Most times of an order are the same tick's. */
+function iso(ms: number): string {
+  if (ms !== lastMs) {
+    lastText = new Date(ms).toISOString()
+    lastMs = ms
+  }
+  return lastText
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms)
+}
 
 /** The row of weaver.orders. */
 export function rowOf(order: SimOrder, runId: string): OrderRow {
@@ -186,16 +198,16 @@ export function rowOf(order: SimOrder, runId: string): OrderRow {
     extended_hours: order.extended_hours,
     status: order.status,
     filled_qty: order.filled_qty,
-    filled_avg_price: filledAvgPrice(order),
+    filled_avg_price: order.filled_avg_price,
     fees: order.fees,
     reason: order.reason,
     reject_reason: order.reject_reason,
     reject_rule: order.reject_rule,
     bar_index: order.placed.tick,
-    placed_at: new Date(order.placed.ts).toISOString(),
-    submitted_at: iso(order.submitted_at),
-    filled_at: iso(order.filled_at),
-    closed_at: iso(order.closed_at),
+    placed_at: iso(order.placed.ts),
+    submitted_at: isoOrNull(order.submitted_at),
+    filled_at: isoOrNull(order.filled_at),
+    closed_at: isoOrNull(order.closed_at),
     corr_id: order.corr_id,
     last_event_id: order.last_event.id ?? tickEventId(runId, order.last_event.tick, order.last_event.ordinal),
   }

@@ -49,7 +49,8 @@ export function matchOpenOrders(simulation: Simulation): boolean {
 /** Steps 3 and 4: the strategy hears of its orders and of the tick. Gives what it asked to see. */
 export function hearTick(simulation: Simulation, strategy: StrategyInstance): FetchRequest[] {
   if (simulation.changed.length > 0) {
-    for (const view of takeChanged(simulation)) if (strategy.hasOnOrder) strategy.onOrder(view)
+    if (strategy.hasOnOrder) for (const view of takeChanged(simulation)) strategy.onOrder(view)
+    else simulation.changed = []
   }
   return strategy.hasOnTick ? strategy.onTick() : NO_REQUESTS
 }
