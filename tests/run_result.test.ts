@@ -155,6 +155,20 @@ test('the hash of rows by hand is that of their lines', async () => {
   expect(await hashByQuery(run.id)).toBe(resultHash)
 })
 
+test('docs/statistics.md defines every key of a report, and none that there is not', async () => {
+  const run = aRun(3, { timeframe: '1h' })
+  await store({ kind: 'create_run', run })
+  const { stats } = await resultOf(run.id, NO_BARS)
+  const told = readFileSync(new URL('../docs/statistics.md', import.meta.url), 'utf8')
+  const rows = told.split('\n').flatMap((line) => /^\| (`[^|]*)\|/.exec(line)?.[1] ?? [])
+  const defined = rows.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, key]) => key))
+  expect(defined.toSorted()).toEqual(
+    Object.keys(stats)
+      .filter((key) => key !== 'cautions' && key !== 'convention')
+      .toSorted(),
+  )
+})
+
 test('a run that did nothing has the hash of no bytes', async () => {
   const run = aRun(2, { timeframe: '1h' })
   await store({ kind: 'create_run', run })

@@ -64,8 +64,8 @@ function figuresOn(strategy: StrategyDefinition, symbols: number) {
   }
 }
 
-test('eight strategies are shipped', () => {
-  expect(shipped).toHaveLength(8)
+test('the strategies are found', () => {
+  expect(shipped).toEqual(expect.arrayContaining(['buy_and_hold', 'mean_reversion', 'sma_cross']))
 })
 
 test.each(shipped)('%s does what its expected.json says', async (id) => {

@@ -1,4 +1,6 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { sessionOf } from '../sessions.ts'
 import { dailyEnds, dailyReturns, periodReturns } from './days.ts'
 
 const HOUR = 3_600_000
@@ -71,4 +73,22 @@ test('months and years are compounded from the initial cash on', () => {
     { period: '2023', return: 110 / 100 - 1 },
     { period: '2024', return: 148.5 / 110 - 1 },
   ])
+})
+
+test('the dates of equities are those of the sessions that their bars belong to, across all changes of the clock', () => {
+  const frame = HOUR / 2
+  const monday = Date.UTC(2010, 0, 4)
+  // From pre-market, 04:00 in New York and 08:00 UTC in summer, to the end of after-hours, 20:00 and 01:00 UTC in winter.
+  const opening = fc
+    .tuple(fc.nat(4000), fc.integer({ min: 0, max: 31 }))
+    .map(([day, half]) => monday + (Math.floor(day / 5) * 7 + (day % 5)) * DAY + 9 * HOUR + half * frame)
+  fc.assert(
+    fc.property(fc.uniqueArray(opening, { minLength: 1, maxLength: 60 }), (opens) => {
+      const ts = Float64Array.from(opens, (open) => open + frame).sort()
+      const ends = dailyEnds(ts, frame, 'sessions')
+      const found = dates(ends.days)
+      expect(found).toEqual([...new Set(opens.map((open) => sessionOf('SPY', '30m', open)))].sort())
+      expect(Array.from(ends.last, (tick) => sessionOf('SPY', '30m', (ts[tick] as number) - frame))).toEqual(found)
+    }),
+  )
 })
