@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { openOwnerPool } from '../../db/client.ts'
 import { pendingMigrations } from '../../db/migrate.ts'
+import { serverState } from '../../db/server_state.ts'
 import { openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
 import { openPostgres } from '../system.ts'
@@ -64,13 +65,11 @@ async function checkDatabase({ config, log }: CliContext): Promise<Finding[]> {
   const pool = openOwnerPool(postgres.url, { applicationName: 'weaver doctor', maxConnections: 2 })
   try {
     const started = wallClock.now()
-    const { rows } = await pool.query<{ version: string; now: string }>(
-      'select version(), extract(epoch from clock_timestamp()) * 1000 as now',
-    )
-    const skew = Math.round(Number(rows[0]?.now) - (started + wallClock.now()) / 2)
+    const server = await serverState(pool)
+    const skew = Math.round(server.now - (started + wallClock.now()) / 2)
     const pending = await pendingMigrations(pool)
     return [
-      { name: 'database', ok: true, text: String(rows[0]?.version).split(' ').slice(0, 2).join(' ') },
+      { name: 'database', ok: true, text: server.version },
       {
         name: 'migrations',
         ok: true,

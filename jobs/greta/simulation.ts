@@ -1,5 +1,5 @@
 /**
- * A run's simulated account and orders, tick by tick. Both drivers of a backtest, chunk and chain, play it through the
+ * Greta, backtests: a run's simulated account and orders, tick by tick. Both drivers of a backtest, chunk and chain, play it through the
  * same functions (here, in matching.ts and in placing.ts), so that they give the same orders, fills and events (I8).
  */
 
