@@ -40,6 +40,20 @@ beforeEach(async () => {
   before = await counts()
 })
 
+test('text that jsonb refuses is stored with U+FFFD in its place', async () => {
+  const failed: NewEvent = {
+    ...progressed(run, 6),
+    type: 'run.Error',
+    payload: { run_id: run, message: 'a\0b', stack: 'half \ud83e', bar_index: null, ts: null },
+  }
+  await database.db.write((tx) => append(tx, [failed]))
+  expect((await getEvent(database.db.reader, failed.id))?.payload).toEqual({
+    ...failed.payload,
+    message: 'a\uFFFDb',
+    stack: 'half \uFFFD',
+  })
+})
+
 test('an event is stored as its whole envelope and found by its id', async () => {
   const event = progressed(run, 5)
   await database.db.write((tx) => append(tx, [event]))

@@ -2,6 +2,7 @@
  * The columns of the business tables by row type: what to write, what to read, and as which Postgres type. Inserts,
  * updates and selects are all built from these lists, so that a row reads back as it was written.
  */
+import { jsonText, withoutNul } from '../json_text.ts'
 import type {
   DecisionRow,
   FillRow,
@@ -230,21 +231,4 @@ export function cellText(value: unknown, type: ColumnType): string | null {
 
 function arrayElement(text: string): string {
   return `"${withoutNul(text).replaceAll(/["\\]/g, '\\$&')}"`
-}
-
-function withoutNul(text: string): string {
-  return text.replaceAll('\0', '\uFFFD')
-}
-
-/** jsonb refuses NUL and halves of surrogate pairs, which a strategy's texts may hold: they become U+FFFD. */
-function jsonText(value: unknown): string {
-  const text = JSON.stringify(value)
-  return /\\u(0000|d[89a-f])/.test(text) ? JSON.stringify(storable(value)) : text
-}
-
-function storable(value: unknown): unknown {
-  if (typeof value === 'string') return withoutNul(value.toWellFormed())
-  if (Array.isArray(value)) return value.map(storable)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [storable(key), storable(inner)]))
 }
