@@ -75,13 +75,17 @@ export function runChunk(input: ChunkInput): ChunkResult {
   }
 }
 
+/** Characters of what a strategy threw that are kept. */
+const LONGEST_MESSAGE = 2_000
+const LONGEST_STACK = 8_000
+
 function strategyError(error: unknown, tick: number, ts: number): RunError {
   const known = error instanceof Error ? error : new Error(String(error))
   return {
-    message: `${known.name}: ${known.message}`,
+    message: `${known.name}: ${known.message}`.slice(0, LONGEST_MESSAGE),
     bar_index: tick,
     ts: new Date(ts).toISOString(),
-    stack: known.stack ?? '',
+    stack: String(known.stack ?? '').slice(0, LONGEST_STACK),
   }
 }
 

@@ -1,5 +1,6 @@
 /** Step 6 of a tick: what the strategy asked for is recorded, checked, and placed with the simulated venue. */
 
+import type { PayloadOf } from '../../db/events/registry.ts'
 import type { Intent, PlaceIntent } from '../../strategies/api.ts'
 import { route } from '../glados/router.ts'
 import type { Asked } from '../marvin/contract.ts'
@@ -20,7 +21,7 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
   const decision = tell(simulation, cause, null, () => ({
     type: 'strategy.DecisionMade',
     producer: 'marvin',
-    payload: { bar_index: tick, intents: asked.intents, skips: asked.skips, logs: asked.logs },
+    payload: { bar_index: tick, ...inlineOf(asked) },
   }))
   if (asked.intents.length + asked.skips.length + asked.logs.length > 0) {
     const { runId } = simulation.setup
@@ -36,6 +37,16 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
     })
   }
   return asked.intents.map((intent, ordinal) => tellRequest(simulation, intent, ordinal, decision))
+}
+
+/** Characters of JSON of a decision that its event holds; each may take three bytes of a payload's 100 KB. */
+const LONGEST_INLINE = 30_000
+
+/** What a decision asked for where that is short; else how much of it lies in table `decisions` under the event's id. */
+function inlineOf({ intents, skips, logs }: Asked): Omit<PayloadOf<'strategy.DecisionMade'>, 'bar_index'> {
+  if (JSON.stringify([intents, skips, logs]).length <= LONGEST_INLINE) return { intents, skips, logs }
+  const left_out = { intents: intents.length, skips: skips.length, logs: logs.length }
+  return { intents: [], skips: [], logs: [], left_out }
 }
 
 function tellRequest(simulation: Simulation, intent: Intent, ordinal: number, decision: EventPlace): EventPlace {
