@@ -64,7 +64,7 @@ describe('five days by hand', () => {
     expect(stats.sortino_ratio).toBeCloseTo((0.008 * 365) / (0.05 * Math.sqrt(365)), 12)
     expect(stats.calmar_ratio).toBeCloseTo((1.0264617 ** 73 - 1) / 0.1279, 9)
     // sorted -0.1 -0.05 0.02 0.07 0.1: rank 0.05 x 4 = 0.2 -> -0.09; rank 3.8 -> 0.094
-    expect(stats.value_at_risk).toBeCloseTo(0.09, 12)
+    expect(stats.value_at_risk).toBeCloseTo(-0.09, 12)
     expect(stats.tail_ratio).toBeCloseTo(0.094 / 0.09, 12)
     // scipy.stats.skew and kurtosis, bias=True, fisher=True
     expect(stats.skew).toBeCloseTo(-0.2140553459316797, 12)
@@ -86,7 +86,7 @@ function cents(days: number, seed: number, start: number): number[] {
 /**
  * r = equity / previous - 1 from 100000, b = close / previous - 1 from the first close; empyrical-reloaded 0.7.1,
  * scipy 1.17.1, numpy 2.4.6. sharpe_ratio(r), sortino_ratio(r), annual_volatility(r), cagr(r), calmar_ratio(r),
- * alpha(r, b), beta(r, b), each with annualization=N; tail_ratio(r), -max_drawdown(r), -value_at_risk(r);
+ * alpha(r, b), beta(r, b), each with annualization=N; tail_ratio(r), -max_drawdown(r), value_at_risk(r);
  * scipy.stats.skew(r), kurtosis(r). With SR = mean / std(ddof=1): psr = norm.cdf(SR sqrt(n - 1) / d),
  * d = sqrt(1 - skew SR + (kurtosis(fisher=False) - 1) / 4 SR^2); dsr with SR - SR0 for 20 trials of variance 0.004,
  * SR0 = sqrt(0.004) ((1 - euler_gamma) norm.ppf(1 - 1/20) + euler_gamma norm.ppf(1 - 1/(20 e))).
@@ -104,7 +104,7 @@ const PYTHON = {
     skew: 0.08666731657284306,
     kurtosis: -1.1143079245158223,
     tail_ratio: 1.069778398341134,
-    value_at_risk: 0.008842486078862621,
+    value_at_risk: -0.008842486078862621,
     beta: 0.11223819059279154,
     psr: 0.5582693357155257,
     dsr: 0.12190721137045074,
@@ -207,7 +207,7 @@ describe('what is undefined is null', () => {
   test('with one tick', () => {
     const stats = computeStats(input([1010], { benchmark: Float64Array.of(5) }))
     expect(stats).toMatchObject({ ...undefinedRatios, volatility: null, days: 1, tail_ratio: 1 })
-    expect(stats.value_at_risk).toBeCloseTo(-0.01, 12)
+    expect(stats.value_at_risk).toBeCloseTo(0.01, 12)
     expect(stats.cagr).toBeCloseTo(1.01 ** 365 - 1, 10)
     expect(stats.monthly_returns).toEqual([{ month: '2024-01', return: 1010 / 1000 - 1 }])
   })

@@ -49,7 +49,7 @@ export function returnFigures(returns: Float64Array, year: number, trials: Trial
   const figures = {
     ...NOTHING,
     // empyrical gives the percentile itself; here a loss is positive, as falls are.
-    value_at_risk: finite(-low),
+    value_at_risk: finite(low),
     tail_ratio: ratio(Math.abs(percentile(sorted, 0.95)), Math.abs(low)),
   }
   if (n < 2) return figures
