@@ -67,10 +67,9 @@ async function parse(
     return await parseCandleParquet(bytes, options)
   } catch (error) {
     if (error instanceof BadHeaderError) throw invalid('file', error.message)
-    throw invalid(
-      'file',
-      `the ${format} file cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    )
+    const detail = error instanceof Error ? error.message : String(error)
+    if (format === 'csv') throw invalid('file', `the CSV file cannot be read: ${detail}`)
+    throw invalid('file', `it is damaged or no Parquet file (${detail}): write it again, or import it as CSV`)
   }
 }
 

@@ -10,26 +10,36 @@ export type FillPreset = (typeof FILL_PRESETS)[number]
 /** Raised when a rule changes what a preset gives. */
 export const FILL_MODEL_VERSION = 1
 
+const PLAIN = /^\d{1,20}(\.\d{1,20})?$/
 const decimal = z
   .union([z.string(), z.number()])
   .transform(String)
-  .pipe(z.string().regex(/^\d+(\.\d+)?$/, 'must be a plain decimal number that is not negative, such as 0.25'))
+  .pipe(z.string().regex(PLAIN, 'must be a plain decimal number that is not negative, such as 0.25'))
+/** A number, or its text as a command line gives it: nothing else that JavaScript would turn into one. */
+const number = z.union([z.number(), z.string().regex(PLAIN).transform(Number)], 'must be a number, such as 0.25')
+/** At 10,000 a sale would be for nothing. */
+const MOST_SLIPPAGE_BPS = 10_000
 
 const overrides = z.strictObject({
   /** Does a limit fill when the bar only touches it, or must it trade through it? */
   limit_fill: z.enum(['penetrate', 'touch']).optional(),
-  slippage_bps: decimal.optional(),
+  slippage_bps: decimal
+    .refine((bps) => Number(bps) < MOST_SLIPPAGE_BPS, `must be below ${MOST_SLIPPAGE_BPS}`)
+    .optional(),
   commission_bps: decimal.optional(),
   commission_per_share: decimal.optional(),
   commission_min: decimal.optional(),
   /** Most of a bar's volume that this run may take, 0 to 1. Null: no cap. */
-  max_volume_share: z.coerce.number().gt(0).max(1).nullable().optional(),
+  max_volume_share: number.pipe(z.number().gt(0).max(1)).nullable().optional(),
   /** How many bars an order waits before it is first tested. */
-  latency_bars: z.coerce.number().int().min(0).max(1000).optional(),
+  latency_bars: number.pipe(z.int().min(0).max(1000)).optional(),
   /** Grid that order prices must lie on. Null: any price. */
-  price_increment: decimal.nullable().optional(),
+  price_increment: decimal
+    .refine((step) => Number(step) > 0, 'must be more than 0')
+    .nullable()
+    .optional(),
   allow_short: z.union([z.boolean(), z.stringbool()]).optional(),
-  leverage: z.coerce.number().min(1).max(100).optional(),
+  leverage: number.pipe(z.number().min(1).max(100)).optional(),
   close_at_end: z.union([z.boolean(), z.stringbool()]).optional(),
 })
 

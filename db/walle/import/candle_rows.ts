@@ -45,6 +45,7 @@ export interface ImportedCandles {
   gaps: Gaps | null
 }
 
+/** The file as a whole is none of candles: nothing of it is taken. */
 export class BadHeaderError extends Error {
   override name = 'BadHeaderError'
 }
@@ -53,9 +54,11 @@ export class BadHeaderError extends Error {
 export function checkHeader(columns: readonly string[]): { width: number } {
   const expected: readonly string[] = columns.length > HEADER.length ? [...HEADER, LAST_COLUMN] : HEADER
   if (columns.length !== expected.length || columns.some((column, i) => column !== expected[i])) {
-    throw new BadHeaderError(
-      `the header must be ${HEADER.join(',')}[,${LAST_COLUMN}], but it is ${columns.join(',').slice(0, 200) || 'missing'}`,
-    )
+    const found = columns
+      .join(',')
+      .slice(0, 200)
+      .replace(/\p{C}+/gu, '\uFFFD')
+    throw new BadHeaderError(`the header must be ${HEADER.join(',')}[,${LAST_COLUMN}], but it is ${found || 'missing'}`)
   }
   return { width: expected.length }
 }

@@ -1,8 +1,9 @@
 /** Candles out of CSV. */
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { parse } from 'csv-parse'
+import { CsvError, parse } from 'csv-parse'
 import {
+  BadHeaderError,
   type CandleCollector,
   checkHeader,
   collectCandles,
@@ -39,7 +40,10 @@ export async function parseCandleCsv(
     on_record: onLine,
   })
   parser.resume()
-  await pipeline(Readable.from(chunks), parser)
+  await pipeline(Readable.from(chunks), parser).catch((error: unknown) => {
+    if (!(error instanceof CsvError) || error.code !== 'CSV_MAX_RECORD_SIZE') throw error
+    throw new BadHeaderError(`line ${line + 1} is longer than ${LONGEST_LINE} characters: this is no file of candles`)
+  })
   return (collector ?? collectCandles(options, checkHeader([]).width)).finish()
 }
 
