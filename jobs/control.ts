@@ -9,6 +9,7 @@ import { DomainError } from './glados/errors.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
 import type { Given } from './marvin/definition.ts'
+import { StrategyFailure } from './marvin/failure.ts'
 import { createHostPool, HOST_ENTRY } from './marvin/host_pool.ts'
 import { sourcesFolder } from './marvin/sources.ts'
 import type { System } from './system.ts'
@@ -73,7 +74,11 @@ export async function openControl(
 
 /** Values that come as text are read as the strategy's schema wants them: `fast=10` on a command line is the number 10. */
 async function resolveStrategy(catalog: Catalog, id: string, given: Given): Promise<ResolvedStrategy> {
-  const found = await catalog.resolve(id, given)
+  const found = await catalog.resolve(id, given).catch((error: unknown) => {
+    if (!(error instanceof StrategyFailure)) throw error
+    const message = `${id} fails with these parameters: ${error.message}`
+    throw new DomainError('VALIDATION_ERROR', message, { issues: [{ path: 'config', message: error.message }] })
+  })
   if (found === null) {
     const { items, errors } = await catalog.list()
     const broken = errors.map(({ path, message }) => `${path} does not load: ${message}`)

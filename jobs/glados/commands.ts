@@ -154,10 +154,12 @@ function checkRequest(request: RunRequest): Range {
       exchange: request.exchange,
     })
   }
+  if (request.symbols.length === 0) throw invalid('symbols', 'a run needs at least one symbol, such as BTC/USD')
   if (request.symbols.length > MAX_SYMBOLS) {
     throw invalid('symbols', `at most ${MAX_SYMBOLS} symbols a run, ${request.symbols.length} given`)
   }
-  if (new Set(request.symbols).size !== request.symbols.length) throw invalid('symbols', 'a symbol is named twice')
+  if (new Set(request.symbols).size !== request.symbols.length)
+    throw invalid('symbols', `a symbol is named twice: ${request.symbols.join(', ')}`)
   if (request.start_time === undefined) throw invalid('start_time', 'a backtest needs start_time and end_time')
   if (request.end_time === undefined) throw invalid('end_time', 'a backtest needs start_time and end_time')
   const start = Date.parse(request.start_time)
@@ -167,9 +169,9 @@ function checkRequest(request: RunRequest): Range {
   }
   const cash = request.initial_cash
   if (cash !== undefined && !/^\d+(\.\d+)?$/.test(String(cash))) {
-    throw invalid('initial_cash', `${cash} is not a positive decimal number such as 100000`)
+    throw invalid('initial_cash', `initial_cash ${cash} is not a plain positive number such as 100000`)
   }
-  if (cash !== undefined && Number(cash) <= 0) throw invalid('initial_cash', 'must be more than 0')
+  if (cash !== undefined && Number(cash) <= 0) throw invalid('initial_cash', `initial_cash ${cash} must be more than 0`)
   return { start, end }
 }
 
