@@ -12,8 +12,8 @@ import type { Checkpoint, RunSpec, Stretch } from './backtest.ts'
 import type { RiskLimits } from './glados/risk.ts'
 import type { FillModel } from './greta/fill_model.ts'
 import { StrategyFailure } from './marvin/failure.ts'
-import type { LoadedRun } from './run_data.ts'
-import { computeResult } from './run_result.ts'
+import { DataRevised, type LoadedRun } from './run_data.ts'
+import { computeResult, type RunResult } from './run_result.ts'
 
 /** A job as the runner hands it over. */
 export interface RunningJob {
@@ -127,14 +127,20 @@ export async function runChunkJob(
 }
 
 async function play(jobs: BacktestJobs, run: RunRow): Promise<Stretch | { failure: RunError }> {
-  const data = await jobs.loadRun(run)
   const stored = await getCheckpoint(jobs.db.reader, run.id)
   try {
+    const data = await jobs.loadRun(run)
     return await jobs.playChunk(run, data, (stored?.state as unknown as Checkpoint) ?? null, run.next_tick)
   } catch (error) {
-    if (error instanceof StrategyFailure) return { failure: error.failure }
-    throw error
+    return { failure: failureOf(error) }
   }
+}
+
+/** What ends the run, of its strategy's or its data's making. Anything else goes on, for the job to be tried again. */
+export function failureOf(error: unknown): RunError {
+  if (error instanceof StrategyFailure) return error.failure
+  if (error instanceof DataRevised) return { message: error.message }
+  throw error
 }
 
 /** Everything a stretch of ticks left, as writes. */
@@ -219,16 +225,25 @@ export function failed(jobs: Pick<BacktestJobs, 'now' | 'newId'>, run: RunRow, f
   }
 }
 
+async function resultOf(jobs: BacktestJobs, run: RunRow): Promise<RunResult | { failure: RunError }> {
+  try {
+    const data = await jobs.loadRun(run)
+    return await jobs.db.read((reader) => computeResult(reader, run, data))
+  } catch (error) {
+    return { failure: failureOf(error) }
+  }
+}
+
 export async function finishBacktest(
   jobs: BacktestJobs,
   payload: TaskPayload<'greta.finish_run'>,
   job: RunningJob,
 ): Promise<void> {
   const run = await getRun(jobs.db.reader, payload.run_id)
-  const data = run?.status === 'running' ? await jobs.loadRun(run) : null
-  const result = run && data ? await jobs.db.read((reader) => computeResult(reader, run, data)) : null
+  const result = run?.status === 'running' ? await resultOf(jobs, run) : null
   await settle(jobs, job, payload.run_id, async (locked) => {
     if (result === null) return null
+    if ('failure' in result) return failed(jobs, locked, result.failure)
     const completed = runEvent(jobs, locked, 'run.Completed', {
       run_id: locked.id,
       result_hash: result.resultHash,

@@ -10,10 +10,10 @@ import type { TaskName, TaskPayload } from '../db/events/tasks.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
 import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
-import type { CandleColumns, RunError, RunRow } from '../db/walle/rows.ts'
+import type { CandleColumns, RunRow } from '../db/walle/rows.ts'
 import type { FetchRequest, Intent } from '../strategies/api.ts'
 import { type Checkpoint, openAccount, takeStretch } from './backtest.ts'
-import { type BacktestJobs, failed, type RunningJob, specOf, stretchWrites } from './backtest_jobs.ts'
+import { type BacktestJobs, failed, failureOf, type RunningJob, specOf, stretchWrites } from './backtest_jobs.ts'
 import { carryOut, endTicks, tellDecision } from './greta/placing.ts'
 import type { EventPlace } from './greta/sim_orders.ts'
 import { equityOf, grossValue, openOrderViews, positionView, type Simulation } from './greta/simulation.ts'
@@ -28,7 +28,6 @@ import {
 import { createWindows, type Windows } from './greta/windows.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import type { Asked, StrategyMemory } from './marvin/contract.ts'
-import { StrategyFailure } from './marvin/failure.ts'
 import { type LoadedRun, loadFetched } from './run_data.ts'
 
 const HOP_TASKS = [
@@ -105,18 +104,17 @@ type Played = 'too early' | ((run: RunRow) => Outcome) | null
 
 async function playHop(jobs: ChainJobs, run: RunRow, task: HopTask, eventId: string): Promise<Played> {
   if (await isClaimed(jobs.db.reader, task, eventId)) return null
-  const data = await jobs.loadRun(run)
   const stored = await getCheckpoint(jobs.db.reader, run.id)
   const saved = (stored?.state ?? null) as unknown as ChainCheckpoint | null
   if ((saved?.tick.stage ?? 'match') !== STAGE_OF[task]) return 'too early'
-  const hop = await openHop(jobs, run, data, saved)
   try {
+    const hop = await openHop(jobs, run, await jobs.loadRun(run), saved)
     await play(jobs, run, hop)
+    return (locked) => hopOutcome(locked, hop)
   } catch (error) {
-    if (!(error instanceof StrategyFailure)) throw error
-    return (locked) => failedOutcome(jobs, locked, hop, error.failure)
+    const failure = failureOf(error)
+    return (locked) => failed(jobs, locked, failure)
   }
-  return (locked) => hopOutcome(locked, hop)
 }
 
 interface Hop {
@@ -289,11 +287,4 @@ function hopOutcome(run: RunRow, hop: Hop): Outcome {
     events: stretch.events,
     jobs: next === total ? [{ task: 'greta.finish_run', payload: { run_id: run.id }, queue: `run:${run.id}` }] : [],
   }
-}
-
-/** What was told before the strategy failed stands; nothing more is set off. */
-function failedOutcome(jobs: ChainJobs, run: RunRow, hop: Hop, failure: RunError): Outcome {
-  const { events } = takeStretch(hop.simulation, { state: null, random: 0 }, run.next_tick)
-  const end = failed(jobs, run, failure)
-  return { ...end, history: events }
 }

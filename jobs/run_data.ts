@@ -15,10 +15,15 @@ export interface LoadedRun extends RunData {
   fingerprint: string
 }
 
+/** The run's candles are not those that it was started with: going on would mix two data sets in one result. */
+export class DataRevised extends Error {
+  override readonly name = 'DataRevised'
+}
+
 /** Runs whose bars are kept at hand, newest used last; a million bars are 48 MB. */
 const KEPT_RUNS = 4
 
-/** Loads a run's bars once and keeps the last few runs'. What was started does not change under a run. */
+/** Loads a run's bars once and keeps the last few runs'. Rejects with DataRevised where they were revised since its start. */
 export function createRunDataCache(reader: Reader): (run: RunRow) => Promise<LoadedRun> {
   const kept = new Map<string, Promise<LoadedRun>>()
   return (run) => {
@@ -48,7 +53,11 @@ async function loadRun(reader: Reader, run: RunRow): Promise<LoadedRun> {
     columns.push(read.columns)
     warmup.push(read.warmup)
   }
-  return { columns, warmup, ticks: ticksOf(columns, warmup, frame), fingerprint: fingerprintOf(run, columns) }
+  const fingerprint = fingerprintOf(run, columns)
+  if (run.dataset_fingerprint !== null && run.dataset_fingerprint !== fingerprint) {
+    throw new DataRevised('candles of the run were revised after its start: start a new run on the new candles')
+  }
+  return { columns, warmup, ticks: ticksOf(columns, warmup, frame), fingerprint }
 }
 
 /** Bars of any symbol and timeframe up to the run's end: what `ctx.fetch` may show, tick by tick. */

@@ -363,6 +363,16 @@ test('a day order of a 24/7 symbol is tested to the next 00:00 UTC and then expi
   expect(orders).toEqual([{ status: 'expired', filled_qty: '0', reason: null }])
 })
 
+test('a day order whose day ends in a hole of the data expires before the bar after the hole', () => {
+  const { orders, fills } = playScript({
+    bars: [QUIET, QUIET, [90, 91, 89, 90]],
+    times: ['2024-01-01T20:00:00Z', '2024-01-01T21:00:00Z', '2024-01-02T03:00:00Z'],
+    at: { 0: [{ side: 'buy', type: 'limit', limit_price: 95, time_in_force: 'day' }] },
+  })
+  expect(fills).toEqual([])
+  expect(orders).toEqual([{ status: 'expired', filled_qty: '0', reason: null }])
+})
+
 test('a day order of an equity decided on a daily bar lives for the next session', () => {
   const script: Script = {
     symbol: 'GOOG',

@@ -11,6 +11,7 @@ import type { Simulation, SymbolBars } from './simulation.ts'
 /** Tests the symbol's open orders on its newest closed bar: what fills at the open, then stop losses, then by age. */
 export function matchBar(simulation: Simulation, symbol: number): void {
   const bar = newestBar(simulation, symbol)
+  expireOverdue(simulation, symbol, bar)
   const waiting = simulation.open.filter((order) => order.symbol === symbol && isEligible(order, bar))
   if (waiting.length === 0) return
   const results = new Map<SimOrder, BarTest>()
@@ -33,6 +34,16 @@ export function matchBar(simulation: Simulation, symbol: number): void {
   for (const order of results.keys())
     if (isOpen(order)) afterTest(simulation, order, bar, results.get(order) as BarTest)
   simulation.open = simulation.open.filter(isOpen)
+}
+
+/** Day orders of a 24/7 symbol whose day ended in a hole of the data: this bar opened too late for them. */
+function expireOverdue(simulation: Simulation, symbol: number, bar: MatchedBar): void {
+  if (!tradesAroundTheClock(simulation.setup.symbols[symbol] as string)) return
+  const overdue = simulation.open.filter(
+    (order) => order.symbol === symbol && order.time_in_force === 'day' && bar.time >= nextUtcMidnight(order.placed.ts),
+  )
+  for (const order of overdue) end(simulation, order, 'orders.Expired', 'end of the session')
+  if (overdue.length > 0) simulation.open = simulation.open.filter(isOpen)
 }
 
 function newestBar(simulation: Simulation, symbol: number): MatchedBar {
