@@ -27,6 +27,22 @@ test('every list of an empty database is empty', async () => {
   expect(await read('/events/tail')).toEqual({ items: [], next: -1 })
 })
 
+test('every route is described as one that may refuse, in the one shape', async () => {
+  const answer = await createTestApi(database.db).get('/openapi.json')
+  const { paths, components } = (await answer.json()) as {
+    paths: Record<string, Record<string, { responses: Record<string, unknown> }>>
+    components: { schemas: Record<string, { required: string[] }> }
+  }
+  const operations = Object.values(paths).flatMap((path) => Object.values(path))
+  expect(operations.length).toBeGreaterThan(20)
+  for (const { responses } of operations) {
+    expect(responses.default).toMatchObject({
+      content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+    })
+  }
+  expect(components.schemas.Error?.required).toEqual(['code', 'message', 'details', 'correlation_id', 'timestamp'])
+})
+
 test('the description is OpenAPI 3.1 and names every route with its schema', async () => {
   const answer = await createTestApi(database.db).get('/openapi.json')
   const document = (await answer.json()) as {

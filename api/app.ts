@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from 'hono'
 import { DomainError } from '../jobs/glados/errors.ts'
 import { correlate } from './correlation.ts'
 import type { ApiDependencies } from './dependencies.ts'
+import { describeApi } from './description.ts'
 import { answerError } from './errors.ts'
 import { createFeed } from './event_feed.ts'
 import { checkBody } from './json_body.ts'
@@ -49,8 +50,8 @@ export function createApp(deps: ApiDependencies): Api {
   app.route(API_BASE, eventRoutes(feed, hub))
   app.route(API_BASE, systemRoutes(deps, guard))
 
-  const about = { openapi: '3.1.0', info: { title: 'Weaver', version: deps.version } }
-  app.get('/openapi.json', (c) => c.json(app.getOpenAPI31Document(about)))
+  const description = describeApi(app, deps.version)
+  app.get('/openapi.json', (c) => c.json(description))
   app.get('/docs', async () => (await serveDocs('')) ?? nothingAt('/docs'))
   app.get('/docs/:file', async (c) => (await serveDocs(c.req.param('file'))) ?? nothingAt(c.req.path))
   app.all('/api', (c) => nothingAt(c.req.path))

@@ -83,7 +83,7 @@ export const problem = z
   .object({
     code: z.string(),
     message: z.string(),
-    details: json,
+    details: object,
     correlation_id: z.string(),
     timestamp: instant,
   })
