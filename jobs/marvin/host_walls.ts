@@ -3,6 +3,9 @@
  * randomness, network, files, and the means to change the built-ins that the simulation runs on.
  */
 
+import * as exponentials from './portable_math.ts'
+import * as trigonometry from './portable_trigonometry.ts'
+
 const ADVICE = 'strategies are deterministic: use ctx.ts for the time and ctx.random() for chance'
 
 /** Globals that throw when they are touched. */
@@ -61,6 +64,7 @@ export function raiseWalls({ say, sealGlobal }: Walls): void {
   replaceConsole(say)
   replaceDate()
   forbid(Math, 'random')
+  replaceMath()
   // Libraries look whether it is there, so it goes instead of throwing.
   Reflect.deleteProperty(globalThis, 'navigator')
   for (const name of FORBIDDEN) forbid(globalThis, name)
@@ -107,6 +111,15 @@ function replaceDate(): void {
   Object.defineProperty(Real, 'now', { value: now, writable: false, configurable: false })
   Object.defineProperty(Real.prototype, 'constructor', { value: Fixed, writable: false, configurable: false })
   Object.defineProperty(globalThis, 'Date', { value: Fixed, writable: false, configurable: false, enumerable: false })
+}
+
+/** Those of Math's functions whose last bits engines give differently; not `pow` and `hypot`, which agree. */
+function replaceMath(): void {
+  for (const [name, value] of Object.entries({ ...exponentials, ...trigonometry })) {
+    Object.defineProperty(Math, name, { value: Object.freeze(value), writable: false, configurable: false })
+  }
+  // Not on every runtime.
+  Reflect.deleteProperty(Math, 'sumPrecise')
 }
 
 function replaceConsole(say: (line: string) => void): void {

@@ -20,7 +20,7 @@ const LOG = ['db/events/**', 'db/walle/queries/**', ...PURE_DATABASE]
 
 /** Pure parts of one word that the others may use: contracts, and the core that both drivers share. */
 const CONTRACTS = [
-  'jobs/marvin/{contract,intents}.ts',
+  'jobs/marvin/{contract,intents,portable_math}.ts',
   'jobs/glados/{router,risk,errors}.ts',
   'jobs/greta/fill_model.ts',
 ]

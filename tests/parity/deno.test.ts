@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { playSeeds, type SeedResult } from './play_seeds.ts'
+import { hashOfMaths, playSeeds } from './play_seeds.ts'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 const PLAYER = new URL('play_seeds.ts', import.meta.url).pathname
@@ -24,10 +24,10 @@ test('ten seeded backtests trade, each in its own way', () => {
 })
 
 test.skipIf(!existsSync(program))(
-  `${other} gives the same orders, fills, decisions, trades, events and equity as this runtime, bit by bit`,
+  `${other} gives the same orders, fills, decisions, trades, events, equity and logarithms as this runtime, bit by bit`,
   async () => {
     const { stdout } = await promisify(execFile)(program, [...args, PLAYER], { cwd: ROOT, timeout: LIMIT_MS })
-    expect(JSON.parse(stdout) as SeedResult[]).toEqual(playSeeds())
+    expect(JSON.parse(stdout)).toEqual({ runs: playSeeds(), maths: hashOfMaths() })
   },
   LIMIT_MS,
 )

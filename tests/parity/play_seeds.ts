@@ -1,15 +1,17 @@
 /**
  * Ten backtests made from seeds, and a hash of all that each one did. Run as a program it prints one line of JSON:
- * the hash per seed; so another runtime's can be held against ours.
+ * the hash per seed, and one of the maths; so another runtime's can be held against ours.
  */
 import { createHash, type Hash } from 'node:crypto'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { columnsOf, floatsToBytes } from '../../db/walle/candle_columns.ts'
-import { generateCandles } from '../../db/walle/generate.ts'
+import { generateCandles, mulberry32 } from '../../db/walle/generate.ts'
 import type { CandleColumns } from '../../db/walle/rows.ts'
 import type { Stretch } from '../../jobs/backtest.ts'
 import type { FillRequest } from '../../jobs/greta/fill_model.ts'
+import * as exponentials from '../../jobs/marvin/portable_math.ts'
+import * as trigonometry from '../../jobs/marvin/portable_trigonometry.ts'
 import type { Json, StrategyDefinition, Timeframe } from '../../strategies/api.ts'
 import bollingerLimit from '../../strategies/bollinger_limit/index.ts'
 import bracketSma from '../../strategies/bracket_sma/index.ts'
@@ -130,4 +132,22 @@ function addRows(hash: Hash, rows: readonly unknown[]): void {
   hash.update('\n')
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.stdout.write(`${JSON.stringify(playSeeds())}\n`)
+const FUNCTIONS = { ...exponentials, ...trigonometry }
+
+/** SHA-256 over the bits of what the portable functions give for numbers of every size. */
+export function hashOfMaths(): string {
+  const random = mulberry32(1)
+  const hash = createHash('sha256')
+  for (const [, calculate] of Object.entries(FUNCTIONS).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const values = Float64Array.from({ length: 3_000 }, (_, index) => {
+      const x = (random() - 0.5) * 10 ** ((index % 7) - 1)
+      return calculate(x, random() - 0.5)
+    })
+    hash.update(floatsToBytes(values.map((value) => (Number.isNaN(value) ? 0 : value))))
+  }
+  return hash.digest('hex')
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.stdout.write(`${JSON.stringify({ runs: playSeeds(), maths: hashOfMaths() })}\n`)
+}

@@ -1,4 +1,5 @@
 /** The standard normal distribution: its cumulative function and the inverse, to about 1e-15. */
+import { exp, log } from '../../marvin/portable_math.ts'
 
 const UPPER = [
   0.0352624965998911, 0.700383064443688, 6.37396220353165, 33.912866078383, 112.079291497871, 221.213596169931,
@@ -22,7 +23,7 @@ export function normalCdf(x: number): number {
   if (Number.isNaN(x)) return Number.NaN
   let tail = 0
   if (distance <= VANISHES) {
-    const density = Math.exp((-distance * distance) / 2)
+    const density = exp((-distance * distance) / 2)
     if (distance < FAR) tail = (density * polynomial(UPPER, distance)) / polynomial(LOWER, distance)
     else {
       let fraction = distance + 0.65
@@ -55,14 +56,14 @@ export function normalQuantile(p: number): number {
   if (p === 1) return Number.POSITIVE_INFINITY
   const x = roughQuantile(p)
   const error = normalCdf(x) - p
-  const step = error * Math.sqrt(2 * Math.PI) * Math.exp((x * x) / 2)
+  const step = error * Math.sqrt(2 * Math.PI) * exp((x * x) / 2)
   return x - step / (1 + (x * step) / 2)
 }
 
 function roughQuantile(p: number): number {
   if (p > 1 - TAIL_BEGINS) return -roughQuantile(1 - p)
   if (p < TAIL_BEGINS) {
-    const q = Math.sqrt(-2 * Math.log(p))
+    const q = Math.sqrt(-2 * log(p))
     return polynomial(TAIL.over, q) / polynomial(TAIL.under, q)
   }
   const q = p - 0.5
