@@ -28,12 +28,7 @@ export function connect(client: QueryClient): () => void {
   let closed = false
   let opened = false
 
-  const mark = createCoalescer({
-    flushMs: FLUSH_MS,
-    schedule: (task, ms) => void setTimeout(task, ms),
-    invalidate: (key) => void client.invalidateQueries({ queryKey: [...key], refetchType: 'active' }),
-  })
-  const everything = () => void client.invalidateQueries({ refetchType: 'active' })
+  const { mark, everything } = invalidation(client)
 
   const heard = () => {
     live.heardAt = Date.now()
@@ -63,25 +58,24 @@ export function connect(client: QueryClient): () => void {
 
   function open() {
     if (closed) return
-    // The first Last-Event-ID cannot be set by hand, hence the query.
-    source = new EventSource(`/api/v1/events/stream${last === null ? '' : `?after=${encodeURIComponent(last)}`}`)
-    source.onopen = () => {
-      heard()
-      // What happened between the page's first answers and this moment was not streamed to it.
-      if (!opened || last === null) everything()
-      opened = true
-    }
-    source.onerror = () => {
-      if (live.state !== 'stale') live.state = 'reconnecting'
-      if (source?.readyState === EventSource.CLOSED) reopen()
-    }
-    for (const name of STREAM_EVENTS) source.addEventListener(name, onEvent as EventListener)
-    source.addEventListener('heartbeat', heard)
-    source.addEventListener('reset', (event) => {
-      heard()
-      const id = (event as MessageEvent<string>).lastEventId
-      last = id === '' ? null : id
-      everything()
+    source = listen(last, {
+      onopen() {
+        heard()
+        // What happened between the page's first answers and this moment was not streamed to it.
+        if (!opened || last === null) everything()
+        opened = true
+      },
+      onerror(dead) {
+        if (live.state !== 'stale') live.state = 'reconnecting'
+        if (dead) reopen()
+      },
+      onEvent,
+      onHeartbeat: heard,
+      onReset(id) {
+        heard()
+        last = id
+        everything()
+      },
     })
   }
 
@@ -92,6 +86,39 @@ export function connect(client: QueryClient): () => void {
     clearTimeout(watch)
     source?.close()
   }
+}
+
+function invalidation(client: QueryClient) {
+  const mark = createCoalescer({
+    flushMs: FLUSH_MS,
+    schedule: (task, ms) => void setTimeout(task, ms),
+    invalidate: (key) => void client.invalidateQueries({ queryKey: [...key], refetchType: 'active' }),
+  })
+  return { mark, everything: () => void client.invalidateQueries({ refetchType: 'active' }) }
+}
+
+interface Listeners {
+  onopen(): void
+  /** Dead: the browser will not try again by itself. */
+  onerror(dead: boolean): void
+  onEvent(event: MessageEvent<string>): void
+  onHeartbeat(): void
+  /** The stream cannot go on where it was; the id is where it goes on, null at the end. */
+  onReset(id: string | null): void
+}
+
+function listen(after: string | null, on: Listeners): EventSource {
+  // The first Last-Event-ID cannot be set by hand, hence the query.
+  const source = new EventSource(`/api/v1/events/stream${after === null ? '' : `?after=${encodeURIComponent(after)}`}`)
+  source.onopen = on.onopen
+  source.onerror = () => on.onerror(source.readyState === EventSource.CLOSED)
+  for (const name of STREAM_EVENTS) source.addEventListener(name, on.onEvent as EventListener)
+  source.addEventListener('heartbeat', on.onHeartbeat)
+  source.addEventListener('reset', (event) => {
+    const id = (event as MessageEvent<string>).lastEventId
+    on.onReset(id === '' ? null : id)
+  })
+  return source
 }
 
 function runIdOf(data: string): string | null {

@@ -8,6 +8,7 @@ import {
   HistogramSeries,
   type IChartApi,
   LineSeries,
+  type MouseEventParams,
   type SeriesMarker,
   type Time,
   type UTCTimestamp,
@@ -69,14 +70,8 @@ function markersOf(found: Marker[]): SeriesMarker<Time>[] {
   })
 }
 
-export function draw(host: HTMLElement, data: ChartData, onread: (readout: Readout | null) => void) {
-  const chart: IChartApi = createChart(host, {
-    ...theme(),
-    autoSize: true,
-    timeScale: { ...theme().timeScale, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05 },
-    // A page that is scrolled with one finger must not be caught by the chart.
-    handleScroll: { vertTouchDrag: false },
-  })
+/** Candles with volume below them, the equity and its falls: one pane each. */
+function addSeries(chart: IChartApi, bars: ChartData['bars']) {
   const up = color('--up')
   const down = color('--down')
   const price = chart.addSeries(
@@ -87,7 +82,7 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
       borderVisible: false,
       wickUpColor: up,
       wickDownColor: down,
-      priceFormat: priceFormat(data.bars),
+      priceFormat: priceFormat(bars),
     },
     0,
   )
@@ -121,35 +116,69 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
     },
     2,
   )
-  const marks = createSeriesMarkers(price, [])
+  return { price, volume, equity, drawdown }
+}
+
+type Series = ReturnType<typeof addSeries>
+
+function fill({ price, volume, equity, drawdown }: Series, { bars, curve }: ChartData): void {
+  const line = (values: (number | null)[]) =>
+    bars.time.map((time, index) => {
+      const value = values[index]
+      return value === null || value === undefined ? { time: seconds(time) } : { time: seconds(time), value }
+    })
+  price.setData(
+    bars.time.map((time, index) => ({
+      time: seconds(time),
+      open: bars.open[index] ?? 0,
+      high: bars.high[index] ?? 0,
+      low: bars.low[index] ?? 0,
+      close: bars.close[index] ?? 0,
+    })),
+  )
+  volume.setData(bars.time.map((time, index) => ({ time: seconds(time), value: bars.volume[index] ?? 0 })))
+  equity.setData(line(curve.equity))
+  drawdown.setData(line(curve.drawdown))
+}
+
+/** What lies under the cursor. */
+function readoutOf({ price, equity, drawdown }: Series, move: MouseEventParams): Readout | null {
+  if (move.time === undefined) return null
+  const at = (series: typeof equity | typeof drawdown) => {
+    const point = move.seriesData.get(series)
+    return point && 'value' in point ? point.value : null
+  }
+  const candle = move.seriesData.get(price)
+  return {
+    time: Number(move.time) * 1000,
+    close: candle && 'close' in candle ? candle.close : null,
+    equity: at(equity),
+    drawdown: at(drawdown),
+  }
+}
+
+export function draw(host: HTMLElement, data: ChartData, onread: (readout: Readout | null) => void) {
+  const chart: IChartApi = createChart(host, {
+    ...theme(),
+    autoSize: true,
+    timeScale: { ...theme().timeScale, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05 },
+    // A page that is scrolled with one finger must not be caught by the chart.
+    handleScroll: { vertTouchDrag: false },
+  })
+  const series = addSeries(chart, data.bars)
+  const marks = createSeriesMarkers(series.price, [])
   let fitted = false
 
-  function set({ bars, curve, markers }: ChartData) {
-    const line = (values: (number | null)[]) =>
-      bars.time.map((time, index) => {
-        const value = values[index]
-        return value === null || value === undefined ? { time: seconds(time) } : { time: seconds(time), value }
-      })
-    price.setData(
-      bars.time.map((time, index) => ({
-        time: seconds(time),
-        open: bars.open[index] ?? 0,
-        high: bars.high[index] ?? 0,
-        low: bars.low[index] ?? 0,
-        close: bars.close[index] ?? 0,
-      })),
-    )
-    volume.setData(bars.time.map((time, index) => ({ time: seconds(time), value: bars.volume[index] ?? 0 })))
-    equity.setData(line(curve.equity))
-    drawdown.setData(line(curve.drawdown))
-    marks.setMarkers(markersOf(markers))
+  function set(drawn: ChartData) {
+    fill(series, drawn)
+    marks.setMarkers(markersOf(drawn.markers))
     // Only once: later data must not move what the user has zoomed to.
-    if (!fitted && bars.time.length > 0) {
+    if (!fitted && drawn.bars.time.length > 0) {
       fitted = true
       chart.timeScale().fitContent()
     }
     // For tests: what the library holds, not what it was meant to.
-    host.dataset.drawn = String(equity.data().filter((point) => 'value' in point).length)
+    host.dataset.drawn = String(series.equity.data().filter((point) => 'value' in point).length)
   }
   set(data)
 
@@ -158,20 +187,7 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
   panes[1]?.setStretchFactor(1.6)
   panes[2]?.setStretchFactor(1)
 
-  chart.subscribeCrosshairMove((move) => {
-    if (move.time === undefined) return onread(null)
-    const at = (series: typeof equity | typeof drawdown) => {
-      const point = move.seriesData.get(series)
-      return point && 'value' in point ? point.value : null
-    }
-    const candle = move.seriesData.get(price)
-    onread({
-      time: Number(move.time) * 1000,
-      close: candle && 'close' in candle ? candle.close : null,
-      equity: at(equity),
-      drawdown: at(drawdown),
-    })
-  })
+  chart.subscribeCrosshairMove((move) => onread(readoutOf(series, move)))
 
   return { set, remove: () => chart.remove() }
 }
