@@ -6,7 +6,8 @@ import type { Timeframe } from '../strategies/api.ts'
 import type { Checkpoint, Stretch } from './backtest.ts'
 import { specOf } from './backtest_jobs.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
-import { type ChunkRequest, columnsNamed, type HopRequest, type OpenRunRequest } from './host_runs.ts'
+import { unpackRows } from './host_rows.ts'
+import { type ChunkAnswer, type ChunkRequest, columnsNamed, type HopRequest, type OpenRunRequest } from './host_runs.ts'
 import type { Columns } from './marvin/frames.ts'
 import type { Host, HostPool } from './marvin/host_pool.ts'
 import { materialise } from './marvin/sources.ts'
@@ -17,7 +18,21 @@ const CHUNK_MS = 1_000
 /** One transaction takes in at most about so many fills. */
 const CHUNK_FILLS = 100_000
 
+/** Runs of which the next chunk is played ahead; more of them at a time than workers make no sense. */
+const AHEAD_RUNS = 16
+
+interface Ahead {
+  from: number
+  /** What it goes on from, as text. */
+  checkpoint: string
+  playing: Promise<Stretch>
+}
+
 export interface HostRuns {
+  /**
+   * Plays from tick `from` until the chunk's budget is spent. While the caller stores what came of it the next chunk is
+   * played already; it is given when that one is asked for, from the same checkpoint, and dropped otherwise.
+   */
   playChunk(run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number): Promise<Stretch>
   hop(run: RunRow, view: HopView): Promise<HopAnswer>
 }
@@ -30,18 +45,39 @@ interface HostRunsOptions {
 
 export function createHostRuns(options: HostRunsOptions): HostRuns {
   const { hosts } = options
+  const ahead = new Map<string, Ahead>()
+
+  const playAhead = (run: RunRow, data: LoadedRun, stretch: Stretch): void => {
+    if (stretch.failure || stretch.next >= data.ticks.length) return
+    const playing = play(run, data, stretch.checkpoint, stretch.next)
+    // Whoever asks for it hears of its failure; if nobody does, it never happened.
+    playing.catch(() => {})
+    ahead.set(run.id, { from: stretch.next, checkpoint: JSON.stringify(stretch.checkpoint), playing })
+    const [oldest] = ahead.keys()
+    if (ahead.size > AHEAD_RUNS && oldest !== undefined) ahead.delete(oldest)
+  }
+
+  const play = async (run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number): Promise<Stretch> => {
+    const entry = await entryOf(options, run)
+    const request: ChunkRequest = {
+      spec: specOf(run),
+      entry,
+      checkpoint,
+      from,
+      budget_ms: CHUNK_MS,
+      budget_fills: CHUNK_FILLS,
+    }
+    return hosts.withHost((host) => playOn(host, options, run, data, request), { prefer: run.id })
+  }
+
   return {
     async playChunk(run, data, checkpoint, from) {
-      const entry = await entryOf(options, run)
-      const request: ChunkRequest = {
-        spec: specOf(run),
-        entry,
-        checkpoint,
-        from,
-        budget_ms: CHUNK_MS,
-        budget_fills: CHUNK_FILLS,
-      }
-      return hosts.withHost((host) => playOn(host, options, run, data, request), { prefer: run.id })
+      const known = ahead.get(run.id)
+      ahead.delete(run.id)
+      const fits = known?.from === from && known.checkpoint === JSON.stringify(checkpoint)
+      const stretch = await (fits ? known.playing : play(run, data, checkpoint, from))
+      playAhead(run, data, stretch)
+      return stretch
     },
     async hop(run, view) {
       const entry = await entryOf(options, run)
@@ -77,7 +113,15 @@ async function playOn(
   }
   const { ts, equity, exposure } = answer.columns
   if (!ts || !equity || !exposure) throw new Error('A host answered without the curve')
-  return { ...(answer.body as Omit<Stretch, 'curve'>), curve: { ts, equity, exposure } }
+  const { newOrders, fills, decisions, trades, ...rest } = answer.body as ChunkAnswer
+  return {
+    ...rest,
+    newOrders: unpackRows(newOrders),
+    fills: unpackRows(fills),
+    decisions: unpackRows(decisions),
+    trades: unpackRows(trades),
+    curve: { ts, equity, exposure },
+  }
 }
 
 async function openRun(host: Host, run: RunRow, data: LoadedRun): Promise<void> {

@@ -1,10 +1,11 @@
 /** What a host does for runs: it keeps a backtest's bars, plays chunks of it, and lets a strategy speak in a hop. */
 import type { CandleColumns } from '../db/walle/rows.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../strategies/api.ts'
-import { type Checkpoint, openBacktest, playTicks, type RunData, type RunSpec } from './backtest.ts'
+import { type Checkpoint, openBacktest, playTicks, type RunData, type RunSpec, type Stretch } from './backtest.ts'
 import { ticksOf } from './greta/ticks.ts'
 import { createWindow } from './greta/windows.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
+import { type PackedRows, packRows } from './host_rows.ts'
 import { createInstance } from './marvin/context.ts'
 import type { TickPort } from './marvin/contract.ts'
 import type { Columns } from './marvin/frames.ts'
@@ -29,6 +30,10 @@ export interface ChunkRequest {
   budget_ms: number
   budget_fills: number
 }
+
+/** A stretch as it travels, beside the columns of its curve. */
+export type ChunkAnswer = Omit<Stretch, 'curve' | PackedName> & Record<PackedName, PackedRows>
+type PackedName = 'newOrders' | 'fills' | 'decisions' | 'trades'
 
 export interface HopRequest {
   view: Omit<HopView, 'windows'> & { windows: { symbol: string; timeframe: Timeframe }[] }
@@ -85,8 +90,20 @@ const chunk: HostHandler = async (body, _columns, io) => {
     next: request.from,
   })
   const pause = pacer(request, io, () => backtest.simulation.produced.fills.length)
-  const { curve, ...stretch } = playTicks(backtest, request.from, data.ticks.length, pause)
-  return { body: stretch, columns: { ...curve } }
+  const { curve, newOrders, fills, decisions, trades, ...rest } = playTicks(
+    backtest,
+    request.from,
+    data.ticks.length,
+    pause,
+  )
+  const answer: ChunkAnswer = {
+    ...rest,
+    newOrders: packRows(newOrders),
+    fills: packRows(fills),
+    decisions: packRows(decisions),
+    trades: packRows(trades),
+  }
+  return { body: answer, columns: { ...curve } }
 }
 
 /** Ends a chunk when its budget is spent; until then it says now and then that the strategy gets on. */

@@ -215,6 +215,14 @@ test('equity blocks are read back as one curve, in the order of their ticks', as
   })
 })
 
+test('a checkpoint comes back to the character: its keys in their order, whatever its texts hold', async () => {
+  const run = aRun(901)
+  const state = { z: 1, a: { '10': 'ten', b: '\u0000 and \ud800 and "\\' }, m: [null, -1.5e-7] }
+  await store({ kind: 'create_run', run }, { kind: 'save_checkpoint', run_id: run.id, next_tick: 1, state })
+  const back = await getCheckpoint(database.db.reader, run.id)
+  expect(JSON.stringify(back?.state)).toBe(JSON.stringify(state))
+})
+
 test('checkpoint, result and positions overwrite what was there; deleting the run takes all of it', async () => {
   const run = aRun(80)
   const { reader } = database.db

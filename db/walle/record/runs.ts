@@ -58,11 +58,12 @@ export async function storeSource(tx: WriteTx, source: StrategySourceRow): Promi
   )
 }
 
+/** As json, which keeps the text: the keys' order and every character come back as they were. */
 export async function saveCheckpoint(tx: WriteTx, runId: string, nextTick: number, state: unknown): Promise<void> {
   await tx.execute(
-    `insert into weaver.run_checkpoints (run_id, next_tick, state) values ($1, $2, $3::jsonb)
+    `insert into weaver.run_checkpoints (run_id, next_tick, state) values ($1, $2, $3::json)
      on conflict (run_id) do update set next_tick = excluded.next_tick, state = excluded.state`,
-    [runId, nextTick, cellText(state, 'jsonb') ?? 'null'],
+    [runId, nextTick, JSON.stringify(state)],
   )
 }
 
