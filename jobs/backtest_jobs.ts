@@ -27,6 +27,8 @@ export interface BacktestJobs {
   loadRun: (run: RunRow) => Promise<LoadedRun>
   /** Plays ticks in a strategy host until the budget is spent. Rejects with a StrategyFailure when the host was lost. */
   playChunk: (run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number) => Promise<Stretch>
+  /** The run has ended otherwise: nothing of it is to be kept at hand. */
+  forget: (runId: string) => void
   now: () => number
   newId: () => string
 }
@@ -118,6 +120,7 @@ export async function runChunkJob(
   job: RunningJob,
 ): Promise<void> {
   const run = await getRun(jobs.db.reader, payload.run_id)
+  if (run?.status !== 'running') jobs.forget(payload.run_id)
   const played = run?.status === 'running' && run.next_tick === payload.next_tick ? await play(jobs, run) : null
   await settle(jobs, job, payload.run_id, async (locked) => {
     if (played === null || locked.next_tick !== payload.next_tick) return null

@@ -18,9 +18,6 @@ const CHUNK_MS = 1_000
 /** One transaction takes in at most about so many fills. */
 const CHUNK_FILLS = 100_000
 
-/** Runs of which the next chunk is played ahead; more of them at a time than workers make no sense. */
-const AHEAD_RUNS = 16
-
 interface Ahead {
   from: number
   /** What it goes on from, as text. */
@@ -34,6 +31,8 @@ export interface HostRuns {
    * played already; it is given when that one is asked for, from the same checkpoint, and dropped otherwise.
    */
   playChunk(run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number): Promise<Stretch>
+  /** The run has ended: what was played ahead is not wanted. */
+  forget(runId: string): void
   hop(run: RunRow, view: HopView): Promise<HopAnswer>
 }
 
@@ -48,13 +47,12 @@ export function createHostRuns(options: HostRunsOptions): HostRuns {
   const ahead = new Map<string, Ahead>()
 
   const playAhead = (run: RunRow, data: LoadedRun, stretch: Stretch): void => {
-    if (stretch.failure || stretch.next >= data.ticks.length) return
+    // One for each host at the most: what is played ahead lies in memory until its run's turn comes.
+    if (stretch.failure || stretch.next >= data.ticks.length || ahead.size >= hosts.size) return
     const playing = play(run, data, stretch.checkpoint, stretch.next)
     // Whoever asks for it hears of its failure; if nobody does, it never happened.
     playing.catch(() => {})
     ahead.set(run.id, { from: stretch.next, checkpoint: JSON.stringify(stretch.checkpoint), playing })
-    const [oldest] = ahead.keys()
-    if (ahead.size > AHEAD_RUNS && oldest !== undefined) ahead.delete(oldest)
   }
 
   const play = async (run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number): Promise<Stretch> => {
@@ -78,6 +76,9 @@ export function createHostRuns(options: HostRunsOptions): HostRuns {
       const stretch = await (fits ? known.playing : play(run, data, checkpoint, from))
       playAhead(run, data, stretch)
       return stretch
+    },
+    forget(runId) {
+      ahead.delete(runId)
     },
     async hop(run, view) {
       const entry = await entryOf(options, run)

@@ -67,6 +67,7 @@ function createHandlers(system: System, hosts: HostPool): Handlers {
     },
     loadRun: createRunDataCache(db.reader),
     playChunk: hostRuns.playChunk,
+    forget: hostRuns.forget,
     hop: hostRuns.hop,
     now: wallClock.now,
     newId: wallClock.newId,
