@@ -244,7 +244,8 @@ test('bodies arrive whole, in pieces or not at all, and too large ones are refus
   expect(await post('', '{}')).toEqual([422, 'VALIDATION_ERROR'])
   expect(await post('', pieces('{"mo', 'de":"x"}'))).toEqual([422, 'VALIDATION_ERROR'])
   expect(await post('', pieces('{"mo', 'de'))).toEqual([400, 'BAD_REQUEST'])
-  expect(await post('', pieces(...Array.from({ length: 2000 }, () => ' '.repeat(1024))))).toEqual([
+  // Too large by its last piece: Deno's fetch gives up when it is answered while it still has much to send.
+  expect(await post('', pieces(...Array.from({ length: 1025 }, () => ' '.repeat(1024))))).toEqual([
     413,
     'PAYLOAD_TOO_LARGE',
   ])
