@@ -1,5 +1,7 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { connectOwner } from '../db/client.ts'
+import { DatabaseUnavailable } from '../db/database.ts'
 import { DomainError, type ErrorCode } from '../jobs/glados/errors.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
@@ -71,10 +73,46 @@ test('an unexpected error says nothing of itself, and is logged under its correl
   expect(String(line?.fields.err)).toContain('hunter2')
 })
 
-test('a database that does not answer is SERVICE_UNAVAILABLE', async () => {
-  const { post } = failing(Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' }))
-  const answer = await post(`/api/v1/runs/${RUN}/start`)
-  expect([answer.status, (await refusalOf(answer)).code]).toEqual([503, 'SERVICE_UNAVAILABLE'])
+test('a database that does not answer is SERVICE_UNAVAILABLE, also as the cause of another error', async () => {
+  const away = new DatabaseUnavailable('Connection terminated unexpectedly', { code: '', cause: null })
+  for (const error of [away, new Error('no run could be made', { cause: away })]) {
+    const { post, lines } = failing(error)
+    const answer = await post(`/api/v1/runs/${RUN}/start`)
+    expect([answer.status, (await refusalOf(answer)).code]).toEqual([503, 'SERVICE_UNAVAILABLE'])
+    expect(lines.find(({ level }) => level === 'warn')?.fields.err).toBe(error)
+  }
+})
+
+test('a file that is not there is no database that is away', async () => {
+  const { post } = failing(Object.assign(new Error('ENOENT: no such file'), { code: 'ENOENT' }))
+  expect((await post(`/api/v1/runs/${RUN}/start`)).status).toBe(500)
+})
+
+test('while Postgres takes no connections every route says 503, and works again after', async () => {
+  const own = await createTestDatabase()
+  const { get } = createTestApi(own.db)
+  const name = new URL(own.url).pathname.slice(1)
+  const owner = await connectOwner({ url: inject('testServer').url, applicationName: 'weaver tests' })
+  const paths = [
+    '/runs',
+    `/runs/${RUN}/equity`,
+    '/orders',
+    '/candles?symbol=A&timeframe=1m',
+    '/datasets',
+    '/events/tail',
+  ]
+  const read = async () =>
+    Promise.all([...paths, '/events/stream'].map(async (path) => (await get(`/api/v1${path}`)).status))
+  try {
+    await owner.query(`alter database ${name} allow_connections false`)
+    await owner.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+    expect(new Set(await read())).toEqual(new Set([503]))
+    await owner.query(`alter database ${name} allow_connections true`)
+    expect((await get('/api/v1/runs')).status).toBe(200)
+  } finally {
+    await owner.end()
+    await own.drop()
+  }
 })
 
 test.each([

@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { DatabaseUnavailable } from '../db/database.ts'
 import { DomainError, type ErrorCode } from '../jobs/glados/errors.ts'
 import type { ApiDependencies } from './dependencies.ts'
 import type { ApiEnv } from './router.ts'
@@ -22,14 +23,16 @@ export const ERROR_STATUS = {
   SERVICE_UNAVAILABLE: 503,
 } as const satisfies Record<ErrorCode, ContentfulStatusCode>
 
-/** Postgres is not there, or not yet: classes 08 and 57P, too many connections, and what the socket says. */
-const UNAVAILABLE = /^(08...|57P0.|53300|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOENT)$/
+/** Causes that are followed at most. */
+const DEPTH = 8
 
 export function answerError(deps: ApiDependencies, error: unknown, c: Context<ApiEnv>): Response {
   const known = knownError(error)
-  if (known === null) {
+  if (known === null || isUnavailable(error)) {
     const { method, path } = c.req
-    deps.log.error({ correlation_id: c.var.correlationId, method, path, err: error }, 'a request failed')
+    const fields = { correlation_id: c.var.correlationId, method, path, err: error }
+    if (known === null) deps.log.error(fields, 'a request failed')
+    else deps.log.warn(fields, 'a request was refused: the database does not answer')
   }
   const { code, message, details } =
     known ?? new DomainError('INTERNAL_ERROR', 'Something went wrong inside Weaver: its log tells more under this id.')
@@ -42,11 +45,20 @@ export function answerError(deps: ApiDependencies, error: unknown, c: Context<Ap
 function knownError(error: unknown): DomainError | null {
   if (error instanceof DomainError) return error
   if (error instanceof HTTPException) return fromFramework(error)
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (UNAVAILABLE.test(code)) {
+  if (isUnavailable(error)) {
     return new DomainError('SERVICE_UNAVAILABLE', 'The database does not answer: try again in a moment.')
   }
   return null
+}
+
+/** Whatever was tried may say so in its own words, with the database's as the cause. */
+function isUnavailable(error: unknown): boolean {
+  let cause = error
+  for (let depth = 0; depth < DEPTH && cause instanceof Error; depth++) {
+    if (cause instanceof DatabaseUnavailable) return true
+    cause = cause.cause
+  }
+  return false
 }
 
 /** The framework's own refusals, such as a body that is no JSON. Its 5xx are ours to explain. */

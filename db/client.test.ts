@@ -2,6 +2,8 @@ import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { connectOwner, describeUrl, openDatabase } from './client.ts'
+import { DatabaseUnavailable } from './database.ts'
+import { namedError } from './unavailable.ts'
 
 let database: TestDatabase
 
@@ -163,6 +165,47 @@ test('when the server ends every connection the query under way rejects and the 
   await Promise.all([underWay, writing])
   expect(await database.db.reader.query('select 1 as one')).toEqual([{ one: 1 }])
   expect(await database.db.write((tx) => tx.execute(`delete from weaver.batches where id = '${ID}5'`))).toBe(0)
+})
+
+test('an error says by name that the database is away, and only then', async () => {
+  const { db } = database
+  for (const ask of [
+    () => db.reader.query('set local statement_timeout = 20; select pg_sleep(5)'),
+    () =>
+      db.read(async (reader) => {
+        await terminateOthers()
+        await reader.query('select 1')
+      }),
+    () => db.write(() => terminateOthers()),
+  ]) {
+    await expect(ask()).rejects.toBeInstanceOf(DatabaseUnavailable)
+  }
+  const refused = await db.reader.query('select 1 / 0').catch((error: unknown) => error)
+  expect(refused).toMatchObject({ code: '22012' })
+  expect(refused).not.toBeInstanceOf(DatabaseUnavailable)
+  const ours = new Error('ours')
+  await expect(db.write(() => Promise.reject(ours))).rejects.toBe(ours)
+})
+
+test.each([
+  Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' }),
+  Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' }),
+  new Error('Connection terminated unexpectedly'),
+  new Error('timeout exceeded when trying to connect'),
+  new Error('Query read timeout'),
+  new Error('the candles cannot be read', { cause: new Error('Connection terminated') }),
+])('"%s" is a database that is away', (error) => {
+  expect(namedError(error)).toBeInstanceOf(DatabaseUnavailable)
+  expect(namedError(error)).toMatchObject({ cause: error })
+})
+
+test.each([
+  Object.assign(new Error('no such file'), { code: 'ENOENT' }),
+  Object.assign(new Error('duplicate key'), { code: '23505' }),
+  new Error('no connection to make'),
+  'a text',
+])('"%s" is another error', (error) => {
+  expect(namedError(error)).toBe(error)
 })
 
 test('a session says that its connection is gone, asked for or not', async () => {

@@ -8,6 +8,7 @@ import pg from 'pg'
 import { from as copyFromStdin } from 'pg-copy-streams'
 import { CopyOut } from './copy_out.ts'
 import type { Database, Listener, Reader, Session, WriteTx } from './database.ts'
+import { named, namedError } from './unavailable.ts'
 import { parserOf } from './values.ts'
 
 export type Pool = pg.Pool
@@ -116,6 +117,22 @@ export function openOwnerPool(url: string, options: { applicationName?: string; 
   return pool
 }
 
+/** Throws, without the password, when nobody serves under the URL or the user may not in. */
+export async function mustAnswer(url: string): Promise<void> {
+  const pool = openOwnerPool(url, { maxConnections: 1 })
+  try {
+    await pool.query('select 1')
+  } catch (error) {
+    // Of a name with several addresses the message is empty.
+    const cause = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error)
+    throw new Error(
+      `cannot use the Postgres at ${describeUrl(url)}: ${cause}. Start it, or correct DATABASE_URL; without DATABASE_URL Weaver brings its own`,
+    )
+  } finally {
+    await pool.end()
+  }
+}
+
 /** A connection that cannot be trusted any more (open transaction, query still running) is closed, not reused. */
 async function rollback(client: pg.PoolClient): Promise<void> {
   try {
@@ -134,14 +151,14 @@ function values(of: readonly unknown[] | undefined): unknown[] {
 function readerOn(use: () => pg.ClientBase | pg.Pool): Reader {
   return {
     async query<Row extends object>(text: string, parameters?: readonly unknown[]) {
-      return (await use().query<Row>(text, values(parameters))).rows
+      return (await named(use().query<Row>(text, values(parameters)))).rows
     },
     async copyTo(text) {
       const target = use()
-      if (!(target instanceof pg.Pool)) return collect(target, text)
-      const client = await target.connect()
+      if (!(target instanceof pg.Pool)) return named(collect(target, text))
+      const client = await named(target.connect())
       try {
-        const bytes = await collect(client, text)
+        const bytes = await named(collect(client, text))
         client.release()
         return bytes
       } catch (error) {
@@ -167,11 +184,11 @@ function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } 
     ...readerOn(use),
     writable: true,
     async execute(text, parameters) {
-      return (await use().query(text, values(parameters))).rowCount ?? 0
+      return (await named(use().query(text, values(parameters)))).rowCount ?? 0
     },
     async copyFrom(text: string, source: Readable) {
       const sink = use().query(copyFromStdin(text))
-      await pipeline(source, sink)
+      await named(pipeline(source, sink))
       return sink.rowCount
     },
   }
@@ -184,13 +201,13 @@ function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } 
 }
 
 async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: WriteTx) => Promise<T>): Promise<T> {
-  const client = await pool.connect()
+  const client = await named(pool.connect())
   const { tx, end } = transactionOn(client)
   try {
-    await client.query(begin)
+    await named(client.query(begin))
     const result = await work(tx)
     end()
-    const { command } = await client.query('commit')
+    const { command } = await named(client.query('commit'))
     // Postgres answers the commit of a failed transaction with ROLLBACK, and no error.
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it had failed')
     client.release()
@@ -211,7 +228,7 @@ async function connectAlone(options: ConnectOptions, queryTimeoutMs: number): Pr
     return client
   } catch (error) {
     await client.end().catch(ignoreLostConnection)
-    throw error
+    throw namedError(error)
   }
 }
 

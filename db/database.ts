@@ -4,6 +4,18 @@
  */
 import type { Readable } from 'node:stream'
 
+/** The database is away, or cannot answer now: the same may work in a moment. Whatever else it says is another error. */
+export class DatabaseUnavailable extends Error {
+  override readonly name = 'DatabaseUnavailable'
+  /** SQLSTATE or the socket's; '' when there is none. */
+  readonly code: string
+
+  constructor(why: string, { code, cause }: { code: string; cause: unknown }) {
+    super(`the database does not answer: ${why}`, { cause })
+    this.code = code
+  }
+}
+
 export interface Reader {
   /** Runs one statement with $1… parameters and gives the rows. */
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>

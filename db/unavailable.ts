@@ -1,0 +1,48 @@
+/** Tells a database that is away, or cannot answer now, from one that refuses what it was asked. */
+import { DatabaseUnavailable } from './database.ts'
+
+/**
+ * SQLSTATE: lost connections, no resources, shutting down or starting, a database that takes no connections, a
+ * statement that took too long. Then what the socket says.
+ */
+const CODES =
+  /^(08...|53...|57P0.|55000|57014|ECONNREFUSED|ECONNRESET|ECONNABORTED|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/
+
+/** The driver's own errors have no code. */
+const MESSAGES = [
+  'Connection terminated',
+  'Client has encountered a connection error',
+  'Client was closed',
+  'Query read timeout',
+  'timeout exceeded when trying to connect',
+  'timeout expired',
+  'Cannot use a pool after calling end',
+]
+
+/** Causes that are followed at most. */
+const DEPTH = 8
+
+/** The error as it is, or as DatabaseUnavailable when the database is why. */
+export function namedError(error: unknown): unknown {
+  if (error instanceof DatabaseUnavailable) return error
+  let cause: unknown = error
+  for (let depth = 0; depth < DEPTH && cause instanceof Error; depth++) {
+    const code = 'code' in cause ? String(cause.code) : ''
+    const { message } = cause
+    if (CODES.test(code) || MESSAGES.some((start) => message.startsWith(start))) {
+      // Of a name with several addresses the message is empty.
+      return new DatabaseUnavailable(message || code, { code, cause: error })
+    }
+    cause = cause.cause
+  }
+  return error
+}
+
+/** What a statement gives, and its error by name. */
+export async function named<T>(asking: Promise<T>): Promise<T> {
+  try {
+    return await asking
+  } catch (error) {
+    throw namedError(error)
+  }
+}
