@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import { access, constants, link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -87,9 +87,21 @@ async function breakLock(path: string): Promise<void> {
   }
 }
 
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true })
+    await access(folder, constants.W_OK)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `cannot write to the folder ${folder}: make it writable, or set WEAVER_DATA_DIR to another (${why})`,
+    )
+  }
+}
+
 /** Gives the lock, or the process that holds it. */
 export async function tryFileLock(path: string): Promise<FileLock | { heldBy: number }> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   const mine: Owner = { pid: process.pid, started: (await startOf(process.pid)) ?? '', token: randomUUID() }
   const draft = `${path}.${mine.token}`
   // Linking a finished file makes the lock appear with its content, or not at all.

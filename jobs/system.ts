@@ -1,5 +1,5 @@
 /** What every Weaver process stands on: Postgres (embedded or given), migrated, and open. */
-import { openDatabase, openOwnerPool } from '../db/client.ts'
+import { mustAnswer, openDatabase, openOwnerPool } from '../db/client.ts'
 import type { Database } from '../db/database.ts'
 import { acquirePostgres } from '../db/embedded.ts'
 import { migrate } from '../db/migrate.ts'
@@ -26,7 +26,9 @@ export interface Postgres {
 /** The given server, or the embedded one of the data directory: joined when it runs, else started. */
 export async function openPostgres(config: Config, log: Log): Promise<Postgres> {
   if (config.databaseUrl) {
-    return { url: config.databaseUrl.reveal(), lost: new Promise(() => {}), release: async () => {} }
+    const url = config.databaseUrl.reveal()
+    await mustAnswer(url)
+    return { url, lost: new Promise(() => {}), release: async () => {} }
   }
   return acquirePostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
 }

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { zoneOffsets } from '../../db/walle/import/time_text.ts'
+import { readTime } from '../../db/walle/import/time_text.ts'
 import { TIMEFRAMES } from '../../strategies/api.ts'
 
 export const id = z.uuid()
@@ -41,8 +41,6 @@ export function pageOf<Item extends z.ZodType>(item: Item) {
   })
 }
 
-const WRITTEN = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(Z|[+-]\d\d:?\d\d)?)?$/i
-
 /** A time that a client gives, as ISO 8601 UTC. One without a zone is read in `zone`. */
 export function timeIn(zone: string) {
   return z
@@ -58,25 +56,6 @@ export function timeIn(zone: string) {
       description: `ISO 8601; without a zone it is read in ${zone}.`,
       example: '2024-01-31T09:30:00Z',
     })
-}
-
-function readTime(text: string, zone: string): number | null {
-  const written = WRITTEN.exec(text)
-  if (written === null) return null
-  const named = written[1] !== undefined
-  const day = text.length === 'YYYY-MM-DD'.length
-  const iso = text.replace(' ', 'T').replaceAll(' ', '')
-  const wall = Date.parse(day ? `${text}T00:00:00Z` : named ? iso : `${iso}Z`)
-  // Date.parse takes 30 February for 1 March.
-  if (Number.isNaN(wall) || !isCalendarDate(text.slice(0, 10))) return null
-  if (named) return wall
-  const offset = zoneOffsets(zone)
-  return wall - offset(wall - offset(wall))
-}
-
-function isCalendarDate(day: string): boolean {
-  const time = Date.parse(`${day}T00:00:00Z`)
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day)
 }
 
 export const problem = z

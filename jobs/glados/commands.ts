@@ -6,7 +6,7 @@
 import type { Reader } from '../../db/database.ts'
 import type { NewEvent } from '../../db/events/envelope.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
-import { candleRange } from '../../db/walle/queries/candles.ts'
+import { candleRange, listCandles } from '../../db/walle/queries/candles.ts'
 import { getRun, lockRun } from '../../db/walle/queries/runs.ts'
 import type { NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
 import { type Json, type Mode, TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
@@ -64,6 +64,8 @@ export interface CommandDependencies {
 
 export const DEFAULT_CASH = '100000'
 export const MAX_SYMBOLS = 50
+/** As many digits as the account's floats and decimals keep apart. */
+const CASH = /^\d{1,15}(\.\d{1,12})?$/
 
 export function createCommands(deps: CommandDependencies) {
   return {
@@ -168,7 +170,7 @@ function checkRequest(request: RunRequest): Range {
     throw invalid('start_time', `start_time ${request.start_time} is after end_time ${request.end_time}`)
   }
   const cash = request.initial_cash
-  if (cash !== undefined && !/^\d+(\.\d+)?$/.test(String(cash))) {
+  if (cash !== undefined && !CASH.test(String(cash))) {
     throw invalid('initial_cash', `initial_cash ${cash} is not a plain positive number such as 100000`)
   }
   if (cash !== undefined && Number(cash) <= 0) throw invalid('initial_cash', `initial_cash ${cash} must be more than 0`)
@@ -186,7 +188,11 @@ async function checkData(reader: Reader, request: RunRequest, range: Range): Pro
         `there are no ${request.timeframe} candles of ${symbol}: import some with \`weaver import FILE --symbol ${symbol} --timeframe ${request.timeframe}\``,
       )
     }
-    if (stored.first + frame > range.end || stored.last + frame < range.start) {
+    // Within what is stored: years that Postgres does not know are never asked for.
+    const start = iso(Math.max(range.start - frame, stored.first))
+    const end = iso(Math.min(range.end - frame, stored.last))
+    const [closing] = await listCandles(reader, { symbol, timeframe: request.timeframe, start, end, limit: 1 })
+    if (!closing) {
       throw invalid(
         'start_time',
         `no ${request.timeframe} candle of ${symbol} closes between ${request.start_time} and ${request.end_time}: stored are ${iso(stored.first)} to ${iso(stored.last)}`,

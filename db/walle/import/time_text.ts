@@ -100,3 +100,25 @@ export function zoneOffsets(zone: string): (time: number) => number {
     return offset
   }
 }
+
+const WRITTEN = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(Z|[+-]\d\d:?\d\d)?)?$/i
+
+/** A time that a person gives, in epoch milliseconds; without a zone it is read in `zone`. Null when it is no time. */
+export function readTime(text: string, zone: string): number | null {
+  const written = WRITTEN.exec(text)
+  if (written === null) return null
+  const named = written[1] !== undefined
+  const day = text.length === 'YYYY-MM-DD'.length
+  const iso = text.replace(' ', 'T').replaceAll(' ', '')
+  const wall = Date.parse(day ? `${text}T00:00:00Z` : named ? iso : `${iso}Z`)
+  // Date.parse takes 30 February for 1 March.
+  if (Number.isNaN(wall) || !isCalendarDate(text.slice(0, 10))) return null
+  if (named) return wall
+  const offset = zoneOffsets(zone)
+  return wall - offset(wall - offset(wall))
+}
+
+function isCalendarDate(day: string): boolean {
+  const time = Date.parse(`${day}T00:00:00Z`)
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day)
+}
