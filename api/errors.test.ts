@@ -164,6 +164,41 @@ test('what is not JSON is BAD_REQUEST', async () => {
   }
 })
 
+const BACKTEST = {
+  strategy_id: 's',
+  mode: 'backtest',
+  symbols: ['A'],
+  start_time: '2024-01-01',
+  end_time: '2024-01-02',
+}
+
+test.each([
+  ['label', { label: 'a\0b' }],
+  ['label', { label: 'a\ud800b' }],
+  ['symbols.0', { symbols: ['\udfff'] }],
+  ['config.a.0', { config: { a: ['x\0'] } }],
+  ['config', { config: { 'a\0': 1 } }],
+  ['config.b', { config: { b: { '\ud800': 1 } } }],
+])('a text in %s that no database keeps is refused', async (path, more) => {
+  const answer = await api.post('/api/v1/runs', { ...BACKTEST, ...more })
+  expect(answer.status).toBe(422)
+  const { code, details } = await refusalOf(answer)
+  expect([code, details.issues?.[0]?.path]).toEqual(['VALIDATION_ERROR', path])
+})
+
+test.each([63, 8_000, 100_000])('a config that is nested %i deep is refused', async (depth) => {
+  const nested = `${'['.repeat(depth)}${']'.repeat(depth)}`
+  const answer = await api.post('/api/v1/runs', `${JSON.stringify(BACKTEST).slice(0, -1)},"config":{"a":${nested}}}`)
+  expect([answer.status, (await refusalOf(answer)).message]).toEqual([422, 'config: is nested deeper than 64 levels'])
+})
+
+test('a POST of nothing is one of {}, whatever its type', async () => {
+  for (const type of ['text/plain', 'text/plain;charset=UTF-8', 'application/json']) {
+    const answer = await api.post(`/api/v1/runs/${RUN.replace(/1$/, 'x')}/stop`, '', { 'content-type': type })
+    expect([type, answer.status]).toEqual([type, 404])
+  }
+})
+
 test('more than 1 MB of JSON is PAYLOAD_TOO_LARGE', async () => {
   const answer = await api.post('/api/v1/runs', { label: 'x'.repeat(1024 * 1024) })
   expect([answer.status, (await refusalOf(answer)).code]).toEqual([413, 'PAYLOAD_TOO_LARGE'])

@@ -2,7 +2,8 @@
 import type { MiddlewareHandler } from 'hono'
 import { DomainError } from '../jobs/glados/errors.ts'
 import { limitBytes, MOST_IMPORT_BYTES, tooLarge } from './import_body.ts'
-import type { ApiEnv } from './router.ts'
+import { unkeepable } from './json_texts.ts'
+import { type ApiEnv, refused } from './router.ts'
 
 export const MOST_JSON_BYTES = 1024 * 1024
 const IMPORT_PATH = '/api/v1/candles/import'
@@ -21,7 +22,7 @@ export function checkBody(): MiddlewareHandler<ApiEnv> {
     if (text !== '' && !JSON_TYPE.test(c.req.header('content-type') ?? '')) {
       throw new DomainError('BAD_REQUEST', 'the body must be JSON, sent with content-type: application/json')
     }
-    if (text !== '' && !isParsable(text)) throw new DomainError('BAD_REQUEST', 'the body is not JSON')
+    if (text !== '') checkText(text)
     // What was read is handed on as a request of its own. Nothing stands for an empty object, whatever its type.
     const headers = new Headers(raw.headers)
     headers.set('content-type', 'application/json')
@@ -38,11 +39,13 @@ async function readText(source: ReadableStream<Uint8Array>): Promise<string> {
   return (text + decoder.decode()).trim()
 }
 
-function isParsable(text: string): boolean {
+function checkText(text: string): void {
+  let body: unknown
   try {
-    JSON.parse(text)
-    return true
+    body = JSON.parse(text)
   } catch {
-    return false
+    throw new DomainError('BAD_REQUEST', 'the body is not JSON')
   }
+  const issues = unkeepable(body)
+  if (issues.length > 0) throw refused(issues)
 }

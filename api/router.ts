@@ -31,7 +31,10 @@ export function createRouter(): ApiRouter {
 }
 
 export function refusal(error: z.ZodError): DomainError {
-  const issues = error.issues.flatMap(readIssue)
+  return refused(error.issues.flatMap(readIssue))
+}
+
+export function refused(issues: { path: string; message: string }[]): DomainError {
   const message = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ')
   return new DomainError('VALIDATION_ERROR', message, { issues })
 }
