@@ -66,6 +66,7 @@ async function parse(
     const bytes = await collect(source)
     return await parseCandleParquet(bytes, options)
   } catch (error) {
+    if (error instanceof DomainError) throw error
     if (error instanceof BadHeaderError) throw invalid('file', error.message)
     const detail = error instanceof Error ? error.message : String(error)
     if (format === 'csv') throw invalid('file', `the CSV file cannot be read: ${detail}`)
