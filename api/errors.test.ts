@@ -192,6 +192,26 @@ test.each([63, 8_000, 100_000])('a config that is nested %i deep is refused', as
   expect([answer.status, (await refusalOf(answer)).message]).toEqual([422, 'config: is nested deeper than 64 levels'])
 })
 
+test.each([
+  ['0000-01-01T00:00:00Z', 'is not a time such as 2024-01-31T09:30:00Z'],
+  ['0001-01-01T00:00:00+01:00', 'is not a time such as 2024-01-31T09:30:00Z'],
+  ['1899-12-31T23:59:59Z', 'is not in the years 1900 to 2199'],
+  ['9999-12-31T23:59:59', 'is not in the years 1900 to 2199'],
+  ['2024-03-10T02:30:00', 'does not exist in America/New_York (clock change)'],
+])('the time %s is refused everywhere, in the same words', async (time, message) => {
+  const config = { apiKey: null, hostAllowed: null, clientAllowed: null, corsOrigins: [], timezone: 'America/New_York' }
+  const { get, post } = createTestApi(database.db, { config })
+  const query = encodeURIComponent(time)
+  for (const [field, asking] of [
+    ['start_time', post('/api/v1/runs', { ...BACKTEST, start_time: time })],
+    ['end_time', get(`/api/v1/orders?end_time=${query}`)],
+    ['start', get(`/api/v1/candles?symbol=A&timeframe=1m&start=${query}`)],
+  ] as const) {
+    const answer = await asking
+    expect([answer.status, (await refusalOf(answer)).details.issues]).toEqual([422, [{ path: field, message }]])
+  }
+})
+
 test('a POST of nothing is one of {}, whatever its type', async () => {
   for (const type of ['text/plain', 'text/plain;charset=UTF-8', 'application/json']) {
     const answer = await api.post(`/api/v1/runs/${RUN.replace(/1$/, 'x')}/stop`, '', { 'content-type': type })

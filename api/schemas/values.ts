@@ -46,14 +46,14 @@ export function timeIn(zone: string) {
   return z
     .string()
     .transform((text, context) => {
-      const time = readTime(text, zone)
-      if (time !== null) return new Date(time).toISOString()
-      context.addIssue({ code: 'custom', message: 'is not a time such as 2024-01-31T09:30:00Z' })
+      const reading = readTime(text, zone)
+      if ('time' in reading) return new Date(reading.time).toISOString()
+      context.addIssue({ code: 'custom', message: reading.reason })
       return z.NEVER
     })
     .openapi({
       type: 'string',
-      description: `ISO 8601; without a zone it is read in ${zone}.`,
+      description: `ISO 8601, from 1900 to 2199; without a zone it is read in ${zone}.`,
       example: '2024-01-31T09:30:00Z',
     })
 }

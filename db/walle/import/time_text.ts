@@ -1,13 +1,17 @@
-/** Timestamps as files write them: ISO 8601 with or without zone, plain dates, epoch seconds or milliseconds. */
+/** Times as files and people write them: ISO 8601 with or without zone, plain dates; in files epoch seconds or milliseconds. */
 import { TIMEFRAME_MS, type Timeframe } from '../../../strategies/api.ts'
 
 /** Epoch numbers below are seconds (until the year 5138), from here on milliseconds (since 1973). */
 const FIRST_EPOCH_MS = 100_000_000_000
 /** No zone changes its offset but at a quarter of an hour, so one answer of Intl serves so long. */
 const OFFSET_STEP_MS = 900_000
+/** No market is older, and all that reads times knows these years: Postgres, ISO 8601 without a sign. */
+const EARLIEST = Date.UTC(1900, 0, 1)
+const LATEST = Date.UTC(2200, 0, 1)
 const NEW_YORK = 'America/New_York'
 
-const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s?(Z|[+-]\d\d:?\d\d)?)?$/i
+const ISO =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s?(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?)?$/i
 
 export type TimeReading = { time: number } | { reason: string }
 
@@ -23,6 +27,7 @@ export function createTimeReader(symbol: string, timeframe: Timeframe, zone: str
   const newYorkOffset = zoneOffsets(NEW_YORK)
 
   function onGrid(time: number, text: string): TimeReading {
+    if (time < EARLIEST || time >= LATEST) return { reason: `timestamp ${text} is not in the years 1900 to 2199` }
     if (time % step === 0) return { time }
     if (isSession) {
       // A day bar stamped with midnight in New York is the session of that date.
@@ -56,10 +61,12 @@ export function createTimeReader(symbol: string, timeframe: Timeframe, zone: str
 /** The date and time that is written, as if it were UTC; null when there is no such date or time. */
 function wallTime(parts: RegExpExecArray): number | null {
   const [year, month, day, hour, minute, second] = parts.slice(1, 7).map((part) => Number(part ?? 0))
-  const milliseconds = Math.trunc(Number(`0.${parts[7] ?? '0'}`) * 1000)
+  const milliseconds = Number((parts[7] ?? '').padEnd(3, '0').slice(0, 3))
   const time = Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second, milliseconds)
   const date = new Date(time)
+  // It takes the years 0 to 99 for 1900 to 1999, and 30 February for 1 March.
   const same =
+    date.getUTCFullYear() === year &&
     date.getUTCMonth() === (month ?? 0) - 1 &&
     date.getUTCDate() === day &&
     date.getUTCHours() === hour &&
@@ -101,24 +108,20 @@ export function zoneOffsets(zone: string): (time: number) => number {
   }
 }
 
-const WRITTEN = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s?(Z|[+-]\d\d:?\d\d)?)?$/i
-
-/** A time that a person gives, in epoch milliseconds; without a zone it is read in `zone`. Null when it is no time. */
-export function readTime(text: string, zone: string): number | null {
-  const written = WRITTEN.exec(text)
-  if (written === null) return null
-  const named = written[1] !== undefined
-  const day = text.length === 'YYYY-MM-DD'.length
-  const iso = text.replace(' ', 'T').replaceAll(' ', '')
-  const wall = Date.parse(day ? `${text}T00:00:00Z` : named ? iso : `${iso}Z`)
-  // Date.parse takes 30 February for 1 March.
-  if (Number.isNaN(wall) || !isCalendarDate(text.slice(0, 10))) return null
-  if (named) return wall
+/** A time that a person gives, or why it is none. Without a zone it is read in `zone`; a day is its first moment there. */
+export function readTime(text: string, zone: string): TimeReading {
+  const parts = ISO.exec(text)
+  const wall = parts === null ? null : wallTime(parts)
+  if (parts === null || wall === null) return { reason: 'is not a time such as 2024-01-31T09:30:00Z' }
+  if (parts[8] !== undefined) return known(wall - minutesOf(parts[8]) * 60_000)
   const offset = zoneOffsets(zone)
-  return wall - offset(wall - offset(wall))
+  const guess = wall - offset(wall)
+  const time = wall - offset(guess)
+  if (time + offset(time) === wall) return known(time)
+  if (parts[4] === undefined) return known(Math.max(guess, time))
+  return { reason: `does not exist in ${zone} (clock change)` }
 }
 
-function isCalendarDate(day: string): boolean {
-  const time = Date.parse(`${day}T00:00:00Z`)
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day)
+function known(time: number): TimeReading {
+  return time >= EARLIEST && time < LATEST ? { time } : { reason: 'is not in the years 1900 to 2199' }
 }
