@@ -255,7 +255,9 @@ test.each([
   ['backtest', { start_time: '2025-01-01', end_time: '2024-01-01' }, 'VALIDATION_ERROR'],
   ['backtest', { fill: { slippage: 1 } }, 'VALIDATION_ERROR'],
   ['backtest', { initial_cash: '-1' }, 'VALIDATION_ERROR'],
-])('a %s with %j is refused as %s', async (mode, more, code) => {
+  ['backtest', { initial_cash: '9'.repeat(20_000) }, 'VALIDATION_ERROR'],
+  ['backtest', { initial_cash: `1.${'9'.repeat(20_000)}` }, 'VALIDATION_ERROR'],
+])('a %s with %o is refused as %s', async (mode, more, code) => {
   const range = { start_time: '2024-01-01', end_time: '2024-01-02' }
   const answer = await api.post('/api/v1/runs', {
     strategy_id: 'sample',
@@ -264,5 +266,7 @@ test.each([
     ...range,
     ...more,
   })
-  expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([422, code])
+  const refusal = (await answer.json()) as { code: string; message: string }
+  expect([answer.status, refusal.code]).toEqual([422, code])
+  expect(refusal.message.length).toBeLessThan(200)
 })

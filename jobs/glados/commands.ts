@@ -171,7 +171,10 @@ function checkRequest(request: RunRequest): Range {
   }
   const cash = request.initial_cash
   if (cash !== undefined && !CASH.test(String(cash))) {
-    throw invalid('initial_cash', `initial_cash ${cash} is not a plain positive number such as 100000`)
+    throw invalid(
+      'initial_cash',
+      `initial_cash ${String(cash).slice(0, 40)} is not a plain positive number such as 100000`,
+    )
   }
   if (cash !== undefined && Number(cash) <= 0) throw invalid('initial_cash', `initial_cash ${cash} must be more than 0`)
   return { start, end }
