@@ -6,6 +6,7 @@ import { head, type LoggedEvent, oldest, readAfter } from '../db/events/read.ts'
 import { EVENTS, type EventType, isEventType } from '../db/events/registry.ts'
 import { SSE_NAMES, type SseName } from '../db/events/sse_names.ts'
 import { modesOf } from '../db/walle/queries/runs.ts'
+import { DomainError } from '../jobs/glados/errors.ts'
 
 export interface FeedFilter {
   runId: string | null
@@ -19,7 +20,10 @@ export interface FeedEvent {
   runId: string | null
   /** Ticks and orders of backtests: shown only to who asks for the run. */
   onlyOfRun: boolean
+  /** Under 1 KB: what the stream sends. */
   data: Record<string, unknown>
+  /** All of it: what the tail shows besides. */
+  envelope: Envelope
 }
 
 /** Ids and states; whatever else there is to know is a question to the API. */
@@ -53,22 +57,34 @@ const KNOWN_MODES = 1_000
 
 export const SHOWN_TYPES = (Object.keys(EVENTS) as EventType[]).filter((type) => SSE_NAMES[type] !== null)
 const NAMES = new Set<string>(Object.values(SSE_NAMES).filter((name) => name !== null))
+/** Names of the published contract that no event has here. Whoever asks for one waits in vain, but asks for nothing wrong. */
+const SILENT_NAMES = new Set([
+  'order.replaced',
+  'account.changed',
+  'batch.progress',
+  'system.halted',
+  'system.resumed',
+  'heartbeat',
+])
 
-/** Names of the stream, or types of the log; null when one is neither. */
-export function namesOf(texts: readonly string[]): Set<SseName> | null {
+/** Of names of the stream, or types of the log that are shown on it. Throws the one that is neither. */
+export function namesOf(texts: readonly string[]): Set<SseName> {
   const names = new Set<SseName>()
   for (const text of texts) {
-    if (NAMES.has(text)) names.add(text as SseName)
-    else if (!isEventType(text)) return null
-    else {
-      const name = SSE_NAMES[text]
-      if (name !== null) names.add(name)
-    }
+    const name = isEventType(text) ? SSE_NAMES[text] : text
+    if (name !== null && NAMES.has(name)) names.add(name as SseName)
+    else if (!SILENT_NAMES.has(text)) throw noSuchName(text)
   }
   return names
 }
 
-export function wants(filter: FeedFilter, event: FeedEvent): boolean {
+function noSuchName(text: string): DomainError {
+  const known = [...NAMES, ...SILENT_NAMES].join(', ')
+  const message = `${text.slice(0, LONGEST_TEXT)} is not on the stream; there are ${known}`
+  return new DomainError('VALIDATION_ERROR', `types: ${message}`, { issues: [{ path: 'types', message }] })
+}
+
+export function wants(filter: FeedFilter, event: Pick<FeedEvent, 'name' | 'runId' | 'onlyOfRun'>): boolean {
   if (filter.names && !filter.names.has(event.name)) return false
   return filter.runId === null ? !event.onlyOfRun : event.runId === filter.runId
 }
@@ -156,7 +172,7 @@ function createShowing(reader: Reader): (rows: readonly LoggedEvent[]) => Promis
       const name = SSE_NAMES[envelope.type]
       if (name === null) return []
       const onlyOfRun = isDetail(name) && envelope.run_id !== null && known.get(envelope.run_id) === true
-      return { seq, name, runId: envelope.run_id, onlyOfRun, data: thin(envelope) }
+      return { seq, name, runId: envelope.run_id, onlyOfRun, data: thin(envelope), envelope }
     })
   }
 }

@@ -10,6 +10,7 @@ import { createTestDatabase, type TestDatabase } from '../tests/support/database
 import { until } from '../tests/support/until.ts'
 import { aRun, aSource, idOf, T0 } from '../tests/support/walle_rows.ts'
 import { STREAM_LIMITS, type StreamLimits } from './dependencies.ts'
+import { streamItem } from './schemas/system.ts'
 import { type RunningServer, startServer } from './server.ts'
 
 const RUN = idOf('run', 1)
@@ -103,7 +104,8 @@ async function listen(url: string, headers: Record<string, string> = {}): Promis
 
 async function tailOf(url: string, query = ''): Promise<{ seq: number; event: string; data: unknown }[]> {
   const answer = await fetch(`${url}/tail?limit=1000${query}`)
-  return ((await answer.json()) as { items: { seq: number; event: string; data: unknown }[] }).items
+  const { items } = (await answer.json()) as { items: { seq: number; event: string; data: unknown }[] }
+  return items.map(({ seq, event, data }) => ({ seq, event, data }))
 }
 
 test('a reader that is cut again and again gets exactly the events of the tail', async () => {
@@ -178,6 +180,63 @@ test('the tail goes on where `next` says, also over stretches that show nothing'
   expect(await page(2)).toMatchObject({ items: [{ seq: 3 }], next: 3 })
   expect(await page(3)).toEqual({ items: [], next: 4 })
   expect(await page(99)).toEqual({ items: [], next: 4, reset: true })
+})
+
+test('the tail shows the whole event beside what the stream sends of it', async () => {
+  const url = await serve()
+  const event: NewEvent = { ...progressed(7), causation_id: randomUUID() }
+  await log(event)
+  const { items } = (await (await fetch(`${url}/tail`)).json()) as { items: unknown[] }
+  expect(items).toEqual([
+    {
+      seq: 0,
+      event: 'run.progress',
+      data: {
+        id: event.id,
+        type: 'run.Progressed',
+        run_id: RUN,
+        ts: '2024-01-02T03:04:05.678Z',
+        progress: 0.5,
+        next_tick: 7,
+        ticks_total: 1000,
+      },
+      ...event,
+      kind: 'evt',
+      version: 1,
+      trace_id: null,
+      headers: {},
+      ts: '2024-01-02T03:04:05.678Z',
+    },
+  ])
+  streamItem.strict().parse(items[0])
+})
+
+test('an empty place is the start for the tail, and none for the stream', async () => {
+  const url = await serve()
+  await log(progressed(1))
+  expect((await tailOf(url, '&after=')).map(({ seq }) => seq)).toEqual([0])
+  for (const place of ['0x0', '1.5', '-2', 'x']) expect((await fetch(`${url}/tail?after=${place}`)).status).toBe(422)
+  const reader = await listen(`${url}/stream?after=`)
+  await log(progressed(2))
+  await until('the event', async () => reader.messages.length > 0)
+  expect(reader.messages).toMatchObject([{ event: 'run.progress', id: '1' }])
+})
+
+test('every name of the contract may be asked for, and no type that is never shown', async () => {
+  const url = await serve()
+  const contract = [
+    'run.created,run.started,run.stopped,run.completed,run.error,run.progress,order.created,order.submitted',
+    'order.accepted,order.partial,order.filled,order.cancelled,order.rejected,order.expired,order.replaced,tick',
+    'account.changed,data.changed,batch.progress,job.failed,system.halted,system.resumed,heartbeat,orders.Filled',
+  ]
+  await log(progressed(1))
+  expect((await tailOf(url, `&types=${contract.join(',')}`)).map(({ seq }) => seq)).toEqual([0])
+  expect(await tailOf(url, '&types=system.halted')).toEqual([])
+  for (const type of ['strategy.DecisionMade', 'run.Deleted', 'reset']) {
+    const answer = await fetch(`${url}/tail?types=tick,${type}`)
+    expect(answer.status).toBe(422)
+    expect(((await answer.json()) as { message: string }).message).toMatch(`types: ${type} is not on the stream`)
+  }
 })
 
 test('a place ahead of the log, or none at all, resets the reader to the newest one', async () => {

@@ -7,7 +7,8 @@ const RING = 1_024
 const FRAMES_AT_ONCE = 64
 
 interface Frame {
-  event: FeedEvent
+  /** Without what only the tail shows: payloads may be large. */
+  event: Omit<FeedEvent, 'data' | 'envelope'>
   text: string
 }
 
@@ -27,7 +28,10 @@ export function createFrames(feed: Feed): Frames {
   let position: number | null = null
 
   function keep(events: readonly FeedEvent[]): void {
-    for (const event of events) ring.push({ event, text: frameOf(event) })
+    for (const event of events) {
+      const { seq, name, runId, onlyOfRun } = event
+      ring.push({ event: { seq, name, runId, onlyOfRun }, text: frameOf(event) })
+    }
     for (const { event } of ring.splice(0, Math.max(0, ring.length - RING))) start = event.seq
   }
 

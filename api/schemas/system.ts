@@ -57,11 +57,11 @@ export const runEvent = z
   })
   .openapi('Event')
 
-export const streamItem = z
-  .object({
+export const streamItem = runEvent
+  .extend({
     seq: z.number().openapi({ description: "The stream's `id`." }),
-    event: z.string().openapi({ description: "The stream's event name." }),
-    data: object,
+    event: z.string().openapi({ description: "The stream's event name; `type` is the log's." }),
+    data: object.openapi({ description: "The stream's data: ids and states. Beside it stands the whole envelope." }),
   })
   .openapi('StreamEvent')
 
