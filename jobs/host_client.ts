@@ -14,7 +14,7 @@ import { materialise } from './marvin/sources.ts'
 import { type LoadedRun, loadFetched } from './run_data.ts'
 
 /** A chunk takes about so long: progress, stop, fairness. */
-const CHUNK_MS = 1_000
+const CHUNK_MS = 500
 /** One transaction takes in at most about so many fills. */
 const CHUNK_FILLS = 100_000
 

@@ -1,8 +1,15 @@
 /** What a finished backtest amounts to: result hash and statistics, from its stored rows and its bars. */
 import type { Reader } from '../db/database.ts'
 import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
-import { eachDecision, eachFill, eachOrder, listTrades, readEquity, trialsOf } from '../db/walle/queries/results.ts'
-import type { FillRow, OrderRow, RunRow } from '../db/walle/rows.ts'
+import {
+  type HashedFill,
+  type HashedOrder,
+  hashedRows,
+  listTrades,
+  readEquity,
+  trialsOf,
+} from '../db/walle/queries/results.ts'
+import type { RunRow } from '../db/walle/rows.ts'
 import { type Json, TIMEFRAME_MS } from '../strategies/api.ts'
 import type { Checkpoint } from './backtest.ts'
 import { Decimal, ZERO } from './greta/decimals.ts'
@@ -41,25 +48,26 @@ export async function computeResult(reader: Reader, run: RunRow, data: LoadedRun
 }
 
 /** Orders as cancels are described by them, and fills in the order in which they happened. */
-async function hashRecords(reader: Reader, run: RunRow): Promise<{ resultHash: string; fills: FillRow[] }> {
+async function hashRecords(reader: Reader, run: RunRow): Promise<{ resultHash: string; fills: HashedFill[] }> {
   const hasher = createResultHasher()
-  const orders = new Map<string, OrderRow>()
-  const byClientId = new Map<string, OrderRow>()
-  for await (const order of eachOrder(reader, run.id, ROWS_AT_ONCE)) {
+  const rows = hashedRows(reader, run.id, ROWS_AT_ONCE)
+  const orders = new Map<string, HashedOrder>()
+  const byClientId = new Map<string, HashedOrder>()
+  for await (const order of rows.orders) {
     orders.set(order.id, order)
     byClientId.set(order.client_order_id, order)
   }
-  for await (const decision of eachDecision(reader, run.id, ROWS_AT_ONCE)) {
+  for await (const decision of rows.decisions) {
     decision.intents.forEach((intent, ordinal) => {
       const target = intent.kind === 'cancel' ? (byClientId.get(intent.client_order_id) ?? null) : null
       hasher.intent(decision.ts, ordinal, intent, target)
     })
   }
   for (const order of orders.values()) hasher.order(order.status, order.filled_qty, order.filled_avg_price)
-  const fills: FillRow[] = []
-  for await (const fill of eachFill(reader, run.id, ROWS_AT_ONCE)) {
+  const fills: HashedFill[] = []
+  for await (const fill of rows.fills) {
     const order = orders.get(fill.order_id)
-    if (!order) throw new Error(`The fill ${fill.id} of run ${run.id} has no order ${fill.order_id}`)
+    if (!order) throw new Error(`The fill ${fill.ordinal} of run ${run.id} has no order ${fill.order_id}`)
     hasher.fill(fill.timestamp, order.ordinal, fill.side, fill.qty, fill.price, fill.fee)
     fills.push(fill)
   }
@@ -69,7 +77,7 @@ async function hashRecords(reader: Reader, run: RunRow): Promise<{ resultHash: s
 type Account = Pick<StatsInput, 'finalEquity' | 'fees' | 'slippage' | 'turnover'>
 
 /** Cash and positions from the fills alone, in decimals, positions at the last closes. */
-function accountOf(run: RunRow, data: LoadedRun, fills: readonly FillRow[]): Account {
+function accountOf(run: RunRow, data: LoadedRun, fills: readonly HashedFill[]): Account {
   let equity = new Decimal(run.initial_cash)
   let fees = ZERO
   let slippage = ZERO

@@ -5,11 +5,9 @@ import type { Outcome, Write } from './outcome.ts'
 import { getCheckpoint } from './queries/checkpoints.ts'
 import { getOrder, listOpenOrders, listOrders } from './queries/orders.ts'
 import {
-  eachDecision,
-  eachFill,
-  eachOrder,
   getDecision,
   getResult,
+  hashedRows,
   listDecisions,
   listFills,
   listPositions,
@@ -103,9 +101,9 @@ test.each([3, 120])(
       { kind: 'insert_decisions', rows: decisions },
     )
     const { reader } = database.db
-    expect(await collect(eachOrder(reader, run.id, 7))).toEqual(orders)
-    expect(await collect(eachFill(reader, run.id, 60))).toEqual(fills)
-    expect(await collect(eachDecision(reader, run.id, 1))).toEqual(decisions)
+    expect(orders).toMatchObject(await collect(hashedRows(reader, run.id, 7).orders))
+    expect(fills).toMatchObject(await collect(hashedRows(reader, run.id, 60).fills))
+    expect(decisions).toMatchObject(await collect(hashedRows(reader, run.id, 1).decisions))
     expect(await listFills(reader, run.id)).toEqual(fills)
     expect(await listTrades(reader, run.id)).toEqual(trades)
     expect(await getDecision(reader, run.id, 2)).toEqual(decisions[2])

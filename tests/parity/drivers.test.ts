@@ -1,6 +1,7 @@
 /** I8: a backtest hop by hop through real jobs leaves the same rows, ids, events and hash as one in chunks. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { eachDecision, eachFill, eachOrder, listTrades, readEquity } from '../../db/walle/queries/results.ts'
+import { listOrders } from '../../db/walle/queries/orders.ts'
+import { listDecisions, listFills, listTrades, readEquity } from '../../db/walle/queries/results.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { type InProcess, openInProcess } from '../support/in_process.ts'
 import { playPure } from '../support/pure_run.ts'
@@ -8,6 +9,7 @@ import { hashOf, seededRun } from '../support/seeded.ts'
 
 const SEEDS = Number(process.env.WEAVER_CHAIN_SEEDS ?? 10)
 const BARS = 60
+const ALL = { page: 1, page_size: 1000 }
 
 let weaver: InProcess
 beforeAll(async () => {
@@ -16,12 +18,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await weaver.close()
 })
-
-async function all<T>(rows: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = []
-  for await (const row of rows) list.push(row)
-  return list
-}
 
 async function told(run: RunRow): Promise<unknown[]> {
   const rows = await weaver.system.db.reader.query<{ payload: Record<string, unknown> }>(
@@ -34,9 +30,9 @@ async function told(run: RunRow): Promise<unknown[]> {
 async function stored(run: RunRow) {
   const { reader } = weaver.system.db
   return {
-    orders: await all(eachOrder(reader, run.id, 1000)),
-    fills: await all(eachFill(reader, run.id, 1000)),
-    decisions: await all(eachDecision(reader, run.id, 1000)),
+    orders: (await listOrders(reader, { run_id: run.id, ...ALL })).items.sort((a, b) => a.ordinal - b.ordinal),
+    fills: await listFills(reader, run.id),
+    decisions: (await listDecisions(reader, run.id, ALL)).items,
     trades: await listTrades(reader, run.id),
     curve: await readEquity(reader, run.id),
   }

@@ -2,8 +2,19 @@
 import type { Json } from '../../../strategies/api.ts'
 import type { Reader } from '../../database.ts'
 import { copyFloats } from '../candle_columns.ts'
-import { DECISIONS, FILLS, literal, ORDERS, POSITIONS, quoted, selectList, type Table, TRADES } from '../columns.ts'
-import type { DecisionRow, FillRow, OrderRow, PositionRow, RunRow, TradeRow } from '../rows.ts'
+import {
+  type Columns,
+  DECISIONS,
+  FILLS,
+  literal,
+  ORDERS,
+  POSITIONS,
+  quoted,
+  selectList,
+  type Table,
+  TRADES,
+} from '../columns.ts'
+import type { DecisionRow, FillRow, PositionRow, RunRow, TradeRow } from '../rows.ts'
 import { copyBinary } from './blocks.ts'
 import { listPage, type Page, type Paging } from './page.ts'
 
@@ -72,16 +83,53 @@ async function* eachRow<Row extends object>(
   }
 }
 
-export function eachDecision(reader: Reader, runId: string, batchSize: number): AsyncGenerator<DecisionRow> {
-  return eachRow(reader, DECISIONS, { runId, key: 'bar_index', batchSize })
+/** What of a run's rows its result hash and its account are made of; the rest would take most of the time to read. */
+const HASHED_ORDER = only(ORDERS, [
+  'id',
+  'ordinal',
+  'client_order_id',
+  'symbol',
+  'side',
+  'order_type',
+  'qty',
+  'price',
+  'stop_price',
+  'time_in_force',
+  'take_profit',
+  'stop_loss',
+  'status',
+  'filled_qty',
+  'filled_avg_price',
+])
+const HASHED_DECISION = only(DECISIONS, ['bar_index', 'ts', 'intents'])
+const HASHED_FILL = only(FILLS, [
+  'ordinal',
+  'order_id',
+  'symbol',
+  'side',
+  'qty',
+  'price',
+  'fee',
+  'slippage',
+  'timestamp',
+])
+
+export type HashedOrder = RowOf<typeof HASHED_ORDER>
+export type HashedFill = RowOf<typeof HASHED_FILL>
+
+export function hashedRows(reader: Reader, runId: string, batchSize: number) {
+  return {
+    orders: eachRow(reader, HASHED_ORDER, { runId, key: 'ordinal', batchSize }),
+    decisions: eachRow(reader, HASHED_DECISION, { runId, key: 'bar_index', batchSize }),
+    fills: eachRow(reader, HASHED_FILL, { runId, key: 'ordinal', batchSize }),
+  }
 }
 
-export function eachOrder(reader: Reader, runId: string, batchSize: number): AsyncGenerator<OrderRow> {
-  return eachRow(reader, ORDERS, { runId, key: 'ordinal', batchSize })
-}
+type RowOf<T> = T extends Table<infer Row> ? Row : never
 
-export function eachFill(reader: Reader, runId: string, batchSize: number): AsyncGenerator<FillRow> {
-  return eachRow(reader, FILLS, { runId, key: 'ordinal', batchSize })
+function only<Row, Name extends keyof Row & string>(table: Table<Row>, names: readonly Name[]): Table<Pick<Row, Name>> {
+  const columns = Object.fromEntries(names.map((name) => [name, table.columns[name]]))
+  return { name: table.name, columns: columns as Columns<Pick<Row, Name>> }
 }
 
 export interface EquityCurve {
