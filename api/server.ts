@@ -13,6 +13,7 @@ export interface RunningServer {
 
 /** How long requests under way may take to end when the server stops. */
 const GRACE_MS = 3_000
+const SWEEP_MS = 20
 /** A request must have arrived within this; answers may take as long as they take. */
 const REQUEST_TIMEOUT_MS = 300_000
 
@@ -20,10 +21,12 @@ export async function startServer({
   api,
   host,
   port,
+  graceMs = GRACE_MS,
 }: {
   api: Api
   host: string
   port: number
+  graceMs?: number
 }): Promise<RunningServer> {
   const server = createServer(
     { requestTimeout: REQUEST_TIMEOUT_MS, keepAlive: true },
@@ -44,9 +47,11 @@ export async function startServer({
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       await api.close()
-      server.closeIdleConnections()
-      const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS)
+      // A connection becomes idle when its last answer is through, which nothing tells of.
+      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
+      const timer = setTimeout(() => server.closeAllConnections(), graceMs)
       await closed
+      clearInterval(sweep)
       clearTimeout(timer)
     },
   }

@@ -36,9 +36,9 @@ afterEach(async () => {
   await database.drop()
 })
 
-async function serve(stream: Partial<StreamLimits> = {}): Promise<string> {
+async function serve(stream: Partial<StreamLimits> = {}, graceMs?: number): Promise<string> {
   const api = createTestApi(database.db, { stream: { ...STREAM_LIMITS, pollMs: 20, ...stream } })
-  server = await startServer({ api, host: '127.0.0.1', port: 0 })
+  server = await startServer({ api, host: '127.0.0.1', port: 0, ...(graceMs === undefined ? {} : { graceMs }) })
   return `${server.url}/api/v1/events`
 }
 
@@ -323,6 +323,31 @@ test('closing the server ends the streams', async () => {
   await server.close()
   await reader.ended
   await expect(fetch(`${url}/tail`)).rejects.toThrow()
+})
+
+test('closing the server waits for no reader, whether it reads or not', async () => {
+  const url = await serve({}, 600_000)
+  const { port } = new URL(url)
+  const unread = connect(Number(port), '127.0.0.1')
+  unread.on('error', () => {})
+  unread.pause()
+  unread.write('GET /api/v1/events/stream?after=-1 HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n')
+  const reader = await listen(`${url}/stream?after=-1`)
+  await log(...Array.from({ length: 20_000 }, (_, n) => progressed(n)))
+  await until('the reader', async () => reader.messages.length === 20_000)
+  await server.close()
+  await reader.ended
+  unread.destroy()
+})
+
+test('the stream is never compressed', async () => {
+  const url = await serve()
+  const reader = await fetch(`${url}/stream`, { headers: { 'accept-encoding': 'gzip' } })
+  expect([reader.headers.get('content-encoding'), reader.headers.get('content-type')]).toEqual([
+    null,
+    'text/event-stream; charset=utf-8',
+  ])
+  await reader.body?.cancel()
 })
 
 test('a port that is in use is named, with what to do', async () => {

@@ -90,7 +90,8 @@ export function createSseHub(deps: HubDependencies, feed: Feed): SseHub {
     },
     async close() {
       closing = true
-      for (const client of clients) client.end(false)
+      // Who does not ask has not taken what was sent: waiting for it may take for ever, and it resumes where it was.
+      for (const client of clients) client.end(!client.asking)
       await loop.stopped()
     },
   }
