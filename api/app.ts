@@ -2,6 +2,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import { DomainError } from '../jobs/glados/errors.ts'
+import { compressAnswers } from './compression.ts'
 import { correlate } from './correlation.ts'
 import type { ApiDependencies } from './dependencies.ts'
 import { describeApi } from './description.ts'
@@ -17,7 +18,7 @@ import { runRoutes } from './routes/runs.ts'
 import { healthRoutes, systemRoutes } from './routes/system.ts'
 import { allowOrigins, checkAddress, checkHost, checkOrigin, createGuard, secureHeaders } from './security.ts'
 import { createSseHub } from './sse.ts'
-import { createStaticFiles, serveDocs } from './static.ts'
+import { createStaticFiles, DOCS_PATHS, serveDocs } from './static.ts'
 
 export const API_BASE = '/api/v1'
 
@@ -37,6 +38,7 @@ export function createApp(deps: ApiDependencies): Api {
 
   app.onError((error, c) => answerError(deps, error, c))
   app.use(correlate(clock), secureHeaders(files.scriptHashes), logRequests(deps))
+  app.use(...compressAnswers())
   app.use(checkHost(config), checkAddress(config), checkOrigin(config))
   if (config.corsOrigins.length > 0) app.use(allowOrigins(config))
   app.use(guard.middleware)
@@ -52,10 +54,9 @@ export function createApp(deps: ApiDependencies): Api {
 
   const description = describeApi(app, deps.version)
   app.get('/openapi.json', (c) => c.json(description))
-  app.get('/docs', async () => (await serveDocs('')) ?? nothingAt('/docs'))
+  for (const path of DOCS_PATHS) app.get(path, async () => (await serveDocs('')) ?? nothingAt(path))
   app.get('/docs/:file', async (c) => (await serveDocs(c.req.param('file'))) ?? nothingAt(c.req.path))
-  app.all('/api', (c) => nothingAt(c.req.path))
-  app.all('/api/*', (c) => nothingAt(c.req.path))
+  for (const path of ['/api', '/api/*', '/metrics', '/metrics/*']) app.all(path, (c) => nothingAt(c.req.path))
   app.get('*', async (c) => (await files.serve(c.req.path, c.req.header('if-none-match'))) ?? nothingAt(c.req.path))
   app.notFound((c) => answerError(deps, new DomainError('NOT_FOUND', `there is nothing at ${c.req.path}`), c))
   return { app, close: () => hub.close() }

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
@@ -67,17 +68,24 @@ test('an address that is not on the list is refused', async () => {
 })
 
 test('a page of another origin can change nothing, and reads only when it is listed', async () => {
-  const { get, post } = withConfig({ corsOrigins: ['https://listed.example'] })
+  const { app, post } = withConfig({ corsOrigins: ['https://listed.example'] })
   const path = '/api/v1/runs/00000001-0000-4000-8000-000000000001/start'
   const refused = await post(path, undefined, { origin: 'https://evil.example' })
   expect(refused.status).toBe(403)
   expect((await post(path, undefined, { origin: 'null' })).status).toBe(403)
   expect((await post(path, undefined, { origin: 'http://localhost' })).status).toBe(500)
   expect((await post(path, undefined, { origin: 'https://listed.example' })).status).toBe(500)
-  const allowed = async (origin: string) =>
-    (await get('/api/v1/runs', { origin })).headers.get('access-control-allow-origin')
-  expect(await allowed('https://listed.example')).toBe('https://listed.example')
-  expect(await allowed('https://evil.example')).toBeNull()
+  const preflight = { 'access-control-request-method': 'POST' }
+  const allowed = async (method: string, origin: string) => {
+    const { headers } = await app.request('/api/v1/runs', { method, headers: { origin, ...preflight } })
+    return [headers.get('access-control-allow-origin'), headers.get('access-control-allow-credentials')]
+  }
+  for (const method of ['GET', 'OPTIONS']) {
+    expect(await allowed(method, 'https://listed.example')).toEqual(['https://listed.example', 'true'])
+    expect(await allowed(method, 'https://evil.example')).toEqual([null, null])
+  }
+  const { headers } = await withConfig({}).get('/api/v1/runs', { origin: 'https://evil.example' })
+  expect([...headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
 })
 
 test('files of the page are served with their types, the page for every other path, and nothing from outside', async () => {
@@ -115,6 +123,50 @@ test('files of the page are served with their types, the page for every other pa
 test('without a build the page says how to make one', async () => {
   const page = await createTestApi(database.db).get('/')
   expect(await page.text()).toContain('npm run web:build')
+})
+
+test('/metrics is nothing yet, and says so to programs', async () => {
+  const { get } = createTestApi(database.db)
+  for (const path of ['/metrics', '/metrics/', '/metrics/x']) {
+    const answer = await get(path)
+    expect([path, answer.status]).toEqual([path, 404])
+    expect(await answer.json()).toMatchObject({ code: 'NOT_FOUND' })
+  }
+})
+
+test('/docs/ is /docs', async () => {
+  const { get } = createTestApi(database.db)
+  const read = async (path: string) => {
+    const answer = await get(path)
+    return [answer.status, answer.headers.get('content-security-policy'), await answer.text()]
+  }
+  expect(await read('/docs/')).toEqual(await read('/docs'))
+})
+
+test('files and JSON above 1 KB are sent as gzip to who takes it, and nothing small', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'weaver-web-'))
+  const script = 'export const x = 1\n'.repeat(200)
+  await writeFile(join(folder, 'large.js'), script)
+  await writeFile(join(folder, 'small.js'), 'export {}')
+  await writeFile(join(folder, 'image.png'), new Uint8Array(5_000))
+  const { get } = createTestApi(database.db, { webRoot: pathToFileURL(`${folder}/`) })
+  const read = async (path: string, encoding = 'br, gzip') => {
+    const answer = await get(path, { 'accept-encoding': encoding })
+    expect(answer.status).toBe(200)
+    const { headers } = answer
+    return { encoding: headers.get('content-encoding'), vary: headers.get('vary'), answer }
+  }
+  const large = await read('/large.js')
+  expect([large.encoding, large.vary]).toEqual(['gzip', 'Accept-Encoding'])
+  expect(gunzipSync(await large.answer.arrayBuffer()).toString()).toBe(script)
+  const description = await read('/openapi.json')
+  expect(description.encoding).toBe('gzip')
+  expect(JSON.parse(gunzipSync(await description.answer.arrayBuffer()).toString())).toMatchObject({ openapi: '3.1.0' })
+  expect((await read('/api/v1/runs')).encoding).toBeNull()
+  expect((await read('/small.js')).encoding).toBeNull()
+  expect((await read('/image.png')).encoding).toBeNull()
+  const plain = await read('/large.js', 'identity')
+  expect([plain.encoding, plain.vary, await plain.answer.text()]).toEqual([null, 'Accept-Encoding', script])
 })
 
 test('the docs page needs nothing from another machine', async () => {

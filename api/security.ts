@@ -7,6 +7,7 @@ import { DomainError } from '../jobs/glados/errors.ts'
 import { CORRELATION_HEADER } from './correlation.ts'
 import type { ApiConfig } from './dependencies.ts'
 import type { ApiEnv } from './router.ts'
+import { DOCS_PATHS } from './static.ts'
 
 type Middleware = MiddlewareHandler<ApiEnv>
 
@@ -64,7 +65,7 @@ export function checkOrigin({ corsOrigins }: ApiConfig): Middleware {
 }
 
 export function allowOrigins({ corsOrigins }: ApiConfig): Middleware {
-  return cors({
+  const allow = cors({
     origin: [...corsOrigins],
     allowHeaders: ['Content-Type', 'X-API-Key', CORRELATION_HEADER, 'Last-Event-ID'],
     allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
@@ -72,6 +73,14 @@ export function allowOrigins({ corsOrigins }: ApiConfig): Middleware {
     credentials: true,
     maxAge: 600,
   })
+  return async (c, next) => {
+    const early = await allow(c, next)
+    // An early answer gets the headers of `c.res` as well.
+    for (const { headers } of [c.res, ...(early ? [early] : [])]) {
+      if (!headers.has('Access-Control-Allow-Origin')) headers.delete('Access-Control-Allow-Credentials')
+    }
+    return early
+  }
 }
 
 const digest = (text: string, key: string): Buffer => createHmac('sha256', key).update(text).digest()
@@ -144,7 +153,7 @@ export function secureHeaders(scriptHashes: () => readonly string[]): Middleware
   return async (c, next) => {
     await next()
     const { headers } = c.res
-    const isDocs = c.req.path === '/docs'
+    const isDocs = DOCS_PATHS.includes(c.req.path)
     const policy: Record<string, string> = {
       ...POLICY,
       'script-src': ["'self'", ...scriptHashes().map((hash) => `'${hash}'`)].join(' '),

@@ -86,6 +86,7 @@ function inlineScriptHashes(html: string): string[] {
   return scripts.map(([, text = '']) => `sha256-${createHash('sha256').update(text).digest('base64')}`)
 }
 
+export const DOCS_PATHS: readonly string[] = ['/docs', '/docs/']
 const DOCS_FILES = new Set(['swagger-ui.css', 'swagger-ui-bundle.js'])
 
 const DOCS_PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8">
