@@ -68,10 +68,19 @@ async function applyFile(client: PoolClient, postgrator: Postgrator, version: nu
     await client.query('rollback')
     if (error instanceof Error) {
       const hint = 'hint' in error && typeof error.hint === 'string' ? ` (${error.hint})` : ''
-      error.message = `migration ${file}: ${error.message}${hint}`
+      error.message = `migration ${file}: ${error.message}${hint}${cureOf(error.message)}`
     }
     throw error
   }
+}
+
+/** postgrator compares what was applied with the files that there are. */
+function cureOf(message: string): string {
+  if (!message.includes('checksum')) return ''
+  return (
+    '. The database was made by files that differ from this checkout: check out the Weaver that made it, ' +
+    'or point DATABASE_URL or WEAVER_DATA_DIR at a new one'
+  )
 }
 
 function title(migration: Postgrator.Migration): string {
