@@ -1,6 +1,6 @@
 /** What a host does for runs: it keeps a backtest's bars, plays chunks of it, and lets a strategy speak in a hop. */
 import type { CandleColumns } from '../db/walle/rows.ts'
-import { TIMEFRAME_MS, type Timeframe } from '../strategies/api.ts'
+import { type StrategyDefinition, TIMEFRAME_MS, type Timeframe } from '../strategies/api.ts'
 import { type Checkpoint, openBacktest, playTicks, type RunData, type RunSpec, type Stretch } from './backtest.ts'
 import { ticksOf } from './greta/ticks.ts'
 import { createWindow } from './greta/windows.ts'
@@ -45,7 +45,13 @@ const KEPT_RUNS = 2
 const BEAT_MS = 100
 
 const COLUMNS = ['time', 'open', 'high', 'low', 'close', 'volume'] as const
-const kept = new Map<string, RunData>()
+interface KeptRun {
+  data: RunData
+  /** Evaluated for this run alone; once, because the engine learns to run it fast. */
+  strategy: Promise<StrategyDefinition> | null
+}
+
+const kept = new Map<string, KeptRun>()
 const now = performance.now.bind(performance)
 
 /** The names under which a symbol's columns travel. */
@@ -69,7 +75,8 @@ const openRun: HostHandler = (body, columns) => {
   const { run_id, symbols, timeframe, warmup } = body as OpenRunRequest
   const all = Array.from({ length: symbols }, (_, symbol) => columnsOf(String(symbol), columns))
   kept.delete(run_id)
-  kept.set(run_id, { columns: all, ticks: ticksOf(all, warmup, TIMEFRAME_MS[timeframe]) })
+  const data = { columns: all, ticks: ticksOf(all, warmup, TIMEFRAME_MS[timeframe]) }
+  kept.set(run_id, { data, strategy: null })
   const [oldest] = kept.keys()
   if (kept.size > KEPT_RUNS && oldest !== undefined) kept.delete(oldest)
   return { body: null }
@@ -78,9 +85,11 @@ const openRun: HostHandler = (body, columns) => {
 /** Answers `{ unknown: true }` where this host does not hold the run's bars. */
 const chunk: HostHandler = async (body, _columns, io) => {
   const request = body as ChunkRequest
-  const data = kept.get(request.spec.run_id)
-  if (!data) return { body: { unknown: true } }
-  const strategy = await loadStrategy(request.entry, { fresh: true })
+  const run = kept.get(request.spec.run_id)
+  if (!run) return { body: { unknown: true } }
+  const { data } = run
+  run.strategy ??= loadStrategy(request.entry, { fresh: true })
+  const strategy = await run.strategy
   const backtest = openBacktest({
     spec: request.spec,
     data,

@@ -4,6 +4,7 @@ import type { PlaceIntent, Side } from '../../strategies/api.ts'
 import { type Bar, type BarTest, testOnBar } from './bar_test.ts'
 import { commissionOf } from './costs.ts'
 import { BASIS_POINT, Decimal, QTY_PLACES, ZERO } from './decimals.ts'
+import { iso } from './iso.ts'
 import { applyFill } from './ledger.ts'
 import { accept, createOrder, end, tellOrder } from './order_events.ts'
 import { type EventPlace, isOpen, remaining, type SimOrder } from './sim_orders.ts'
@@ -178,7 +179,7 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
   const done = order.filled_qty === order.qty
   if (done) order.closed_at = simulation.ts
   const symbol = symbols[order.symbol] as string
-  const timestamp = new Date(time).toISOString()
+  const timestamp = iso(time)
   const { id } = order
   tellOrder(
     simulation,
@@ -206,7 +207,7 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
     ...amounts,
     slippage: fill.slippage.toString(),
     timestamp,
-    known_at: new Date(simulation.ts).toISOString(),
+    known_at: iso(simulation.ts),
     ambiguous: fill.ambiguous,
     execution_id: null,
   })

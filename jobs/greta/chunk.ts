@@ -2,8 +2,10 @@
  * Driver 2, the chunk: thousands of ticks in one tight loop over typed arrays. A tick that decides nothing allocates
  * nothing. The order of a tick's steps is spec section 4; the chain driver (hops.ts) goes through the same functions.
  */
+
 import type { RunError } from '../../db/walle/rows.ts'
 import type { StrategyInstance } from '../marvin/contract.ts'
+import { iso } from './iso.ts'
 import { carryOut, endTicks, tellDecision } from './placing.ts'
 import type { EventPlace } from './sim_orders.ts'
 import { equityOf, grossValue, type Simulation } from './simulation.ts'
@@ -84,7 +86,7 @@ function strategyError(error: unknown, tick: number, ts: number): RunError {
   return {
     message: `${known.name}: ${known.message}`.slice(0, LONGEST_MESSAGE),
     bar_index: tick,
-    ts: new Date(ts).toISOString(),
+    ts: iso(ts),
     stack: String(known.stack ?? '').slice(0, LONGEST_STACK),
   }
 }

@@ -5,6 +5,9 @@ export const Decimal = Big()
 Decimal.DP = 12
 Decimal.RM = 2
 Decimal.strict = false
+// Every decimal is given a `constructor` of its own. In a strategy host Object.prototype's is guarded by a slow setter, which
+// this one is found before: it took a third of a backtest's time.
+Object.defineProperty(Decimal.prototype, 'constructor', { value: Decimal, writable: true, configurable: true })
 /** Plain notation for every number that can occur. */
 Decimal.NE = -1e6
 Decimal.PE = 1e6

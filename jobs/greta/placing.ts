@@ -7,6 +7,7 @@ import type { Asked } from '../marvin/contract.ts'
 import { book, slipped } from './booking.ts'
 import { commissionOf } from './costs.ts'
 import { Decimal, ZERO } from './decimals.ts'
+import { iso } from './iso.ts'
 import { applyFill } from './ledger.ts'
 import { accept, createOrder, end } from './order_events.ts'
 import { type EventPlace, isOpen } from './sim_orders.ts'
@@ -29,7 +30,7 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
       id: eventId(simulation, decision),
       run_id: runId,
       bar_index: tick,
-      ts: new Date(ts).toISOString(),
+      ts: iso(ts),
       corr_id: corrIdOf(simulation),
       intents: asked.intents,
       skips: asked.skips,

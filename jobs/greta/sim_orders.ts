@@ -5,6 +5,7 @@ import { type OrderEventType, transition } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import type { OrderStatus, OrderType, OrderView, PlaceIntent, Side, TimeInForce } from '../../strategies/api.ts'
 import { Decimal } from './decimals.ts'
+import { iso } from './iso.ts'
 
 export type Role = 'own' | 'take_profit' | 'stop_loss'
 
@@ -157,18 +158,6 @@ export function viewOf(order: SimOrder): OrderView {
     parent_id: order.parent?.client_order_id ?? null,
     reject_reason: order.reject_reason,
   }
-}
-
-let lastMs = Number.NaN
-let lastText = ''
-
-/** Most times of an order are the same tick's. */
-function iso(ms: number): string {
-  if (ms !== lastMs) {
-    lastText = new Date(ms).toISOString()
-    lastMs = ms
-  }
-  return lastText
 }
 
 function isoOrNull(ms: number | null): string | null {

@@ -9,6 +9,7 @@ import type { CandleColumns, DecisionRow, FillRow } from '../../db/walle/rows.ts
 import { type Intent, type OrderView, type PositionView, TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import { Decimal } from './decimals.ts'
 import type { FillModel } from './fill_model.ts'
+import { iso } from './iso.ts'
 import { averagePrice, type Ledger, type LedgerText, openLedger, restoreLedger, saveLedger } from './ledger.ts'
 import { type EventPlace, isOpen, type SimOrder, viewOf } from './sim_orders.ts'
 import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from './trades.ts'
@@ -290,7 +291,7 @@ export function tell(
       run_id: simulation.setup.runId,
       corr_id: corr ?? corrIdOf(simulation),
       causation_id: cause === null ? null : eventId(simulation, cause),
-      ts: new Date(simulation.ts).toISOString(),
+      ts: iso(simulation.ts),
     } as NewEvent)
   }
   return place

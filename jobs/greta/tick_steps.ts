@@ -1,7 +1,9 @@
 /** The steps of a tick that the chunk and the chain driver share. Their order is spec section 4. */
+
 import type { FetchRequest, OrderView } from '../../strategies/api.ts'
 import { route } from '../glados/router.ts'
 import type { StrategyInstance } from '../marvin/contract.ts'
+import { iso } from './iso.ts'
 import { matchBar, passLatency } from './matching.ts'
 import { type EventPlace, viewOf } from './sim_orders.ts'
 import { advanceBars, markCloses, type Simulation, type SymbolBars, startTick, tell } from './simulation.ts'
@@ -25,7 +27,7 @@ export function openTick(simulation: Simulation, tick: number, ts: number): void
   tell(simulation, null, null, () => ({
     type: 'clock.Tick',
     producer: 'glados',
-    payload: { run_id: runId, ts: new Date(ts).toISOString(), timeframe, bar_index: tick, is_backtest: true },
+    payload: { run_id: runId, ts: iso(ts), timeframe, bar_index: tick, is_backtest: true },
   }))
 }
 
@@ -115,9 +117,9 @@ export function tellWindowReady(
 /** An empty window is named by the tick. */
 function describeWindow({ symbol, timeframe }: FetchRequest, windows: Windows, ts: number) {
   const window = windows.get(symbol, timeframe)
-  const iso = (index: number) => new Date(window.time[index] ?? ts).toISOString()
-  const from = iso(0)
-  const to = iso(window.length - 1)
+  const timeAt = (index: number) => iso(window.time[index] ?? ts)
+  const from = timeAt(0)
+  const to = timeAt(window.length - 1)
   const inline = window.length <= INLINE_BARS
   const columns = inline
     ? {

@@ -3,9 +3,11 @@
  * order; several fills of the same pair make one trade, which is closed when the exit order has ended. Fees are allotted
  * by quantity, the last part taking the remainder, so that all trades and open lots together bear exactly what was paid.
  */
+
 import type { TradeRow } from '../../db/walle/rows.ts'
 import type { Side } from '../../strategies/api.ts'
 import { Decimal, ZERO } from './decimals.ts'
+import { iso } from './iso.ts'
 
 export interface TradeFill {
   symbol: string
@@ -213,8 +215,8 @@ function tradeRow(runId: string, ordinal: number, pair: Pair): TradeRow {
     qty: qty.toString(),
     entry_order_id: pair.entry,
     exit_order_id: pair.exit,
-    entry_time: new Date(pair.entryTime).toISOString(),
-    exit_time: new Date(pair.exitTime).toISOString(),
+    entry_time: iso(pair.entryTime),
+    exit_time: iso(pair.exitTime),
     entry_price: entryPrice.toString(),
     exit_price: exit.div(qty).toString(),
     fees: pair.fees,
