@@ -76,8 +76,8 @@ create table weaver.run_checkpoints (
 comment on table weaver.run_checkpoints is
   'Where a run goes on after a stop or a kill: strategy state, ledger, open orders, random state.';
 
--- orders, fills, trades and decisions come by the ten thousand: a foreign key to runs would be checked row by row and
--- take a third of the time. WallE alone writes them, under the run's lock, and removes them with their run.
+-- orders, fills, trades and decisions come by the ten thousand, and a foreign key to runs would be checked row by row.
+-- WallE alone writes them, under the run's lock, and removes them with their run.
 create table weaver.orders (
   id uuid primary key,
   run_id uuid not null,

@@ -81,8 +81,8 @@ interface UpsertedRow {
 }
 
 /**
- * Numbers need no escaping in an array literal, so six joins make the parameters; per-row parameters and a temporary
- * table were slower. A file without trade counts leaves the stored ones alone.
+ * Numbers need no escaping in an array literal, so six joins make the parameters. A file without trade counts leaves
+ * the stored ones alone.
  */
 function upsert(tx: WriteTx, symbol: string, timeframe: Timeframe, candles: readonly CandleText[]) {
   const list = (of: (candle: CandleText) => string | number) => `{${candles.map(of).join(',')}}`
