@@ -4,7 +4,7 @@
  */
 
 import type { CandleColumns, OrderRow, PositionRow, RunError, TradeRow } from '../db/walle/rows.ts'
-import type { Intent, Json, Timeframe } from '../strategies/api.ts'
+import type { Json, Timeframe } from '../strategies/api.ts'
 import { checkRisk, type RiskLimits } from './glados/risk.ts'
 import { type ChunkResult, runChunk } from './greta/chunk.ts'
 import type { FillModel } from './greta/fill_model.ts'
@@ -18,8 +18,6 @@ import {
   openSimulation,
   type Produced,
   positionView,
-  type RiskPicture,
-  type RiskRefusal,
   type Simulation,
   type SimulationState,
   saveSimulation,
@@ -74,7 +72,7 @@ export function openAccount(spec: RunSpec, data: RunData, saved: SimulationState
       initialCash: spec.initial_cash,
       model: spec.fill,
       checkIntent,
-      checkRisk: (intent, picture) => riskRefusal(intent, spec.risk, picture),
+      checkRisk: (intent, picture) => checkRisk(intent, spec.risk, picture),
     },
     bars,
     saved,
@@ -131,13 +129,13 @@ export function openBacktest(options: BacktestOptions): Backtest {
   return { spec, data, simulation, strategy, windows }
 }
 
-function riskRefusal(intent: Intent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
-  return intent.kind === 'place' ? checkRisk(intent, limits, picture) : null
+export function notTraded(symbol: string, symbols: readonly string[]): Error {
+  return new Error(`The run does not trade ${symbol}: its symbols are ${symbols.join(', ')}`)
 }
 
 function indexOf(symbols: readonly string[], symbol: string): number {
   const index = symbols.indexOf(symbol)
-  if (index < 0) throw new Error(`The run does not trade ${symbol}: its symbols are ${symbols.join(', ')}`)
+  if (index < 0) throw notTraded(symbol, symbols)
   return index
 }
 

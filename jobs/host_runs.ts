@@ -1,9 +1,17 @@
 /** What a host does for runs: it keeps a backtest's bars, plays chunks of it, and lets a strategy speak in a hop. */
 import type { CandleColumns } from '../db/walle/rows.ts'
 import { type StrategyDefinition, TIMEFRAME_MS, type Timeframe } from '../strategies/api.ts'
-import { type Checkpoint, openBacktest, playTicks, type RunData, type RunSpec, type Stretch } from './backtest.ts'
+import {
+  type Checkpoint,
+  notTraded,
+  openBacktest,
+  playTicks,
+  type RunData,
+  type RunSpec,
+  type Stretch,
+} from './backtest.ts'
 import { ticksOf } from './greta/ticks.ts'
-import { createWindow } from './greta/windows.ts'
+import { createWindow, noWindow } from './greta/windows.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import { type PackedRows, packRows } from './host_rows.ts'
 import { createInstance } from './marvin/context.ts'
@@ -145,12 +153,12 @@ const hop: HostHandler = async (body, columns) => {
     barIndex: view.bar_index,
     window(symbol, timeframe) {
       const found = windows.get(`${symbol} ${timeframe}`)
-      if (!found) throw noWindow(spec, symbol, timeframe)
+      if (!found) throw noWindow({ symbol, timeframe }, spec)
       return found.window.serve(found.length)
     },
     position(symbol) {
       const position = view.positions[spec.symbols.indexOf(symbol)]
-      if (!position) throw notTraded(spec, symbol)
+      if (!position) throw notTraded(symbol, spec.symbols)
       return position
     },
     cash: () => view.cash,
@@ -174,16 +182,6 @@ const hop: HostHandler = async (body, columns) => {
     instance.onWindow()
   }
   return { body: { asked: instance.take(), memory: instance.save(), requests } satisfies HopAnswer }
-}
-
-export function noWindow(spec: RunSpec, symbol: string, timeframe: Timeframe): Error {
-  return new Error(
-    `No window of ${symbol} ${timeframe}: the run has ${spec.symbols.join(', ')} in ${spec.timeframe}; ask for more with ctx.fetch in onTick`,
-  )
-}
-
-export function notTraded(spec: RunSpec, symbol: string): Error {
-  return new Error(`The run does not trade ${symbol}: its symbols are ${spec.symbols.join(', ')}`)
 }
 
 export const runHandlers: Readonly<Record<string, HostHandler>> = { open_run: openRun, chunk, hop }

@@ -14,6 +14,7 @@ export const riskSchema = z.strictObject({
 })
 export type RiskLimits = z.output<typeof riskSchema>
 
+/** What a risk check may look at: all modes give the same picture. */
 export interface RiskPicture {
   symbol: string
   lastClose: number

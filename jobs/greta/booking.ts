@@ -1,9 +1,10 @@
 /** A fill is priced, checked against the account and booked; the exits attached to an entry come to life and end. */
 
 import type { PlaceIntent, Side } from '../../strategies/api.ts'
+import { QTY_PLACES } from '../marvin/intents.ts'
 import { type Bar, type BarTest, testOnBar } from './bar_test.ts'
 import { commissionOf } from './costs.ts'
-import { BASIS_POINT, Decimal, QTY_PLACES, ZERO } from './decimals.ts'
+import { BASIS_POINT, Decimal, ZERO } from './decimals.ts'
 import { iso } from './iso.ts'
 import { applyFill } from './ledger.ts'
 import { accept, createOrder, end, tellOrder } from './order_events.ts'

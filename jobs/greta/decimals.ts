@@ -17,9 +17,6 @@ export const ZERO = new Decimal(0)
 
 export const BASIS_POINT = new Decimal('0.0001')
 
-/** Quantities have at most 9 places. */
-export const QTY_PLACES = 9
-
 /** Plain notation, no exponent, no trailing zeros. */
 export function plain(value: Decimal | string | number): string {
   return new Decimal(value).toString()

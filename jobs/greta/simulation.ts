@@ -6,7 +6,15 @@
 import type { NewEvent } from '../../db/events/envelope.ts'
 import { tickEventId } from '../../db/events/ids.ts'
 import type { CandleColumns, DecisionRow, FillRow } from '../../db/walle/rows.ts'
-import { type Intent, type OrderView, type PositionView, TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
+import {
+  type Intent,
+  type OrderView,
+  type PlaceIntent,
+  type PositionView,
+  TIMEFRAME_MS,
+  type Timeframe,
+} from '../../strategies/api.ts'
+import type { RiskPicture, RiskRefusal } from '../glados/risk.ts'
 import { Decimal } from './decimals.ts'
 import type { FillModel } from './fill_model.ts'
 import { iso } from './iso.ts'
@@ -21,19 +29,6 @@ export interface SymbolBars {
   closed: number
 }
 
-export interface RiskRefusal {
-  rule: string
-  detail: string
-}
-
-/** What a risk check may look at: all modes give the same picture. */
-export interface RiskPicture {
-  symbol: string
-  lastClose: number
-  positionQty: number
-  openOrders: number
-}
-
 export interface SimulationSetup {
   runId: string
   symbols: readonly string[]
@@ -42,7 +37,7 @@ export interface SimulationSetup {
   model: FillModel
   /** Names what is wrong with an intent, or null. */
   checkIntent: (intent: Intent, symbols: readonly string[]) => string | null
-  checkRisk: (intent: Intent, picture: RiskPicture) => RiskRefusal | null
+  checkRisk: (intent: PlaceIntent, picture: RiskPicture) => RiskRefusal | null
 }
 
 export interface SimulationState {

@@ -105,6 +105,15 @@ export interface WindowsOptions {
   load: (symbol: string, timeframe: Timeframe) => CandleColumns
 }
 
+export function noWindow(
+  asked: Pick<FetchRequest, 'symbol' | 'timeframe'>,
+  { symbols, timeframe }: { symbols: readonly string[]; timeframe: Timeframe },
+): Error {
+  return new Error(
+    `No window of ${asked.symbol} ${asked.timeframe}: the run has ${symbols.join(', ')} in ${timeframe}; ask for more with ctx.fetch in onTick`,
+  )
+}
+
 export function createWindows(options: WindowsOptions): Windows {
   const { symbols, timeframe, bars } = options
   const own = bars.map((one) => createWindow(one.columns, options.windowBars))
@@ -150,9 +159,7 @@ export function createWindows(options: WindowsOptions): Windows {
       }
       const index = symbols.length === 1 && symbols[0] === symbol ? 0 : symbols.indexOf(symbol)
       if (frame !== timeframe || index < 0) {
-        throw new Error(
-          `No window of ${symbol} ${frame}: the run has ${symbols.join(', ')} in ${timeframe}; ask for more with ctx.fetch in onTick`,
-        )
+        throw noWindow({ symbol, timeframe: frame }, options)
       }
       return (own[index] as ServedWindow).serve((bars[index] as SymbolBars).closed)
     },
