@@ -6,7 +6,7 @@ import type { Database, Reader, WriteTx } from '../database.ts'
 import { append } from '../events/append.ts'
 import type { NewEvent } from '../events/envelope.ts'
 import { type StoredCandles, storeCandles } from './candles.ts'
-import { DECISIONS, FILLS, ORDERS, POSITIONS, TRADES } from './columns.ts'
+import { DECISIONS, FILLS, ORDERS, POSITIONS, SKIPS, TRADES } from './columns.ts'
 import type { Outcome, Write } from './outcome.ts'
 import { insertRows, updateRows, upsertRows } from './record/bulk.ts'
 import { candleEvents } from './record/candle_events.ts'
@@ -33,9 +33,10 @@ export async function record(tx: WriteTx, outcome: Outcome): Promise<Recorded> {
     if (write.kind === 'store_candles') candles.push(await storeCandles(tx, write))
     else await recordOne(tx, write)
   }
+  // First what happened, then what tells that it has: a chunk's progress comes after its ticks, a cause before its effect.
+  if (outcome.history !== undefined) await append(tx, outcome.history, { route: false })
   const told: NewEvent[] = await candleEvents(tx, candles, outcome.events[0])
   await append(tx, [...outcome.events, ...told], { jobs: outcome.jobs ?? [] })
-  if (outcome.history !== undefined) await append(tx, outcome.history, { route: false })
   return { candles }
 }
 
@@ -63,6 +64,8 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return insertRows(tx, TRADES, write.rows)
     case 'insert_decisions':
       return insertRows(tx, DECISIONS, write.rows)
+    case 'save_skips':
+      return upsertRows(tx, SKIPS, ['run_id', 'ordinal'], write.rows)
     case 'save_positions':
       return upsertRows(tx, POSITIONS, ['run_id', 'symbol'], write.rows)
     case 'append_equity':

@@ -182,6 +182,8 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
   const symbol = symbols[order.symbol] as string
   const timestamp = iso(time)
   const { id } = order
+  const ordinal = simulation.nextFill++
+  const slippage = fill.slippage.toString()
   tellOrder(
     simulation,
     order,
@@ -191,10 +193,15 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
       client_order_id: order.client_order_id,
       symbol,
       side: order.side,
+      ordinal,
       ...amounts,
+      slippage,
       timestamp,
       filled_qty: order.filled_qty,
       filled_avg_price: order.filled_avg_price,
+      fees: order.fees,
+      ambiguous: fill.ambiguous,
+      execution_id: null,
     }),
     order.last_event,
   )
@@ -202,11 +209,11 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
     id: eventId(simulation, order.last_event),
     run_id: runId,
     order_id: id,
-    ordinal: simulation.nextFill++,
+    ordinal,
     symbol,
     side: order.side,
     ...amounts,
-    slippage: fill.slippage.toString(),
+    slippage,
     timestamp,
     known_at: iso(simulation.ts),
     ambiguous: fill.ambiguous,

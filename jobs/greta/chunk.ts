@@ -58,7 +58,7 @@ export function runChunk(input: ChunkInput): ChunkResult {
       break
     }
     const point = tick - from
-    if (tick === last) endTicks(simulation, tickEvent(simulation))
+    if (tick === last) acted = endRun(simulation) || acted
     ts[point] = boundary
     const marked = equityOf(simulation)
     equity[point] = marked
@@ -75,6 +75,13 @@ export function runChunk(input: ChunkInput): ChunkResult {
     exposure: exposure.slice(0, points),
     failure,
   }
+}
+
+/** True when closing the positions at the end was something to tell of. */
+function endRun(simulation: Simulation): boolean {
+  const before = simulation.nextEvent
+  endTicks(simulation, tickEvent(simulation))
+  return simulation.nextEvent > before
 }
 
 /** Characters of what a strategy threw that are kept. */

@@ -3,6 +3,7 @@
 import { orderId } from '../../db/events/ids.ts'
 import type { OrderEventType } from '../../db/events/order_state.ts'
 import type { PlaceIntent } from '../../strategies/api.ts'
+import { iso } from './iso.ts'
 import { advance, type EventPlace, newOrder, type OrderSeed, type SimOrder } from './sim_orders.ts'
 import { corrIdOf, type Simulation, tell } from './simulation.ts'
 
@@ -19,6 +20,7 @@ export function end(
   if (type === 'orders.Rejected') {
     order.reject_reason = refusal.detail === null ? reason : `${reason}: ${refusal.detail}`
     order.reject_rule = refusal.rule
+    simulation.skips.note(simulation, refusal.rule === null ? 'rejected' : 'risk', refusal.rule ?? reason, refusal.rule)
   }
   const common = {
     order_id: order.id,
@@ -80,14 +82,23 @@ export function createOrder(
     () => ({
       order_id: order.id,
       client_order_id: order.client_order_id,
+      ordinal: order.ordinal,
       symbol: intent.symbol,
       side: order.side,
       order_type: order.type,
       qty: order.qty,
       price: order.limit_price,
       stop_price: order.stop_price,
+      trail_price: order.trail_price,
+      trail_percent: order.trail_percent,
+      take_profit: order.take_profit,
+      stop_loss: order.stop_loss,
       time_in_force: order.time_in_force,
+      extended_hours: order.extended_hours,
+      reason: order.reason,
       parent_order_id: parent?.id ?? null,
+      bar_index: order.placed.tick,
+      placed_at: iso(order.placed.ts),
     }),
     cause,
   )

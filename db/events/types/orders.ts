@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { SIDES } from '../../../strategies/api.ts'
 import { evt } from './kinds.ts'
-import { clientOrderId, decimal, id, instant, symbol } from './shared.ts'
+import { clientOrderId, count, decimal, id, instant, symbol } from './shared.ts'
 
 const order = { order_id: id, client_order_id: clientOrderId }
 
@@ -9,31 +9,53 @@ const filled = {
   ...order,
   symbol,
   side: z.enum(SIDES),
-  /** Of this fill; `filled_qty` and `filled_avg_price` are the order's after it. */
+  /** Counts the run's fills from 0. */
+  ordinal: count,
+  /** Of this fill; `filled_qty`, `filled_avg_price` and `fees` are the order's after it. */
   qty: decimal,
   price: decimal,
   fee: decimal,
+  slippage: decimal,
   /** Open time of the bar in which it happened; live: the venue's time. */
   timestamp: instant,
   filled_qty: decimal,
   filled_avg_price: decimal,
+  fees: decimal,
+  /** Stop loss and take profit both lay inside the bar. */
+  ambiguous: z.boolean(),
+  /** The venue's id of the fill. */
+  execution_id: z.string().nullable(),
+}
+
+/** Together with what follows, all that the order's row is made of: `weaver rebuild` makes it again. */
+const created = {
+  ...order,
+  /** Counts the run's orders from 0. */
+  ordinal: count,
+  /** As asked: an order may be born to be refused. */
+  symbol: z.string(),
+  side: z.enum(SIDES),
+  order_type: z.string(),
+  qty: decimal,
+  price: decimal.nullable(),
+  stop_price: decimal.nullable(),
+  trail_price: decimal.nullable(),
+  trail_percent: decimal.nullable(),
+  take_profit: decimal.nullable(),
+  stop_loss: decimal.nullable(),
+  time_in_force: z.string(),
+  extended_hours: z.boolean(),
+  reason: z.string().nullable(),
+  parent_order_id: id.nullable(),
+  /** The tick at which it was decided; of an exit, that of its entry. */
+  bar_index: count.nullable(),
+  placed_at: instant,
 }
 
 const ended = { ...order, reason: z.string().nullable() }
 
 export const orderEvents = {
-  'orders.Created': evt({
-    ...order,
-    /** As asked: an order may be born to be refused. */
-    symbol: z.string(),
-    side: z.enum(SIDES),
-    order_type: z.string(),
-    qty: decimal,
-    price: decimal.nullable(),
-    stop_price: decimal.nullable(),
-    time_in_force: z.string(),
-    parent_order_id: id.nullable(),
-  }),
+  'orders.Created': evt(created),
   'orders.Submitted': evt(order),
   'orders.Accepted': evt(order),
   'orders.PartiallyFilled': evt(filled),
