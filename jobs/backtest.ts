@@ -3,7 +3,7 @@
  * memory. Pure: the strategy host plays it in chunks, the chain plays it hop by hop, tests play it as they like.
  */
 
-import type { CandleColumns, OrderRow, PositionRow, RunError, TradeRow } from '../db/walle/rows.ts'
+import type { CandleColumns, OrderRow, PositionRow, RunError, SkipRow, TradeRow } from '../db/walle/rows.ts'
 import type { Json, Timeframe } from '../strategies/api.ts'
 import { checkRisk, type RiskLimits } from './glados/risk.ts'
 import { type ChunkResult, runChunk } from './greta/chunk.ts'
@@ -148,6 +148,8 @@ export interface Stretch {
   changedOrders: OrderRow[]
   fills: Produced['fills']
   decisions: Produced['decisions']
+  /** Ranges that are new or have grown. */
+  skips: SkipRow[]
   trades: TradeRow[]
   positions: PositionRow[]
   events: Produced['events']
@@ -182,6 +184,7 @@ export function takeStretch(
     changedOrders: rows.filter((row) => row.ordinal < firstNewOrder),
     fills,
     decisions,
+    skips: simulation.skips.take(runId),
     trades: simulation.trades.takeClosed(runId),
     positions: positionRows(simulation),
     events,

@@ -158,6 +158,7 @@ export function stretchWrites(
     { kind: 'insert_fills', rows: stretch.fills },
     { kind: 'insert_trades', rows: stretch.trades },
     { kind: 'insert_decisions', rows: stretch.decisions },
+    { kind: 'save_skips', rows: stretch.skips },
     { kind: 'save_positions', rows: stretch.positions },
     {
       kind: 'append_equity',

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { pageOfRun } from '../../db/events/read.ts'
 import { EXACT_TOTAL, type Page, type Paging } from '../../db/walle/queries/page.ts'
-import { listDecisions, listPositions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
+import { listPositions, pageDecisions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { ApiDependencies } from '../dependencies.ts'
@@ -55,7 +55,23 @@ function pagedRoute<Path extends string, Item extends z.ZodType>(path: Path, sum
 
 const fills = pagedRoute('/runs/{id}/fills', 'Fills', fill)
 const trades = pagedRoute('/runs/{id}/trades', 'Round trips, first in first out', trade)
-const decisions = pagedRoute('/runs/{id}/decisions', 'What was decided, and why nothing was', decision)
+const decisions = createRoute({
+  method: 'get',
+  path: '/runs/{id}/decisions',
+  tags,
+  summary: 'What was decided, and the ticks that did nothing, with why',
+  request: {
+    params,
+    query: z.object({
+      ...paging({ page_size: 50, most: MOST_ROWS }),
+      kind: z
+        .enum(['acted', 'skipped'])
+        .optional()
+        .openapi({ description: 'Only decisions that asked for something, or only ticks that did nothing.' }),
+    }),
+  },
+  responses: answers(200, pageOf(decision), 'A page, oldest first'),
+})
 const events = pagedRoute('/runs/{id}/events', 'What the run wrote to the log', runEvent)
 
 const positions = createRoute({
@@ -100,7 +116,7 @@ export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
   router.openapi(decisions, async (c) => {
     const { id } = await runOf(c.req.valid('param').id)
     const query = c.req.valid('query')
-    const { items, ...counted } = await listDecisions(reader, id, query)
+    const { items, ...counted } = await pageDecisions(reader, id, query)
     const shown = items.map(({ intents, ...rest }) => ({ ...rest, intents: intents.map((intent) => ({ ...intent })) }))
     return c.json(pageJson({ items: shown, ...counted }, query), 200)
   })

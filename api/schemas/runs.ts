@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi'
 import { MODES } from '../../strategies/api.ts'
 import { decimal, id, instant, json, name, object, timeframe, timeIn } from './values.ts'
 
+export const DECISION_KINDS = ['acted', 'noted', 'skipped', 'risk', 'rejected'] as const
 export const RUN_STATUSES = ['pending', 'running', 'stopped', 'completed', 'error'] as const
 const LONGEST_LABEL = 200
 const LONGEST_BAR_WAIT_MS = 60_000
@@ -159,13 +160,21 @@ export const trade = z
 
 export const decision = z
   .object({
-    id,
     run_id: id,
+    kind: z.enum(DECISION_KINDS).openapi({
+      description:
+        'acted: something was asked for. noted: only a log line. The others are ranges of ticks: skipped by the strategy, refused by a risk rule, rejected by the venue.',
+    }),
     bar_index: z.number(),
     ts: instant,
-    corr_id: id,
+    last_bar_index: z.number().openapi({ description: 'The last tick of the range; of a decision, its own.' }),
+    last_ts: instant,
+    ticks: z.number().openapi({ description: 'How many ticks of the range had this reason.' }),
+    id: id.nullable(),
+    corr_id: id.nullable(),
     intents: z.array(object),
     skips: z.array(z.string()).openapi({ description: 'Why nothing was done.' }),
+    rule: z.string().nullable().openapi({ description: 'The risk rule that refused.' }),
     logs: z.array(json).openapi({ description: 'A message each, and its data.' }),
   })
   .openapi('Decision')

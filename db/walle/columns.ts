@@ -10,7 +10,9 @@ import type {
   OrderRow,
   PositionRow,
   RunRow,
+  SkipRow,
   StrategySourceRow,
+  TimelineRow,
   TradeRow,
 } from './rows.ts'
 
@@ -181,6 +183,41 @@ export const DECISIONS: Table<DecisionRow> = {
     corr_id: 'uuid',
     intents: 'jsonb',
     skips: 'jsonb',
+    logs: 'jsonb',
+  },
+}
+
+export const SKIPS: Table<SkipRow> = {
+  name: 'weaver.skips',
+  columns: {
+    run_id: 'uuid',
+    ordinal: 'integer',
+    kind: 'text',
+    rule: 'text',
+    reason: 'text',
+    first_tick: 'bigint',
+    last_tick: 'bigint',
+    first_ts: 'timestamptz',
+    last_ts: 'timestamptz',
+    ticks: 'bigint',
+  },
+}
+
+export const TIMELINE: Table<TimelineRow> = {
+  name: 'weaver.decision_timeline',
+  columns: {
+    run_id: 'uuid',
+    kind: 'text',
+    bar_index: 'bigint',
+    ts: 'timestamptz',
+    last_bar_index: 'bigint',
+    last_ts: 'timestamptz',
+    ticks: 'bigint',
+    id: 'uuid',
+    corr_id: 'uuid',
+    intents: 'jsonb',
+    skips: 'jsonb',
+    rule: 'text',
     logs: 'jsonb',
   },
 }

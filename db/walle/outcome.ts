@@ -14,6 +14,7 @@ import type {
   OrderRow,
   PositionRow,
   RunChanges,
+  SkipRow,
   StrategySourceRow,
   TradeRow,
 } from './rows.ts'
@@ -32,6 +33,8 @@ export type Write =
   | { kind: 'insert_fills'; rows: FillRow[] }
   | { kind: 'insert_trades'; rows: TradeRow[] }
   | { kind: 'insert_decisions'; rows: DecisionRow[] }
+  /** New ranges, and those that have grown. */
+  | { kind: 'save_skips'; rows: SkipRow[] }
   | { kind: 'save_positions'; rows: PositionRow[] }
   | { kind: 'append_equity'; block: EquityBlock }
   | {

@@ -8,16 +8,17 @@ import {
   getDecision,
   getResult,
   hashedRows,
-  listDecisions,
   listFills,
   listPositions,
   listTrades,
+  pageDecisions,
   readEquity,
+  summariseSkips,
 } from './queries/results.ts'
 import { getRun, listRuns, lockRun } from './queries/runs.ts'
 import { getSource } from './queries/sources.ts'
 import { createRecorder, record } from './record.ts'
-import type { FillRow, OrderRow } from './rows.ts'
+import type { FillRow, OrderRow, SkipRow } from './rows.ts'
 
 let database: TestDatabase
 
@@ -107,13 +108,47 @@ test.each([3, 120])(
     expect(await listFills(reader, run.id)).toEqual(fills)
     expect(await listTrades(reader, run.id)).toEqual(trades)
     expect(await getDecision(reader, run.id, 2)).toEqual(decisions[2])
-    expect(await listDecisions(reader, run.id, { page: 2, page_size: 2 })).toEqual({
-      items: decisions.slice(2, 4),
-      total: count,
-      total_is_estimate: false,
-    })
+    const page = await pageDecisions(reader, run.id, { page: 2, page_size: 2 })
+    expect(page).toMatchObject({ items: decisions.slice(2, 4), total: count, total_is_estimate: false })
   },
 )
+
+test('decisions and the ticks that did nothing are one list by time, and ranges grow in place', async () => {
+  const run = aRun(20)
+  const range = (ordinal: number, changes: Partial<SkipRow> = {}): SkipRow => ({
+    ...{ run_id: run.id, ordinal, kind: 'skipped', rule: null, reason: NASTY, first_tick: 3, last_tick: 5 },
+    ...{ first_ts: T0, last_ts: T0, ticks: 2 },
+    ...changes,
+  })
+  await store(
+    { kind: 'create_run', run },
+    {
+      kind: 'insert_decisions',
+      rows: [aDecision(run.id, 3), aDecision(run.id, 8, { intents: [], logs: [{ message: 'm' }] })],
+    },
+    { kind: 'save_skips', rows: [range(0), range(1, { kind: 'risk', rule: 'r', reason: 'r', first_tick: 1 })] },
+  )
+  await store({ kind: 'save_skips', rows: [range(0, { last_tick: 9, ticks: 4 })] })
+  const { reader } = database.db
+  const list = async (kind?: 'acted' | 'skipped') =>
+    (await pageDecisions(reader, run.id, { page: 1, page_size: 10, kind })).items.map((row) => [
+      ...[row.bar_index, row.last_bar_index, row.kind, row.ticks],
+    ])
+  const [refused, acted, skipped, noted] = [
+    [1, 5, 'risk', 2],
+    [3, 3, 'acted', 1],
+    [3, 9, 'skipped', 4],
+    [8, 8, 'noted', 1],
+  ]
+  expect(await list()).toEqual([refused, acted, skipped, noted])
+  expect(await list('acted')).toEqual([acted])
+  expect(await list('skipped')).toEqual([refused, skipped])
+  expect(await summariseSkips(reader, run.id, 1)).toEqual([
+    { kind: 'skipped', rule: null, reason: NASTY, ticks: 4, first_ts: T0, last_ts: T0 },
+  ])
+  await store({ kind: 'delete_run', id: run.id })
+  expect(await reader.query('select from weaver.skips where run_id = $1', [run.id])).toEqual([])
+})
 
 test('what Postgres cannot store in a text becomes the replacement character', async () => {
   const run = aRun(30)

@@ -185,6 +185,40 @@ export interface DecisionRow {
   logs: { message: string; data?: Json }[]
 }
 
+/** Ticks at which nothing was done for one reason. */
+export interface SkipRow {
+  run_id: string
+  /** Counts the run's ranges from 0. */
+  ordinal: number
+  kind: 'skipped' | 'risk' | 'rejected'
+  /** The risk rule that refused. */
+  rule: string | null
+  reason: string
+  first_tick: number
+  last_tick: number
+  first_ts: string
+  last_ts: string
+  /** Of the range's ticks, those that had this reason. */
+  ticks: number
+}
+
+/** A decision kept as a row, or ticks that did nothing, with why: `weaver.decision_timeline`. */
+export interface TimelineRow {
+  run_id: string
+  kind: 'acted' | 'noted' | SkipRow['kind']
+  bar_index: number
+  ts: string
+  last_bar_index: number
+  last_ts: string
+  ticks: number
+  id: string | null
+  corr_id: string | null
+  intents: Intent[]
+  skips: string[]
+  rule: string | null
+  logs: { message: string; data?: Json }[]
+}
+
 export interface PositionRow {
   run_id: string
   symbol: string

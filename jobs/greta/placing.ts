@@ -24,7 +24,8 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
     producer: 'marvin',
     payload: { bar_index: tick, ...inlineOf(asked) },
   }))
-  if (asked.intents.length + asked.skips.length + asked.logs.length > 0) {
+  for (const reason of asked.skips) simulation.skips.note(simulation, 'skipped', reason)
+  if (asked.intents.length + asked.logs.length > 0) {
     const { runId } = simulation.setup
     simulation.produced.decisions.push({
       id: eventId(simulation, decision),
@@ -43,7 +44,7 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
 /** Characters of JSON of a decision that its event holds; each may take three bytes of a payload's 100 KB. */
 const LONGEST_INLINE = 30_000
 
-/** What a decision asked for where that is short; else how much of it lies in table `decisions` under the event's id. */
+/** What a decision asked for where that is short; else how much of it lies in the tables `decisions` and `skips`. */
 function inlineOf({ intents, skips, logs }: Asked): Omit<PayloadOf<'strategy.DecisionMade'>, 'bar_index'> {
   if (JSON.stringify([intents, skips, logs]).length <= LONGEST_INLINE) return { intents, skips, logs }
   const left_out = { intents: intents.length, skips: skips.length, logs: logs.length }

@@ -20,6 +20,7 @@ import type { FillModel } from './fill_model.ts'
 import { iso } from './iso.ts'
 import { averagePrice, type Ledger, type LedgerText, openLedger, restoreLedger, saveLedger } from './ledger.ts'
 import { type EventPlace, isOpen, type SimOrder, viewOf } from './sim_orders.ts'
+import { createSkipLog, type SkipLog, type SkipState } from './skips.ts'
 import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from './trades.ts'
 
 /** Bars of one symbol in the run's timeframe: warm-up first, then those of the range. */
@@ -48,6 +49,7 @@ export interface SimulationState {
   next_order: number
   next_fill: number
   trades: TradeMatcherState
+  skips: SkipState
   ambiguous_bars: number
   slippage: string
 }
@@ -69,6 +71,7 @@ export interface Simulation {
   readonly bars: readonly SymbolBars[]
   readonly ledger: Ledger
   readonly trades: TradeMatcher
+  readonly skips: SkipLog
   /** Float copies of the ledger for the hot loop, brought up to date at each fill. */
   cashFloat: number
   readonly qtyFloat: Float64Array
@@ -107,6 +110,7 @@ export function openSimulation(
     bars,
     ledger,
     trades: createTradeMatcher(saved?.trades),
+    skips: createSkipLog(saved?.skips),
     cashFloat: 0,
     qtyFloat: new Float64Array(setup.symbols.length),
     lastClose: new Float64Array(setup.symbols.length).fill(Number.NaN),
@@ -154,6 +158,7 @@ export function saveSimulation(simulation: Simulation): SimulationState {
     next_order: simulation.nextOrder,
     next_fill: simulation.nextFill,
     trades: simulation.trades.save(),
+    skips: simulation.skips.save(),
     ambiguous_bars: simulation.ambiguousBars,
     slippage: simulation.slippage.toString(),
   }

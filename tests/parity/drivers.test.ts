@@ -1,8 +1,8 @@
 /** I8: a backtest hop by hop through real jobs leaves the same rows, ids, events and hash as one in chunks. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { listOrders } from '../../db/walle/queries/orders.ts'
-import { listDecisions, listFills, listTrades, readEquity } from '../../db/walle/queries/results.ts'
-import type { RunRow } from '../../db/walle/rows.ts'
+import { listFills, listTrades, pageDecisions, readEquity } from '../../db/walle/queries/results.ts'
+import type { RunRow, SkipRow, TimelineRow } from '../../db/walle/rows.ts'
 import { type InProcess, openInProcess } from '../support/in_process.ts'
 import { playPure } from '../support/pure_run.ts'
 import { hashOf, seededRun } from '../support/seeded.ts'
@@ -32,10 +32,17 @@ async function stored(run: RunRow) {
   return {
     orders: (await listOrders(reader, { run_id: run.id, ...ALL })).items.sort((a, b) => a.ordinal - b.ordinal),
     fills: await listFills(reader, run.id),
-    decisions: (await listDecisions(reader, run.id, ALL)).items,
+    timeline: (await pageDecisions(reader, run.id, ALL)).items,
     trades: await listTrades(reader, run.id),
     curve: await readEquity(reader, run.id),
   }
+}
+
+const bySkip = (a: SkipRow, b: SkipRow) => a.first_tick - b.first_tick || a.ordinal - b.ordinal
+
+/** A range of ticks as the list of decisions has it. */
+function shown({ first_tick, first_ts, last_tick, reason, ordinal, ...rest }: SkipRow): Partial<TimelineRow> {
+  return { ...rest, bar_index: first_tick, ts: first_ts, last_bar_index: last_tick, skips: [reason] }
 }
 
 test.each(Array.from({ length: SEEDS }, (_, index) => index + 1))(
@@ -67,7 +74,8 @@ test.each(Array.from({ length: SEEDS }, (_, index) => index + 1))(
       expect(hashOf(pure)).toBe(run.result_hash)
       expect(rows.orders).toEqual([...pure.newOrders].sort((a, b) => a.ordinal - b.ordinal))
       expect(rows.fills).toEqual(pure.fills)
-      expect(rows.decisions).toEqual(pure.decisions)
+      expect(rows.timeline.filter(({ id }) => id !== null)).toMatchObject(pure.decisions)
+      expect(rows.timeline.filter(({ id }) => id === null)).toMatchObject(pure.skips.toSorted(bySkip).map(shown))
       expect(rows.trades).toEqual(pure.trades)
       expect(rows.curve).toEqual(pure.curve)
       const events = await told(run)

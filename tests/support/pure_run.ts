@@ -77,6 +77,7 @@ function joined(stretches: readonly Stretch[]): Stretch {
   const orders = new Map(
     stretches.flatMap((one) => [...one.newOrders, ...one.changedOrders]).map((row) => [row.id, row]),
   )
+  const skips = new Map(stretches.flatMap((one) => one.skips).map((row) => [row.ordinal, row]))
   const curve = (name: 'ts' | 'equity' | 'exposure') =>
     Float64Array.from(stretches.flatMap((one) => [...one.curve[name]]))
   return {
@@ -85,6 +86,7 @@ function joined(stretches: readonly Stretch[]): Stretch {
     changedOrders: [],
     fills: stretches.flatMap((one) => one.fills),
     decisions: stretches.flatMap((one) => one.decisions),
+    skips: [...skips.values()].sort((a, b) => a.ordinal - b.ordinal),
     trades: stretches.flatMap((one) => one.trades),
     events: stretches.flatMap((one) => one.events),
     curve: { ts: curve('ts'), equity: curve('equity'), exposure: curve('exposure') },

@@ -10,7 +10,7 @@ export const strategyEvents = {
     intents: z.array(intent),
     skips: z.array(z.string()),
     logs: z.array(z.strictObject({ message: z.string(), data: z.json().exactOptional() })),
-    /** More was asked for than an event holds: all of it is in the row of `decisions` that has the event's id. */
+    /** More was asked for than an event holds: intents and logs are in the row of `decisions` that has the event's id, reasons in `skips`. */
     left_out: z.strictObject({ intents: count, skips: count, logs: count }).exactOptional(),
   }),
   'strategy.PlaceRequest': cmd(placeOrder.shape),

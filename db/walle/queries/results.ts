@@ -12,9 +12,10 @@ import {
   quoted,
   selectList,
   type Table,
+  TIMELINE,
   TRADES,
 } from '../columns.ts'
-import type { DecisionRow, FillRow, PositionRow, RunRow, TradeRow } from '../rows.ts'
+import type { DecisionRow, FillRow, PositionRow, RunRow, SkipRow, TimelineRow, TradeRow } from '../rows.ts'
 import { copyBinary } from './blocks.ts'
 import { listPage, type Page, type Paging } from './page.ts'
 
@@ -44,10 +45,39 @@ export function pageTrades(reader: Reader, runId: string, paging: Paging): Promi
   return pageOfRun(reader, TRADES, runId, paging)
 }
 
-/** Oldest first. */
-export function listDecisions(reader: Reader, runId: string, { page, page_size }: Paging): Promise<Page<DecisionRow>> {
-  const filters = [['run_id = ?', runId]] as const
-  return listPage<DecisionRow>(reader, { table: DECISIONS, filters, orderBy: 'bar_index', page, page_size })
+export type DecisionKind = 'acted' | 'skipped'
+
+const KINDS: Record<DecisionKind, string> = { acted: '{acted}', skipped: '{skipped,risk,rejected}' }
+
+/** What was decided, and at which ticks nothing was and why; oldest first. */
+export function pageDecisions(
+  reader: Reader,
+  runId: string,
+  { kind, page, page_size }: Paging & { kind?: DecisionKind | undefined },
+): Promise<Page<TimelineRow>> {
+  const filters = [
+    ['run_id = ?', runId],
+    ['kind = any(?::text[])', kind && KINDS[kind]],
+  ] as const
+  return listPage<TimelineRow>(reader, { table: TIMELINE, filters, orderBy: 'bar_index, place', page, page_size })
+}
+
+export interface SkipSummary {
+  kind: SkipRow['kind']
+  rule: string | null
+  reason: string
+  ticks: number
+  first_ts: string
+  last_ts: string
+}
+
+/** Why a run did nothing, the most frequent reason first. */
+export function summariseSkips(reader: Reader, runId: string, most: number): Promise<SkipSummary[]> {
+  return reader.query<SkipSummary>(
+    `select kind, rule, reason, sum(ticks)::bigint as ticks, min(first_ts) as first_ts, max(last_ts) as last_ts
+     from weaver.skips where run_id = $1 group by kind, rule, reason order by ticks desc, kind, reason limit $2`,
+    [runId, most],
+  )
 }
 
 export async function getDecision(reader: Reader, runId: string, barIndex: number): Promise<DecisionRow | null> {

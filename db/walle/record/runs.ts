@@ -38,7 +38,7 @@ export async function updateRun(tx: WriteTx, id: string, changes: RunChanges): P
 /** Takes everything along that belongs to the run, but for its events. */
 /** The run's many rows first: they have no foreign key to go with it. */
 export async function deleteRun(tx: WriteTx, id: string): Promise<void> {
-  for (const table of ['fills', 'trades', 'orders', 'decisions']) {
+  for (const table of ['fills', 'trades', 'orders', 'decisions', 'skips']) {
     await tx.execute(`delete from weaver.${table} where run_id = $1`, [id])
   }
   if ((await tx.execute('delete from weaver.runs where id = $1', [id])) === 0) throw noSuchRun(id)
