@@ -4,7 +4,7 @@ import type { BarTest } from './bar_test.ts'
 import { fillOrder, isEligible, type MatchedBar, testOrder } from './booking.ts'
 import { Decimal } from './decimals.ts'
 import { end } from './order_events.ts'
-import { nextUtcMidnight, sessionOf, tradesAroundTheClock } from './sessions.ts'
+import { type DayOrderBar, endsSession, isOverdue } from './sessions.ts'
 import { isOpen, type SimOrder } from './sim_orders.ts'
 import type { Simulation, SymbolBars } from './simulation.ts'
 
@@ -36,14 +36,19 @@ export function matchBar(simulation: Simulation, symbol: number): void {
   simulation.open = simulation.open.filter(isOpen)
 }
 
-/** Day orders of a 24/7 symbol whose day ended in a hole of the data: this bar opened too late for them. */
+/** Day orders whose session ended in a hole of the data: this bar opened too late for them. */
 function expireOverdue(simulation: Simulation, symbol: number, bar: MatchedBar): void {
-  if (!tradesAroundTheClock(simulation.setup.symbols[symbol] as string)) return
   const overdue = simulation.open.filter(
-    (order) => order.symbol === symbol && order.time_in_force === 'day' && bar.time >= nextUtcMidnight(order.placed.ts),
+    (order) =>
+      order.symbol === symbol && order.time_in_force === 'day' && isOverdue(dayOrderBar(simulation, order, bar)),
   )
   for (const order of overdue) end(simulation, order, 'orders.Expired', 'end of the session')
   if (overdue.length > 0) simulation.open = simulation.open.filter(isOpen)
+}
+
+function dayOrderBar({ setup }: Simulation, order: SimOrder, bar: MatchedBar): DayOrderBar {
+  const symbol = setup.symbols[order.symbol] as string
+  return { symbol, timeframe: setup.timeframe, decidedAt: order.placed.ts, time: bar.time }
 }
 
 function newestBar(simulation: Simulation, symbol: number): MatchedBar {
@@ -72,6 +77,7 @@ export function passLatency(simulation: Simulation, symbol: number): void {
 /** What befalls an order that was tested and is still open. */
 function afterTest(simulation: Simulation, order: SimOrder, bar: MatchedBar, result: BarTest): void {
   if (!result.fills && result.triggers) order.triggered = true
+  order.rests = order.type === 'limit' || (order.type === 'stop_limit' && order.triggered)
   if (order.type === 'trailing_stop' && order.trail_anchor !== null) {
     const best = order.side === 'sell' ? Math.max : Math.min
     order.trail_anchor = best(order.trail_anchor, bar.close)
@@ -84,10 +90,6 @@ function afterTest(simulation: Simulation, order: SimOrder, bar: MatchedBar, res
 }
 
 function sessionEnds(simulation: Simulation, order: SimOrder, bar: MatchedBar): boolean {
-  const symbol = simulation.setup.symbols[order.symbol] as string
-  if (tradesAroundTheClock(symbol)) return simulation.ts >= nextUtcMidnight(order.placed.ts)
   const { columns, closed } = simulation.bars[order.symbol] as SymbolBars
-  const session = sessionOf(symbol, simulation.setup.timeframe, bar.time)
-  const next = columns.time[closed]
-  return next === undefined || sessionOf(symbol, simulation.setup.timeframe, next) !== session
+  return endsSession(dayOrderBar(simulation, order, bar), columns.time[closed])
 }

@@ -1,11 +1,8 @@
-/** Which trading day a bar belongs to. A symbol with `/` trades around the clock; any other is a US equity. */
+/** When a simulated day order ends, by the exchange calendar; where that knows nothing, by the bars that there are. */
+
+import { dayOrderEnd, OUTSIDE, tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
+import { DAY_MS, dateText, dayOf } from '../../db/walle/calendar/days.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
-
-export const DAY_MS = 86_400_000
-
-export function tradesAroundTheClock(symbol: string): boolean {
-  return symbol.includes('/')
-}
 
 const newYorkDate = new Intl.DateTimeFormat('en-CA', {
   timeZone: 'America/New_York',
@@ -19,13 +16,28 @@ const newYorkDate = new Intl.DateTimeFormat('en-CA', {
  * for their daily bars, stored at 00:00Z of the session date, that date.
  */
 export function sessionOf(symbol: string, timeframe: Timeframe, openTime: number): string {
-  if (tradesAroundTheClock(symbol) || TIMEFRAME_MS[timeframe] >= DAY_MS) {
-    return new Date(Math.floor(openTime / DAY_MS) * DAY_MS).toISOString().slice(0, 10)
-  }
+  if (tradesAroundTheClock(symbol) || TIMEFRAME_MS[timeframe] >= DAY_MS) return dateText(dayOf(openTime))
   return newYorkDate.format(openTime)
 }
 
-/** The next 00:00 UTC strictly after `ts`: when a day order of a 24/7 symbol ends. */
-export function nextUtcMidnight(ts: number): number {
-  return (Math.floor(ts / DAY_MS) + 1) * DAY_MS
+export interface DayOrderBar {
+  symbol: string
+  timeframe: Timeframe
+  /** The tick at which the order was decided. */
+  decidedAt: number
+  /** Open time of the bar. */
+  time: number
+}
+
+/** The bar opens when the order's session is over. */
+export function isOverdue({ symbol, decidedAt, time }: DayOrderBar): boolean {
+  const end = dayOrderEnd(symbol, decidedAt)
+  return end !== OUTSIDE && time >= end
+}
+
+/** The bar is the last of the order's session. `next`: open time of the symbol's next bar. */
+export function endsSession({ symbol, timeframe, decidedAt, time }: DayOrderBar, next: number | undefined): boolean {
+  const end = dayOrderEnd(symbol, decidedAt)
+  if (end !== OUTSIDE) return time + TIMEFRAME_MS[timeframe] >= end
+  return next === undefined || sessionOf(symbol, timeframe, next) !== sessionOf(symbol, timeframe, time)
 }

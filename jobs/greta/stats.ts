@@ -3,17 +3,17 @@
  * is told in docs/statistics.md. Fractions, not percent; falls are positive; money is decimal text; what is undefined is
  * null, never NaN, an infinity or a number that stands for nothing.
  */
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import { Decimal, ZERO } from './decimals.ts'
-import { tradesAroundTheClock } from './sessions.ts'
 import { type Calendar, DAYS_A_YEAR, dailyEnds, dailyReturns, type PeriodReturn, periodReturns } from './stats/days.ts'
 import { type Drawdown, drawdowns } from './stats/drawdown.ts'
 import { finite, mean, ratio } from './stats/numbers.ts'
-import { benchmarkFigures, type ReturnFigures, returnFigures, type Trials } from './stats/ratios.ts'
+import { benchmarkFigures, type ReturnFigures, returnFigures } from './stats/ratios.ts'
 import { type StatsTrade, type TradeFigures, tradeFigures } from './stats/trades.ts'
+import type { OtherTrials } from './stats/trials.ts'
 
 export type { Calendar } from './stats/days.ts'
 export { DAYS_A_YEAR } from './stats/days.ts'
-export type { Trials } from './stats/ratios.ts'
 
 export interface StatsInput {
   initialCash: string
@@ -32,10 +32,14 @@ export interface StatsInput {
   slippage: string
   turnover: string
   openTrades: number
+  /** Bars in which a stop loss and a take profit both lay, and the trades that one of them closed. */
+  ambiguousBars: number
+  ambiguousTrades: number
   calendar: Calendar
   /** Closes of the first symbol at each tick, 0 or NaN where it has no bar. */
   benchmark?: Float64Array | null
-  trials?: Trials
+  /** What was tried before on this data; absent when nobody counts. */
+  others?: OtherTrials
 }
 
 export type Stats = TradeFigures &
@@ -53,6 +57,9 @@ export type Stats = TradeFigures &
     max_drawdown_recovered_at: string | null
     calmar_ratio: number | null
     open_trades: number
+    ambiguous_bars: number
+    ambiguous_trades: number
+    trials: number
     exposure: number | null
     gross_exposure: number | null
     turnover: number | null
@@ -94,6 +101,8 @@ export function computeStats(input: StatsInput): Stats {
   const growth = initial.gt(ZERO) ? Number(final.toString()) / start : null
   const cagr = growth === null || growth < 0 || days === 0 ? null : finite(growth ** (year / days) - 1)
   const trades = tradeFigures(input.trades)
+  const ratios = returnFigures(returns ?? new Float64Array(0), year, input.others ?? null)
+  const trials = (input.others?.count ?? 0) + 1
   return {
     initial_cash: initial.toString(),
     final_equity: final.toString(),
@@ -106,10 +115,13 @@ export function computeStats(input: StatsInput): Stats {
     max_drawdown_peak_at: worst?.peak_at ?? null,
     max_drawdown_trough_at: worst?.trough_at ?? null,
     max_drawdown_recovered_at: worst?.recovered_at ?? null,
-    ...returnFigures(returns ?? new Float64Array(0), year, input.trials ?? null),
+    ...ratios,
+    trials,
     calmar_ratio: ratio(cagr, worst?.drawdown ?? 0),
     ...trades,
     open_trades: input.openTrades,
+    ambiguous_bars: input.ambiguousBars,
+    ambiguous_trades: input.ambiguousTrades,
     ...exposureFigures(input.exposure),
     turnover: perAverageEquity(Number(input.turnover), equity),
     fees: input.fees,
@@ -119,7 +131,11 @@ export function computeStats(input: StatsInput): Stats {
     monthly_returns: named(periodReturns(equity, ends, start, 7), 'month'),
     yearly_returns: named(periodReturns(equity, ends, start, 4), 'year'),
     top_drawdowns: falls,
-    cautions: cautionsOf(trades.total_trades, days),
+    cautions: [
+      ...fewOf(trades.total_trades, days),
+      ...luckOf(trials, ratios.dsr),
+      ...ambiguityOf(input.ambiguousTrades, trades.total_trades),
+    ],
     convention: `${CONVENTION}/${calendar}/${year}`,
   }
 }
@@ -177,9 +193,27 @@ function named<Name extends string>(
   )
 }
 
-function cautionsOf(trades: number, days: number): string[] {
+function fewOf(trades: number, days: number): string[] {
   const cautions: string[] = []
   if (trades < FEW_TRADES) cautions.push(`${trades} closed trades: under ${FEW_TRADES}, trade statistics say little`)
   if (days < FEW_DAYS) cautions.push(`${days} days: under ${FEW_DAYS}, annualised figures say little`)
   return cautions
+}
+
+/** Below this the best of so many trials may as well have been lucky. */
+const SKILL = 0.95
+
+function luckOf(trials: number, dsr: number | null): string[] {
+  if (trials < 2 || dsr === null || dsr >= SKILL) return []
+  const chance = `${Math.floor(dsr * 100)} %`
+  return [
+    `${trials} variants tried on this data: that this one is better than luck would make the best of them has a probability of ${chance} only`,
+  ]
+}
+
+function ambiguityOf(decided: number, trades: number): string[] {
+  if (decided === 0) return []
+  return [
+    `${decided} of ${trades} closed trades ended in a bar that held both stop loss and take profit: the stop loss was taken, what came first is not known`,
+  ]
 }

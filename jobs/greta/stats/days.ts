@@ -1,5 +1,5 @@
 /** From ticks to days: which day a tick belongs to, and the curve at the end of each day. */
-import { DAY_MS } from '../sessions.ts'
+import { DAY_MS } from '../../../db/walle/calendar/days.ts'
 import { finite } from './numbers.ts'
 
 /** `utc_days`: 24/7 symbols, every UTC day from the first to the last bar. `sessions`: equities, dates with a bar. */
