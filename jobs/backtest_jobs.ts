@@ -4,6 +4,7 @@ import type { Database, WriteTx } from '../db/database.ts'
 import type { NewEvent } from '../db/events/envelope.ts'
 import { tickEventId } from '../db/events/ids.ts'
 import type { TaskPayload } from '../db/events/tasks.ts'
+import { redactValue } from '../db/secrets.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
 import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
@@ -208,7 +209,8 @@ function chunkOutcome(jobs: BacktestJobs, run: RunRow, stretch: Stretch, from: n
 }
 
 /** The end of a run whose strategy failed. */
-export function failed(jobs: Pick<BacktestJobs, 'now' | 'newId'>, run: RunRow, failure: RunError): Outcome {
+export function failed(jobs: Pick<BacktestJobs, 'now' | 'newId'>, run: RunRow, told: RunError): Outcome {
+  const failure = redactValue(told) as RunError
   const event = runEvent(jobs, run, 'run.Error', {
     run_id: run.id,
     message: failure.message,
@@ -262,6 +264,7 @@ export async function finishBacktest(
           result_hash: result.resultHash,
           final_equity: result.finalEquity,
         },
+        ...(result.trial ? [{ kind: 'record_trial' as const, run_id: locked.id, ...result.trial }] : []),
         {
           kind: 'update_run',
           id: locked.id,

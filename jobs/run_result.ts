@@ -6,10 +6,10 @@ import {
   type HashedOrder,
   hashedRows,
   listTrades,
+  otherTrials,
   readEquity,
-  trialsOf,
 } from '../db/walle/queries/results.ts'
-import type { RunRow } from '../db/walle/rows.ts'
+import type { RunRow, TradeRow } from '../db/walle/rows.ts'
 import { type Json, TIMEFRAME_MS } from '../strategies/api.ts'
 import type { Checkpoint } from './backtest.ts'
 import { Decimal, ZERO } from './greta/decimals.ts'
@@ -23,6 +23,8 @@ export interface RunResult {
   finalEquity: string
   stats: Record<string, Json>
   cautions: string[]
+  /** What the ledger of trials is told; null without a tick. */
+  trial: { first_tick_at: string; last_tick_at: string; sharpe: number | null } | null
 }
 
 const ROWS_AT_ONCE = 20_000
@@ -33,18 +35,42 @@ export async function computeResult(reader: Reader, run: RunRow, data: LoadedRun
   const curve = await readEquity(reader, run.id)
   const checkpoint = (await getCheckpoint(reader, run.id))?.state as Checkpoint | undefined
   const calendar = calendarOf(run.symbols)
+  const trades = await listTrades(reader, run.id)
+  const [first, last] = [data.ticks[0], data.ticks.at(-1)]
+  const tried = first === undefined || last === undefined ? null : { first, last }
   const stats = computeStats({
     initialCash: run.initial_cash,
     ...account,
     ...curve,
     timeframeMs: TIMEFRAME_MS[run.timeframe],
     calendar,
-    trades: await listTrades(reader, run.id),
+    trades,
+    ...ambiguityOf(fills, trades),
     openTrades: checkpoint ? openTradesOf(checkpoint.simulation.trades) : 0,
     benchmark: benchmarkOf(run, data),
-    trials: await trialsOf(reader, run, DAYS_A_YEAR[calendar]),
+    ...(tried ? { others: await otherTrials(reader, run, tried) } : {}),
   })
-  return { resultHash, finalEquity: account.finalEquity, stats, cautions: stats.cautions }
+  const sharpe = stats.sharpe_ratio === null ? null : stats.sharpe_ratio / Math.sqrt(DAYS_A_YEAR[calendar])
+  const trial = tried && {
+    first_tick_at: new Date(tried.first).toISOString(),
+    last_tick_at: new Date(tried.last).toISOString(),
+    sharpe,
+  }
+  return { resultHash, finalEquity: account.finalEquity, stats, cautions: stats.cautions, trial }
+}
+
+/** Bars that held both exits of a position, and the trades whose end such a bar decided. */
+function ambiguityOf(
+  fills: readonly HashedFill[],
+  trades: readonly Pick<TradeRow, 'exit_order_id'>[],
+): Pick<StatsInput, 'ambiguousBars' | 'ambiguousTrades'> {
+  const ambiguous = fills.filter((fill) => fill.ambiguous)
+  const bars = new Set(ambiguous.map(({ symbol, timestamp }) => `${symbol} ${timestamp}`))
+  const exits = new Set(ambiguous.map(({ order_id }) => order_id))
+  return {
+    ambiguousBars: bars.size,
+    ambiguousTrades: trades.filter(({ exit_order_id }) => exits.has(exit_order_id)).length,
+  }
 }
 
 /** Orders as cancels are described by them, and fills in the order in which they happened. */

@@ -1,11 +1,12 @@
 /** What a run comes to, out of the database: the same hash by docs/result-hash.md's query as by the code. */
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateCandles } from '../db/walle/generate.ts'
 import type { Write } from '../db/walle/outcome.ts'
+import { otherTrials } from '../db/walle/queries/results.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
-import type { CandleColumns, RunRow } from '../db/walle/rows.ts'
+import type { CandleColumns, NewRun, RunRow } from '../db/walle/rows.ts'
 import type { Stretch } from '../jobs/backtest.ts'
 import { ticksOf } from '../jobs/greta/ticks.ts'
 import { computeResult } from '../jobs/run_result.ts'
@@ -15,7 +16,7 @@ import bracketSma from '../strategies/bracket_sma/index.ts'
 import breakout from '../strategies/breakout/index.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { playPure } from './support/pure_run.ts'
-import { aDecision, aFill, anOrder, aRun, aSource } from './support/walle_rows.ts'
+import { aDecision, aFill, anOrder, aRun, aSource, aTrade, idOf } from './support/walle_rows.ts'
 
 const page = readFileSync(new URL('../docs/result-hash.md', import.meta.url), 'utf8')
 const [, query = ''] = /```sql\n([\s\S]*?)```/.exec(page) ?? []
@@ -167,6 +168,74 @@ test('docs/statistics.md defines every key of a report, and none that there is n
       .filter((key) => key !== 'cautions' && key !== 'convention')
       .toSorted(),
   )
+})
+
+describe('the ledger of trials', () => {
+  const DAY = TIMEFRAME_MS['1d']
+  const range = { first: START, last: START + 10 * DAY }
+  let number = 100
+
+  async function tried(changes: Partial<NewRun>, sharpe: number | null, { first, last } = range): Promise<NewRun> {
+    const run = aRun(number++, { strategy_id: 'tried', ...changes })
+    const trial = { first_tick_at: new Date(first).toISOString(), last_tick_at: new Date(last).toISOString(), sharpe }
+    await store({ kind: 'create_run', run }, { kind: 'record_trial', run_id: run.id, ...trial })
+    return run
+  }
+  const others = (run: NewRun, ticks = range) => otherTrials(database.db.reader, run, ticks)
+
+  test('counts variants once each, on data that overlaps, whatever became of their runs', async () => {
+    const own = await tried({ config: { fast: 1 } }, 0.9)
+    expect(await others(own)).toEqual({ count: 0, known: 0, mean: 0, squares: 0 })
+
+    const again = await tried({ config: { fast: 1 }, label: 'again' }, 0.9)
+    const longer = await tried({ config: { fast: 1 } }, 0.8, { first: START, last: START + 20 * DAY })
+    for (const run of [own, again, longer]) expect(await others(run)).toMatchObject({ count: 0 })
+
+    const two = await tried({ config: { fast: 2 } }, 0.1)
+    await tried({ config: { fast: 3 }, timeframe: '1h' }, 0.3)
+    await tried({ config: { fast: 4 }, symbols: ['ETH/USD', 'BTC/USD'] }, null)
+    // mean of 0.1 and 0.3; 0.01 + 0.01
+    const told = { count: 3, known: 2, mean: expect.closeTo(0.2, 12), squares: expect.closeTo(0.02, 12) }
+    expect(await others(own)).toEqual(told)
+
+    await store({ kind: 'delete_run', id: two.id })
+    expect(await others(own)).toEqual(told)
+
+    await tried({ config: { fast: 5 }, symbols: ['ETH/USD'] }, 0.5)
+    await tried({ config: { fast: 6 }, strategy_id: 'another' }, 0.5)
+    await tried({ config: { fast: 7 } }, 0.5, { first: range.last + 1, last: range.last + DAY })
+    expect(await others(own)).toEqual(told)
+  })
+
+  test('the newest Sharpe ratio of a variant counts', async () => {
+    const own = await tried({ strategy_id: 'renewed', config: { fast: 1 } }, 0.9)
+    await tried({ strategy_id: 'renewed', config: { fast: 2 } }, 0.1)
+    await tried({ strategy_id: 'renewed', config: { fast: 2 } }, 0.4, { first: START, last: START + 11 * DAY })
+    expect(await others(own)).toMatchObject({ count: 1, known: 1, mean: 0.4 })
+    await tried({ strategy_id: 'renewed', config: { fast: 2 } }, 0.2)
+    expect(await others(own)).toMatchObject({ count: 1, known: 1, mean: 0.2 })
+  })
+})
+
+test('trades that an ambiguous bar decided are counted, and the bars', async () => {
+  const run = aRun(4, { timeframe: '1h' })
+  const exits = [0, 1, 2].map((n) => aTrade(run.id, n, { exit_order_id: idOf('order', 1, 4) }))
+  await store(
+    { kind: 'create_run', run },
+    { kind: 'insert_orders', rows: [anOrder(run.id, 0), anOrder(run.id, 1)] },
+    {
+      kind: 'insert_fills',
+      rows: [
+        aFill(run.id, 0),
+        aFill(run.id, 1, { ambiguous: true }),
+        aFill(run.id, 2, { ambiguous: true, order_id: idOf('order', 1, 4) }),
+      ],
+    },
+    { kind: 'insert_trades', rows: [...exits.slice(0, 2), aTrade(run.id, 2)] },
+  )
+  const { stats, cautions } = await resultOf(run.id, NO_BARS)
+  expect(stats).toMatchObject({ ambiguous_bars: 2, ambiguous_trades: 2 })
+  expect(cautions.join()).toContain('2 of 3 closed trades ended in a bar that held both')
 })
 
 test('a run that did nothing has the hash of no bytes', async () => {

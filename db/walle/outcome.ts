@@ -44,6 +44,8 @@ export type Write =
       result_hash: string
       final_equity: string
     }
+  /** Enters the run into the ledger of trials, or renews the entry of the same variant over the same ticks. */
+  | { kind: 'record_trial'; run_id: string; first_tick_at: string; last_tick_at: string; sharpe: number | null }
   | { kind: 'store_candles'; symbol: string; timeframe: Timeframe; candles: CandleText[] }
 
 export interface Outcome {

@@ -15,6 +15,7 @@ import {
   createRun,
   deleteRun,
   dropCheckpoint,
+  recordTrial,
   saveCheckpoint,
   saveResult,
   storeSource,
@@ -72,6 +73,8 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return appendEquity(tx, write.block)
     case 'save_result':
       return saveResult(tx, write)
+    case 'record_trial':
+      return recordTrial(tx, write)
   }
 }
 

@@ -30,10 +30,17 @@ const inputs = (equity: fc.Arbitrary<number>): fc.Arbitrary<StatsInput> =>
       calendar: fc.constantFrom('utc_days' as const, 'sessions' as const),
       trades: fc.array(trade, { maxLength: 20 }),
       cash: fc.constantFrom('100000', '0', '0.5', '1000000.25'),
-      trials: fc.option(fc.record({ count: fc.nat(1000), variance: fc.double({ min: 0, max: 2, noNaN: true }) })),
+      others: fc.option(
+        fc.record({
+          count: fc.nat(1000),
+          known: fc.nat(1000),
+          mean: fc.double({ min: -1, max: 1, noNaN: true }),
+          squares: fc.double({ min: 0, max: 2, noNaN: true }),
+        }),
+      ),
       benchmark: fc.boolean(),
     })
-    .map(({ points, frame, calendar, trades, cash, trials, benchmark }) => {
+    .map(({ points, frame, calendar, trades, cash, others, benchmark }) => {
       let ts = START
       return {
         initialCash: cash,
@@ -47,9 +54,11 @@ const inputs = (equity: fc.Arbitrary<number>): fc.Arbitrary<StatsInput> =>
         slippage: '0',
         turnover: '12345',
         openTrades: 0,
+        ambiguousBars: 0,
+        ambiguousTrades: 0,
         calendar,
         benchmark: benchmark ? Float64Array.from(points, (point) => point.close) : null,
-        ...(trials ? { trials } : {}),
+        ...(others ? { others } : {}),
       }
     })
 

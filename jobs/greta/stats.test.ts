@@ -19,6 +19,8 @@ function input(equity: readonly number[], changes: Partial<StatsInput> = {}): St
     slippage: '0',
     turnover: '0',
     openTrades: 0,
+    ambiguousBars: 0,
+    ambiguousTrades: 0,
     calendar: 'utc_days',
     ...changes,
   }
@@ -124,9 +126,10 @@ test.each(['utc_days', 'sessions'] as const)(
     const equity = cents(120, 42, 100_000)
     const benchmark = Float64Array.from(cents(120, 7, 50))
     expect([equity[0], equity.at(-1), benchmark[0], benchmark.at(-1)]).toEqual([99319, 100743.23, 50.49, 53.77])
-    const stats = computeStats(
-      input(equity, { initialCash: '100000', calendar, benchmark, trials: { count: 20, variance: 0.004 } }),
-    )
+    // 19 others around this one's own ratio, whose variance with it is 0.004
+    const mean = PYTHON[calendar].sharpe_ratio / Math.sqrt(calendar === 'utc_days' ? 365 : 252)
+    const others = { count: 19, known: 19, mean, squares: 0.004 * 19 }
+    const stats = computeStats(input(equity, { initialCash: '100000', calendar, benchmark, others }))
     const found = Object.fromEntries(Object.keys(PYTHON[calendar]).map((key) => [key, stats[key as keyof Stats]]))
     for (const [key, value] of Object.entries(PYTHON[calendar])) expect(found[key], key).toBeCloseTo(value, 12)
     // 53.77 / 50.49 - 1
@@ -196,7 +199,7 @@ describe('what is undefined is null', () => {
   }
 
   test('without a tick', () => {
-    expect(computeStats(input([], { trials: { count: 3, variance: 0.1 } }))).toMatchObject({
+    expect(computeStats(input([], { others: { count: 2, known: 2, mean: 0.1, squares: 0.1 } }))).toMatchObject({
       ...undefinedRatios,
       ...{ total_return: 0, cagr: null, volatility: null, value_at_risk: null, tail_ratio: null, exposure: null },
       ...{ max_drawdown: 0, max_drawdown_amount: '0', max_drawdown_peak_at: null, max_drawdown_duration_seconds: 0 },
@@ -280,13 +283,22 @@ describe('days', () => {
   })
 })
 
-test('cautions are attached under 30 trades and under 60 days', () => {
+test('cautions are attached under 30 trades and under 60 days, to what luck may have done, to what no bar tells', () => {
   expect(computeStats(input(FIVE_DAYS)).cautions).toEqual([
     '0 closed trades: under 30, trade statistics say little',
     '5 days: under 60, annualised figures say little',
   ])
   const trade = { pnl: '1', mae: null, mfe: null, entry_time: '2024-01-01', exit_time: '2024-01-02' }
-  expect(computeStats(input(cents(60, 1, 1000), { trades: Array(30).fill(trade) })).cautions).toEqual([])
+  const enough = input(cents(60, 1, 1000), { trades: Array(30).fill(trade) })
+  expect(computeStats(enough).cautions).toEqual([])
+  const others = { count: 499, known: 2, mean: 0.1, squares: 0.5 }
+  expect(computeStats({ ...enough, ambiguousTrades: 4, others })).toMatchObject({
+    trials: 500,
+    cautions: [
+      '500 variants tried on this data: that this one is better than luck would make the best of them has a probability of 0 % only',
+      '4 of 30 closed trades ended in a bar that held both stop loss and take profit: the stop loss was taken, what came first is not known',
+    ],
+  })
 })
 
 const FRACTIONS = [
@@ -370,7 +382,12 @@ test('nothing is ever NaN, an infinity, -0 or left out, whatever the curve, the 
       }),
       { maxLength: 8 },
     ),
-    trials: fc.record({ count: fc.nat(1_000_000), variance: fc.double({ min: 0, max: 1e6, noNaN: true }) }),
+    others: fc.record({
+      count: fc.nat(1_000_000),
+      known: fc.nat(1_000_000),
+      mean: fc.double({ min: -1e3, max: 1e3, noNaN: true }),
+      squares: fc.double({ min: 0, max: 1e6, noNaN: true }),
+    }),
   })
   fc.assert(
     fc.property(anything, ({ points, gaps, ...rest }) => {

@@ -142,6 +142,7 @@ const HASHED_FILL = only(FILLS, [
   'fee',
   'slippage',
   'timestamp',
+  'ambiguous',
 ])
 
 export type HashedOrder = RowOf<typeof HASHED_ORDER>
@@ -198,24 +199,34 @@ export async function getResult(reader: Reader, runId: string): Promise<ResultRo
   return result ?? null
 }
 
-export interface Trials {
-  /** Completed backtests of the strategy on these symbols and timeframe, and one more. */
+/** Other variants of a run's strategy that were tried on its data. */
+export interface OtherTrials {
   count: number
-  /** Variance of their daily Sharpe ratios. */
-  variance: number
+  /** Of those with a Sharpe ratio: how many, the mean of their newest, and the sum of squared distances from it. */
+  known: number
+  mean: number
+  squares: number
 }
 
-/** How often this has been tried before: what a result is to be measured against. */
-export async function trialsOf(
+/**
+ * How often this has been tried otherwise: what a result is to be measured against. On its data means over ticks that
+ * overlap these, with a symbol of the run's, in whatever timeframe.
+ */
+export async function otherTrials(
   reader: Reader,
-  run: Pick<RunRow, 'strategy_id' | 'symbols' | 'timeframe'>,
-  daysAYear: number,
-): Promise<Trials> {
-  const [row] = await reader.query<{ count: number; variance: number | null }>(
-    `select count(*)::integer + 1 as count, var_samp((stats ->> 'sharpe_ratio')::float8) / $4 as variance
-     from weaver.runs where mode = 'backtest' and status = 'completed'
-       and strategy_id = $1 and symbols = $2 and timeframe = $3`,
-    [run.strategy_id, run.symbols, run.timeframe, daysAYear],
+  run: Pick<RunRow, 'id' | 'strategy_id' | 'symbols'>,
+  ticks: { first: number; last: number },
+): Promise<OtherTrials> {
+  const [row] = await reader.query<OtherTrials>(
+    `with newest as (
+       select distinct on (variant) sharpe from weaver.trials
+       where strategy_id = $2 and symbols && $3::text[] and first_tick_at <= $5 and last_tick_at >= $4
+         and variant <> (select weaver.trial_variant(r) from weaver.runs r where r.id = $1)
+       order by variant, updated_at desc
+     )
+     select count(*)::integer as count, count(sharpe)::integer as known, coalesce(avg(sharpe), 0) as mean,
+       coalesce(var_pop(sharpe) * count(sharpe), 0) as squares from newest`,
+    [run.id, run.strategy_id, run.symbols, new Date(ticks.first).toISOString(), new Date(ticks.last).toISOString()],
   )
-  return { count: row?.count ?? 1, variance: row?.variance ?? 0 }
+  return row ?? { count: 0, known: 0, mean: 0, squares: 0 }
 }

@@ -96,3 +96,17 @@ export async function saveResult(
     [result.run_id, cellText(result.stats, 'jsonb'), result.result_hash, result.final_equity],
   )
 }
+
+export async function recordTrial(
+  tx: WriteTx,
+  trial: { run_id: string; first_tick_at: string; last_tick_at: string; sharpe: number | null },
+): Promise<void> {
+  await tx.execute(
+    `insert into weaver.trials (strategy_id, variant, symbols, timeframe, first_tick_at, last_tick_at, run_id, sharpe)
+     select strategy_id, weaver.trial_variant(r), symbols, timeframe, $2, $3, id, $4::float8
+     from weaver.runs r where id = $1
+     on conflict (variant, first_tick_at, last_tick_at) do update
+       set run_id = excluded.run_id, sharpe = excluded.sharpe`,
+    [trial.run_id, trial.first_tick_at, trial.last_tick_at, trial.sharpe],
+  )
+}

@@ -1,20 +1,5 @@
 import { expect, test } from 'vitest'
-import { benchmarkFigures, expectedBestSharpe, probabilisticSharpe, returnFigures } from './ratios.ts'
-
-test('the best of so many trials without skill is what Bailey and Lopez de Prado expect', () => {
-  // sqrt(V) ((1 - euler_gamma) norm.ppf(1 - 1/T) + euler_gamma norm.ppf(1 - 1/(T e))) by scipy 1.17.1
-  expect(expectedBestSharpe({ count: 20, variance: 0.004 })).toBeCloseTo(0.12021132585049431, 14)
-})
-
-test('one trial, or trials that did not differ, raise no threshold', () => {
-  expect(expectedBestSharpe({ count: 1, variance: 0.004 })).toBe(0)
-  expect(expectedBestSharpe({ count: 50, variance: 0 })).toBe(0)
-})
-
-test('more trials ask for more', () => {
-  const best = [2, 10, 100, 10_000].map((count) => expectedBestSharpe({ count, variance: 0.01 }))
-  expect(best).toEqual(best.toSorted((a, b) => a - b))
-})
+import { benchmarkFigures, probabilisticSharpe, returnFigures } from './ratios.ts'
 
 test('a Sharpe ratio at its threshold is as likely above it as below', () => {
   expect(probabilisticSharpe(0.1, 0.1, { n: 100, skew: -0.5, kurtosis: 2 })).toBe(0.5)
@@ -33,7 +18,7 @@ test('a shape that no returns have gives no probability', () => {
 test('without trials the deflated Sharpe ratio is unknown, with one it is the probabilistic one', () => {
   const returns = Float64Array.of(0.01, -0.02, 0.03, 0.005)
   expect(returnFigures(returns, 365, null).dsr).toBeNull()
-  const { psr, dsr } = returnFigures(returns, 365, { count: 1, variance: 0 })
+  const { psr, dsr } = returnFigures(returns, 365, { count: 0, known: 0, mean: 0, squares: 0 })
   expect(psr).not.toBeNull()
   expect(dsr).toBe(psr)
 })

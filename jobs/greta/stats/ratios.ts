@@ -1,21 +1,14 @@
 /** Figures of daily returns, by empyrical's definitions; skew and kurtosis by scipy's. */
 
-import { normalCdf, normalQuantile } from './normal.ts'
+import { normalCdf } from './normal.ts'
 import { deviation, finite, mean, percentile, powerSum, ratio } from './numbers.ts'
+import { expectedBestSharpe, type OtherTrials, withOwn } from './trials.ts'
 
 /**
  * Returns that differ by less than this do not vary: a constant growth comes out of float64 with a deviation of about
  * 1e-16, and a ratio to it would mean nothing.
  */
 const NO_VARIANCE = 1e-14
-const EULER_GAMMA = 0.5772156649015329
-
-/** How often a strategy was tried on this data, and how much the Sharpe ratios of those trials vary. */
-export interface Trials {
-  count: number
-  /** Variance (divisor n - 1) of the trials' daily Sharpe ratios, not annualised. */
-  variance: number
-}
 
 export type ReturnFigures = {
   volatility: number | null
@@ -41,14 +34,13 @@ const NOTHING: ReturnFigures = {
   dsr: null,
 }
 
-export function returnFigures(returns: Float64Array, year: number, trials: Trials | null): ReturnFigures {
+export function returnFigures(returns: Float64Array, year: number, others: OtherTrials | null): ReturnFigures {
   const n = returns.length
   if (n === 0) return NOTHING
   const sorted = returns.toSorted()
   const low = percentile(sorted, 0.05)
   const figures = {
     ...NOTHING,
-    // empyrical gives the percentile itself; here a loss is positive, as falls are.
     value_at_risk: finite(low),
     tail_ratio: ratio(Math.abs(percentile(sorted, 0.95)), Math.abs(low)),
   }
@@ -70,7 +62,7 @@ export function returnFigures(returns: Float64Array, year: number, trials: Trial
     skew,
     kurtosis,
     psr: probabilisticSharpe(sharpe, 0, shape),
-    dsr: trials === null ? null : probabilisticSharpe(sharpe, expectedBestSharpe(trials), shape),
+    dsr: others === null ? null : probabilisticSharpe(sharpe, expectedBestSharpe(withOwn(others, sharpe)), shape),
   }
 }
 
@@ -91,14 +83,6 @@ export function probabilisticSharpe(
   const raw = shape.kurtosis + 3
   const spread = 1 - shape.skew * sharpe + ((raw - 1) / 4) * sharpe * sharpe
   return spread > 0 ? finite(normalCdf(((sharpe - threshold) * Math.sqrt(shape.n - 1)) / Math.sqrt(spread))) : null
-}
-
-/** The best daily Sharpe ratio to expect of so many trials of no skill (Bailey and Lopez de Prado 2014); 0 for one. */
-export function expectedBestSharpe({ count, variance }: Trials): number {
-  if (!(count > 1) || !(variance > 0)) return 0
-  const best =
-    (1 - EULER_GAMMA) * normalQuantile(1 - 1 / count) + EULER_GAMMA * normalQuantile(1 - 1 / (count * Math.E))
-  return Math.sqrt(variance) * best
 }
 
 /** Against a benchmark's returns on the same days. Alpha is annualised, compounding. */
