@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** Weaver's entry: parses the command line, calls, exits. */
-import { runCli } from './jobs/cli/main.ts'
+import { endOnUncaught, runCli } from './jobs/cli/main.ts'
 
+endOnUncaught()
 process.exitCode = await runCli(process.argv.slice(2))

@@ -37,7 +37,7 @@ export function createApp(deps: ApiDependencies): Api {
   const hub = createSseHub(deps, feed)
 
   app.onError((error, c) => answerError(deps, error, c))
-  app.use(correlate(clock), secureHeaders(files.scriptHashes), logRequests(deps))
+  app.use(correlate(deps), secureHeaders(files.scriptHashes), logRequests(deps))
   app.use(...compressAnswers())
   app.use(checkHost(config), checkAddress(config), checkOrigin(config))
   if (config.corsOrigins.length > 0) app.use(allowOrigins(config))
@@ -71,9 +71,6 @@ function logRequests({ log, clock }: ApiDependencies): MiddlewareHandler<ApiEnv>
     const start = clock.now()
     await next()
     const { method, path } = c.req
-    log.debug(
-      { correlation_id: c.var.correlationId, method, path, status: c.res.status, ms: clock.now() - start },
-      'request',
-    )
+    log.debug({ method, path, status: c.res.status, ms: clock.now() - start }, 'request')
   }
 }

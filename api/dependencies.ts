@@ -44,6 +44,9 @@ export interface ApiLog {
   error(fields: object, message: string): void
 }
 
+/** Every line of the log that is written during `work` carries the fields. */
+export type WithLogContext = <T>(fields: Record<string, string>, work: () => T) => T
+
 export interface StreamLimits {
   heartbeatMs: number
   /** Longest wait for a notification before the log is looked at anyway. */
@@ -64,6 +67,7 @@ export interface ApiDependencies {
   version: string
   clock: { now(): number; newId(): string; sleep(ms: number): Promise<void> }
   log: ApiLog
+  withLogContext: WithLogContext
   stream: StreamLimits
   /** Haro's built files. */
   webRoot: URL

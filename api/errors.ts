@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { DatabaseUnavailable } from '../db/database.ts'
+import { redact, redactValue } from '../db/secrets.ts'
 import { DomainError, type ErrorCode } from '../jobs/glados/errors.ts'
 import type { ApiDependencies } from './dependencies.ts'
 import type { ApiEnv } from './router.ts'
@@ -30,7 +31,7 @@ export function answerError(deps: ApiDependencies, error: unknown, c: Context<Ap
   const known = knownError(error)
   if (known === null || isUnavailable(error)) {
     const { method, path } = c.req
-    const fields = { correlation_id: c.var.correlationId, method, path, err: error }
+    const fields = { method, path, err: error }
     if (known === null) deps.log.error(fields, 'a request failed')
     else deps.log.warn(fields, 'a request was refused: the database does not answer')
   }
@@ -39,7 +40,8 @@ export function answerError(deps: ApiDependencies, error: unknown, c: Context<Ap
   // The rest of the body is not read, so the connection cannot carry another request.
   if (code === 'PAYLOAD_TOO_LARGE') c.header('Connection', 'close')
   const timestamp = new Date(deps.clock.now()).toISOString()
-  return c.json({ code, message, details, correlation_id: c.var.correlationId, timestamp }, ERROR_STATUS[code])
+  const answer = { code, message: redact(message), details: redactValue(details) as typeof details }
+  return c.json({ ...answer, correlation_id: c.var.correlationId, timestamp }, ERROR_STATUS[code])
 }
 
 function knownError(error: unknown): DomainError | null {

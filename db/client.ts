@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
+import { parseIntoClientConfig } from 'pg-connection-string'
 import { from as copyFromStdin } from 'pg-copy-streams'
 import { CopyOut } from './copy_out.ts'
 import type { Database, Listener, Reader, Session, WriteTx } from './database.ts'
@@ -52,7 +53,8 @@ export function describeUrl(url: string): string {
 
 function connectionConfig({ url, applicationName }: ConnectOptions, statementTimeoutMs: number): pg.PoolConfig {
   return {
-    connectionString: url,
+    // In its parts: the driver hides a password from whoever prints a pool, and leaves a whole address as it is.
+    ...parseIntoClientConfig(url),
     application_name: applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,

@@ -23,6 +23,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { codeOf } from './filelock.ts'
+import { protect } from './secrets.ts'
 
 const run = promisify(execFile)
 
@@ -221,8 +222,12 @@ async function passwordOf(home: string): Promise<string> {
     }
     throw error
   })
-  if (existing !== null) return existing.trim()
+  if (existing !== null) {
+    protect(existing.trim())
+    return existing.trim()
+  }
   const password = randomBytes(24).toString('hex')
+  protect(password)
   await writeFile(`${file}.new`, password, { mode: 0o600 })
   await rename(`${file}.new`, file)
   return password

@@ -27,6 +27,7 @@ import {
 } from './greta/tick_steps.ts'
 import { createWindows, type Windows } from './greta/windows.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
+import { addLogContext } from './log.ts'
 import type { Asked, StrategyMemory } from './marvin/contract.ts'
 import { type LoadedRun, loadFetched } from './run_data.ts'
 
@@ -90,6 +91,7 @@ export async function runHop(
   job: ChainJob,
 ): Promise<void> {
   const run = await getRun(jobs.db.reader, payload.run_id)
+  addLogContext({ corr_id: run?.open_corr_id ?? null })
   const played = run?.status === 'running' ? await playHop(jobs, run, task, payload.event_id) : null
   if (played === 'too early') await job.putBack(PUT_BACK_MS)
   await jobs.db.write(async (tx) => {

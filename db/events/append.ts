@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { WriteTx } from '../database.ts'
 import { jsonText } from '../json_text.ts'
+import { redactJson } from '../secrets.ts'
 import type { Envelope, NewEvent } from './envelope.ts'
 import { definitionOf, isEventType, MAX_PAYLOAD_BYTES } from './registry.ts'
 import { jobsOf } from './routing.ts'
@@ -49,7 +50,7 @@ function seal(event: NewEvent, index: number): string {
   if (!header.success) throw misfit(type, 'envelope', header.error)
   const checked = schema.safeParse(event.payload)
   if (!checked.success) throw misfit(type, 'payload', checked.error)
-  const payload = jsonText(checked.data)
+  const payload = redactJson(jsonText(checked.data))
   const bytes = Buffer.byteLength(payload)
   if (bytes > MAX_PAYLOAD_BYTES) {
     throw new Error(

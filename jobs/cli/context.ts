@@ -1,4 +1,5 @@
 /** What every command gets: configuration, log, and the way to its terminal. */
+import { redact } from '../../db/secrets.ts'
 import type { Config } from '../config.ts'
 import { createLog, type Log } from '../log.ts'
 import { openSystem, type System } from '../system.ts'
@@ -26,8 +27,8 @@ export function createContext(config: Config): CliContext {
   return {
     config,
     log: createLog(config.logLevel),
-    print: (text) => process.stdout.write(`${text}\n`),
-    note: (text) => process.stderr.write(`${text}\n`),
+    print: (text) => process.stdout.write(`${redact(text)}\n`),
+    note: (text) => process.stderr.write(`${redact(text)}\n`),
   }
 }
 

@@ -1,5 +1,7 @@
 /** The command line: what there is, what it takes, and the exit codes: 0 done, 1 failed, 2 bad usage. */
+import { inspect } from 'node:util'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { redact } from '../../db/secrets.ts'
 import { TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
@@ -25,13 +27,25 @@ export async function runCli(args: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
     if (error instanceof ConfigError || error instanceof CliError) {
-      process.stderr.write(`weaver: ${error.message}\n`)
+      complain(`weaver: ${error.message}`)
       return error instanceof CliError ? error.exitCode : 1
     }
-    process.stderr.write(`weaver: ${error instanceof Error ? error.message : String(error)}\n`)
-    if (process.env.WEAVER_LOG_LEVEL === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+    complain(`weaver: ${error instanceof Error ? error.message : String(error)}`)
+    if (process.env.WEAVER_LOG_LEVEL === 'debug' && error instanceof Error) complain(String(error.stack))
     return 1
   }
+}
+
+function complain(text: string): void {
+  process.stderr.write(`${redact(text)}\n`)
+}
+
+/** The runtime would print what nobody caught, with all that hangs on it. */
+export function endOnUncaught(): void {
+  process.on('uncaughtException', (error) => {
+    complain(`weaver: ending because of an error that nobody caught: ${inspect(error)}`)
+    process.exit(1)
+  })
 }
 
 type Wrap = <Given extends unknown[]>(

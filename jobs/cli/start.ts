@@ -7,6 +7,7 @@ import { append } from '../../db/events/append.ts'
 import { livePools } from '../../db/events/leases.ts'
 import { type Control, importInto, openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
+import { withLogContext } from '../log.ts'
 import { openSystem, type System } from '../system.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
@@ -92,6 +93,7 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
     version: VERSION,
     clock: wallClock,
     log,
+    withLogContext,
     stream: STREAM_LIMITS,
     webRoot: WEB_ROOT,
   }

@@ -15,7 +15,11 @@ export interface Room {
 }
 
 /** Types, formats and their readers: importing them gives no way to write. */
-const PURE_DATABASE = ['db/walle/{rows,outcome,candle_columns}.ts', 'db/walle/{import,calendar}/**', 'db/database.ts']
+const PURE_DATABASE = [
+  'db/walle/{rows,outcome,candle_columns}.ts',
+  'db/walle/{import,calendar}/**',
+  'db/{database,secrets}.ts',
+]
 const LOG = ['db/events/**', 'db/walle/queries/**', ...PURE_DATABASE]
 
 /** Pure parts of one word that the others may use: contracts, and the core that both drivers share. */

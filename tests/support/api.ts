@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Api, createApp } from '../../api/app.ts'
 import { type ApiDependencies, STREAM_LIMITS } from '../../api/dependencies.ts'
 import type { Database } from '../../db/database.ts'
+import { logContext, withLogContext } from '../../jobs/log.ts'
 
 export interface LogLine {
   level: string
@@ -20,7 +21,7 @@ const missing = () => Promise.reject(new Error('this test has no such command'))
 
 export function createTestApi(db: Database, changes: Partial<ApiDependencies> = {}): TestApi {
   const lines: LogLine[] = []
-  const note = (level: string) => (fields: object) => void lines.push({ level, fields: { ...fields } })
+  const note = (level: string) => (fields: object) => void lines.push({ level, fields: { ...logContext(), ...fields } })
   const api = createApp({
     db,
     commands: { createRun: missing, startRun: missing, stopRun: missing, deleteRun: missing, importCandles: missing },
@@ -30,6 +31,7 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
     version: '1.2.3',
     clock: { now: () => Date.now(), newId: () => randomUUID(), sleep: (ms) => delay(ms) },
     log: { debug: note('debug'), warn: note('warn'), error: note('error') },
+    withLogContext,
     stream: { ...STREAM_LIMITS, pollMs: 50 },
     webRoot: new URL('../../web/no-build/', import.meta.url),
     ...changes,
