@@ -130,7 +130,7 @@ export const CLOCK_FILES: readonly Exception[] = [
   { files: 'db/{embedded,cluster,filelock}.ts', because: 'start, watch and share the Postgres process' },
   { files: '.ci/**', because: 'measures how long a step takes' },
   { files: 'web/**', because: 'a browser shows the wall clock' },
-  { files: 'tests/support/**', because: 'deadlines of waiting tests' },
+  { files: 'tests/{support,chaos}/**', because: 'deadlines of waiting tests' },
 ]
 
 /** Who may read the process environment. */
@@ -181,6 +181,7 @@ export const PRINTING_FILES: readonly Exception[] = [
   { files: '.ci/**', because: 'the check talks to a person' },
   { files: 'tests/support/**', because: 'what prepares the tests says what it could not prepare' },
   { files: 'tests/bench/**', because: 'the bench prints its table' },
+  { files: 'tests/chaos/main.ts', because: 'tells what it does to Weaver while it does it' },
 ]
 
 /** Files that nothing imports because something else starts, scans or serves them. */

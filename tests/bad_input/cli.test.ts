@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { freePort } from '../support/weaver.ts'
+import { freePort } from '../support/weaver_process.ts'
 
 const ENTRY = new URL('../../weaver.ts', import.meta.url).pathname
 const HEADER = 'timestamp,open,high,low,close,volume'

@@ -2,18 +2,15 @@
  * One Postgres for a test run (DATABASE_URL, else Docker, else embedded), with one migrated template database that
  * createTestDatabase copies. Stopped when the run ends, also when it fails or is killed.
  */
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { connectOwner, openOwnerPool } from '../../db/client.ts'
-import { prepareCluster, readPostmaster, startServer, stopServer, THROWAWAY_SETTINGS, urlOf } from '../../db/cluster.ts'
+import { THROWAWAY_SETTINGS } from '../../db/cluster.ts'
 import { migrate } from '../../db/migrate.ts'
 import { migrateJobs } from '../../jobs/runner.ts'
 import { withDatabase } from './database.ts'
+import { startOwnPostgres } from './own_postgres.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -58,31 +55,8 @@ async function startContainer(): Promise<Server> {
 }
 
 async function startEmbedded(): Promise<Server> {
-  const home = await mkdtemp(join(tmpdir(), 'weaver-test-'))
-  // As root the server runs as another user, who must get in.
-  await chmod(home, 0o755)
-  const cluster = await prepareCluster(join(home, 'postgres'))
-  const port = await startServer(cluster, THROWAWAY_SETTINGS)
-  const pid = (await readPostmaster(cluster))?.pid ?? 0
-  // Outlives a test run that is killed, to end the server after it.
-  const watchdog = spawn(
-    '/bin/sh',
-    [
-      '-c',
-      'while kill -0 "$1" 2>/dev/null; do sleep 1; done; kill -QUIT "$2"; sleep 1; rm -rf "$3"',
-      ...['sh', String(process.pid), String(pid), home],
-    ],
-    { detached: true, stdio: 'ignore', cwd: '/' },
-  )
-  watchdog.unref()
-  return {
-    url: urlOf(cluster, port, 'postgres'),
-    stop: async () => {
-      watchdog.kill()
-      await stopServer(cluster, 'immediate')
-      await rm(home, { recursive: true, force: true })
-    },
-  }
+  const postgres = await startOwnPostgres(THROWAWAY_SETTINGS)
+  return { url: postgres.url('postgres'), stop: postgres.remove }
 }
 
 async function startServerOfChoice(): Promise<Server> {

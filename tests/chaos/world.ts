@@ -1,0 +1,229 @@
+/** A real Weaver to be hurt: processes of its own on a Postgres of its own, each behind a proxy of its own. */
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connectOwner, openDatabase } from '../../db/client.ts'
+import { LOCAL_SETTINGS } from '../../db/cluster.ts'
+import type { Database } from '../../db/database.ts'
+import { type OwnPostgres, startOwnPostgres } from '../support/own_postgres.ts'
+import { type PgProxy, startPgProxy } from '../support/pg_proxy.ts'
+import { pause, until } from '../support/until.ts'
+import { freePort, launchWeaver, type WeaverProcess } from '../support/weaver_process.ts'
+
+/** `parts`: two workers and an API on one Postgres; `start`: everything in one, which brings its own Postgres. */
+export type Shape = 'parts' | 'start'
+
+export interface Member {
+  name: string
+  command: 'start' | 'api' | 'worker'
+  /** Null when the process brings its own Postgres. */
+  proxy: PgProxy | null
+  current(): WeaverProcess
+  /** Ends that nobody asked for, with what the process said. */
+  crashes: string[]
+  /** SIGSTOP, SIGCONT. */
+  signal(signal: NodeJS.Signals): void
+  /** Sends the signal and waits for the end, after which the process is started again. */
+  end(signal: NodeJS.Signals): Promise<void>
+  /** Resolves when the process is ready, also after it was started again. */
+  ready(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface World {
+  shape: Shape
+  members: readonly Member[]
+  apiUrl: string
+  /** Past the proxies, as `db`: for the load's checks. */
+  databaseUrl: string
+  db: Database
+  ownerQuery<Row extends object>(text: string): Promise<Row[]>
+  postgres: {
+    pid(): Promise<number>
+    restart(): Promise<void>
+    /** Where nobody else does it. */
+    startAgain(): Promise<void>
+  }
+  close(): Promise<void>
+}
+
+/** A supervisor's pause before it starts a process again. */
+const RESTART_PAUSE_MS = 100
+const SLOW_RESTART_PAUSE_MS = 500
+/** Kept from a power loss nothing is, from kills everything: Postgres still writes before it answers. */
+const SETTINGS = { ...LOCAL_SETTINGS, fsync: 'off', shared_buffers: '64MB', max_connections: '200' }
+const WORKERS = '2'
+const API_DEADLINE_MS = 60_000
+
+function keepUp(
+  name: string,
+  command: Member['command'],
+  env: Record<string, string>,
+  proxy: PgProxy | null,
+  options: readonly string[],
+  log: (text: string) => void,
+): Member {
+  let process = launchWeaver(command, env, options)
+  let asked = false
+  let stopped = false
+  const crashes: string[] = []
+  process.ready.catch(() => {})
+  const supervise = async () => {
+    while (!stopped) {
+      const { code, signal } = await process.ended
+      if (stopped) return
+      if (!asked) {
+        crashes.push(process.output().slice(-2_000))
+        log(`${name} ended by itself with ${code ?? signal}`)
+      }
+      await pause(asked ? RESTART_PAUSE_MS : SLOW_RESTART_PAUSE_MS)
+      if (stopped) return
+      asked = false
+      process = launchWeaver(command, env, options)
+      process.ready.catch(() => {})
+    }
+  }
+  const supervision = supervise()
+  return {
+    name,
+    command,
+    proxy,
+    current: () => process,
+    crashes,
+    signal: (signal) => process.signal(signal),
+    async end(signal) {
+      asked = true
+      await process.end(signal)
+    },
+    ready: () =>
+      until(
+        `${name} to be ready`,
+        () =>
+          process.ready.then(
+            () => !process.hasEnded(),
+            () => false,
+          ),
+        API_DEADLINE_MS,
+      ).then(() => {}),
+    async stop() {
+      stopped = true
+      process.signal('SIGCONT')
+      await process.end('SIGKILL')
+      await supervision
+    },
+  }
+}
+
+export interface WorldOptions {
+  shape: Shape
+  log: (text: string) => void
+  /** Where Postgres keeps its data; default: the system's directory for temporary files. */
+  dataWithin?: string
+  /** How far the wall clocks of the first and the second worker are off, in milliseconds. */
+  skews?: readonly number[]
+}
+
+const SKEW = new URL('../support/skewed_clock.mjs', import.meta.url).href
+
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const dataDir = await mkdtemp(join(options.dataWithin ?? tmpdir(), 'weaver-chaos-'))
+  await chmod(dataDir, 0o755)
+  const port = await freePort()
+  const common = { WEAVER_PORT: String(port), WEAVER_LOG_LEVEL: 'warn', WEAVER_WORKERS: WORKERS }
+  const build = options.shape === 'parts' ? openParts : openAllInOne
+  const { members, postgres, url, close } = await build(options, dataDir, common)
+  await Promise.all(members.map((member) => member.ready()))
+  const databaseUrl = await url()
+  const db = await openDatabase({ url: databaseUrl, applicationName: 'weaver chaos', maxConnections: 3 })
+  return {
+    shape: options.shape,
+    members,
+    apiUrl: `http://127.0.0.1:${port}`,
+    databaseUrl,
+    db,
+    async ownerQuery<Row extends object>(text: string) {
+      const client = await connectOwner({ url: databaseUrl, applicationName: 'weaver chaos owner' })
+      try {
+        return (await client.query<Row>(text)).rows
+      } finally {
+        await client.end()
+      }
+    },
+    postgres,
+    async close() {
+      await db.close()
+      await Promise.all(members.map((member) => member.stop()))
+      await close()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+interface Built {
+  members: Member[]
+  postgres: World['postgres']
+  url(): Promise<string>
+  close(): Promise<void>
+}
+
+async function openParts(options: WorldOptions, dataDir: string, env: Record<string, string>): Promise<Built> {
+  const server = await startOwnPostgres(SETTINGS, options.dataWithin)
+  await createDatabase(server)
+  const proxies: PgProxy[] = []
+  const member = async (name: string, command: 'api' | 'worker', skew: number): Promise<Member> => {
+    const proxy = await startPgProxy({ host: '127.0.0.1', port: server.port })
+    proxies.push(proxy)
+    const url = new URL(server.url('weaver'))
+    url.port = String(proxy.port)
+    const own = { ...env, DATABASE_URL: url.href, WEAVER_DATA_DIR: join(dataDir, name), CHAOS_SKEW_MS: String(skew) }
+    return keepUp(name, command, own, proxy, skew === 0 ? [] : ['--import', SKEW], options.log)
+  }
+  const [first = 0, second = 0] = options.skews ?? []
+  // The API migrates first; the others find it done.
+  const api = await member('api', 'api', 0)
+  await api.ready()
+  const members = [api, await member('worker-1', 'worker', first), await member('worker-2', 'worker', second)]
+  return {
+    members,
+    url: async () => server.url('weaver'),
+    postgres: {
+      pid: server.pid,
+      async restart() {
+        await server.stop('immediate')
+        await server.start()
+      },
+      startAgain: server.start,
+    },
+    async close() {
+      await Promise.all(proxies.map((proxy) => proxy.close()))
+      await server.remove()
+    },
+  }
+}
+
+async function createDatabase(server: OwnPostgres): Promise<void> {
+  const client = await connectOwner({ url: server.url('postgres'), applicationName: 'weaver chaos owner' })
+  await client.query('create database weaver')
+  await client.end()
+}
+
+async function openAllInOne(options: WorldOptions, dataDir: string, env: Record<string, string>): Promise<Built> {
+  const weaver = keepUp('weaver', 'start', { ...env, WEAVER_DATA_DIR: dataDir }, null, [], options.log)
+  const home = join(dataDir, 'postgres')
+  const pidFile = () => readFile(join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '0')
+  const pid = async () => Number((await pidFile()).split('\n')[0])
+  const killPostgres = async () => {
+    const id = await pid()
+    if (id > 0) process.kill(id, 'SIGKILL')
+  }
+  return {
+    members: [weaver],
+    async url() {
+      const port = (await pidFile()).split('\n')[3] ?? (await readFile(join(home, 'port'), 'utf8'))
+      return `postgres://weaver:${(await readFile(join(home, 'password'), 'utf8')).trim()}@127.0.0.1:${port}/weaver`
+    },
+    // Whoever brings its Postgres also starts it again.
+    postgres: { pid, restart: killPostgres, startAgain: async () => {} },
+    close: () => killPostgres().catch(() => {}),
+  }
+}
