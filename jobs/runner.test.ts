@@ -7,11 +7,12 @@ import { connectOwner } from '../db/client.ts'
 import { append } from '../db/events/append.ts'
 import { claim } from '../db/events/claims.ts'
 import { registerPool } from '../db/events/leases.ts'
-import { TASKS, type TaskName } from '../db/events/tasks.ts'
+import { TASK_NAMES, type TaskName } from '../db/events/tasks.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { insertRun, tick } from '../tests/support/log.ts'
 import { pause, until } from '../tests/support/until.ts'
-import { type Handlers, type Job, LostLease, type Runner, type RunnerOptions, startRunner } from './runner.ts'
+import { type Handlers, type Job, LostLease } from './attempt.ts'
+import { type Runner, type RunnerOptions, startRunner } from './runner.ts'
 
 let database: TestDatabase
 let run: string
@@ -34,7 +35,7 @@ function handlersWith(some: Partial<Handlers>): Handlers {
   const unexpected = async (_payload: unknown, job: Job) => {
     throw new Error(`unexpected job ${job.id}`)
   }
-  const all = Object.fromEntries(Object.keys(TASKS).map((task) => [task, unexpected]))
+  const all = Object.fromEntries(TASK_NAMES.map((task) => [task, unexpected]))
   return { ...(all as unknown as Handlers), ...some }
 }
 
@@ -43,12 +44,13 @@ async function start(handlers: Partial<Handlers>, overrides: Partial<RunnerOptio
     url: database.url,
     db: database.db,
     handlers: handlersWith(handlers),
-    pools: [{ name: 'test', concurrency: 3, tasks: Object.keys(TASKS) as TaskName[] }],
+    pools: [{ name: 'test', concurrency: 3, tasks: TASK_NAMES }],
     log: (level, message) => log.push(`${level}: ${message}`),
     onFatal: (error) => log.push(`fatal: ${error.message}`),
     now: () => Date.UTC(2026, 0, 2),
     newId: randomUUID,
     sleep: pause,
+    strategyTimeoutMs: 30_000,
     process: { pid: process.pid, host: 'test' },
     ...overrides,
   })

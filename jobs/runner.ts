@@ -4,45 +4,11 @@
  */
 import { type Runner as GraphileRunner, Logger, run, runMigrations, type Task } from 'graphile-worker'
 import { openOwnerPool, type Pool } from '../db/client.ts'
-import type { Database, Session, WriteTx } from '../db/database.ts'
-import {
-  bury,
-  type FailedJob,
-  finishJob,
-  type Lease,
-  premakePartitions,
-  putBackJob,
-  registerPool,
-  removeIdleQueues,
-  runOf,
-  takeFailedJobs,
-  takeOverDeadPools,
-  unregisterPool,
-} from '../db/events/leases.ts'
-import { TASKS, type TaskName, type TaskPayload } from '../db/events/tasks.ts'
-
-/** The job was given to another worker meanwhile: whatever was done in its transaction must not be kept. */
-export class LostLease extends Error {
-  override name = 'LostLease'
-}
-
-/** The handler gave the job back; nothing failed. */
-class PutBack extends Error {
-  override name = 'PutBack'
-}
-
-export interface Job extends Lease {
-  /** The last statement of the business transaction. Throws LostLease: let it through, so that all is rolled back. */
-  finish(tx: WriteTx): Promise<void>
-  /**
-   * Instead of finish: the job is not due yet and comes again after `delayMs`, without losing an attempt. Never returns;
-   * let what it throws through.
-   */
-  putBack(delayMs: number): Promise<never>
-}
-
-/** A handler that returns without having called `finish` has its job finished for it. */
-export type Handlers = { [T in TaskName]: (payload: TaskPayload<T>, job: Job) => Promise<void> }
+import { type Lease, registerPool, runOf, unregisterPool } from '../db/events/leases.ts'
+import type { TaskName } from '../db/events/tasks.ts'
+import { attempt, LostLease, messageOf } from './attempt.ts'
+import { withLogContext } from './log.ts'
+import { type ActiveJobs, createActiveJobs, prepareQueue, type WatchOptions, watchQueue } from './queue_watch.ts'
 
 export interface PoolOptions {
   name: string
@@ -50,25 +16,11 @@ export interface PoolOptions {
   tasks: readonly TaskName[]
 }
 
-export interface DeadJob {
-  task: string
-  runId: string | null
-  error: string
-}
-
-export interface RunnerOptions {
+export interface RunnerOptions extends WatchOptions {
   url: string
-  db: Database
-  handlers: Handlers
   pools: readonly PoolOptions[]
-  log: (level: 'error' | 'warning' | 'info' | 'debug', message: string) => void
   /** The runner is of no use any more: end the process with an error and start again. */
   onFatal: (error: Error) => void
-  /** In the transaction that records a job as failed for good: whatever waits for it must not wait for ever. */
-  onDeadJob?: (tx: WriteTx, job: DeadJob) => Promise<void>
-  now: () => number
-  newId: () => string
-  sleep: (ms: number) => Promise<void>
   process: { pid: number; host: string }
 }
 
@@ -82,14 +34,9 @@ export interface Runner {
  * that comes just then skips the job that it was woken for (at one second, every tenth hop of a chain waited it out).
  */
 const POLL_MS = 100
-const LIVENESS_MS = 250
 const STOP_TIMEOUT_MS = 10_000
 /** Short, because a process cannot end while it sleeps. */
 const STOP_STEP_MS = 50
-const BURY_AT_MOST = 20
-const PARTITION_DAYS = 7
-/** In rounds of LIVENESS_MS. */
-const EVERY = { bury: 20, removeQueues: 240, premake: 14_400 }
 
 /** graphile-worker's schema, before our migrations, which refer to it. */
 export async function migrateJobs(pool: Pool): Promise<void> {
@@ -116,6 +63,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     poolIds.push(id)
   }
   const started: StartedPool[] = []
+  const active = createActiveJobs()
   const release = async () => {
     // Frees what is still locked; a handler that is still at work can no longer commit.
     for (const id of poolIds) await unregisterPool(db, id)
@@ -123,17 +71,15 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     await Promise.all(started.map(({ pool }) => pool.end()))
   }
   try {
-    await premakePartitions(db, PARTITION_DAYS)
-    const freed = await takeOverDeadPools(db)
-    if (freed > 0) log('warning', `${freed} jobs of workers that are gone are free again`)
-    for (const pool of options.pools) started.push(await startPool(options, pool, register, fail))
+    await prepareQueue(options)
+    for (const pool of options.pools) started.push(await startPool(options, pool, active, register, fail))
   } catch (error) {
     stopping = true
     await stopPools(options, started)
     await release()
     throw error
   }
-  const watch = watchLiveness(options, session, stop.promise, fail)
+  const watch = watchQueue(options, session, active, stop.promise, fail)
   return {
     async stop() {
       stopping = true
@@ -161,13 +107,10 @@ async function stopPools({ log, sleep }: RunnerOptions, started: readonly Starte
   }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
 async function startPool(
   options: RunnerOptions,
   { name, concurrency, tasks }: PoolOptions,
+  active: ActiveJobs,
   register: (id: string, name: string) => Promise<void>,
   fail: (cause: unknown) => void,
 ): Promise<StartedPool> {
@@ -180,7 +123,7 @@ async function startPool(
     concurrency,
     pollInterval: POLL_MS,
     parsedCronItems: [],
-    taskList: Object.fromEntries(tasks.map((task) => [task, taskOf(options, task)])),
+    taskList: Object.fromEntries(tasks.map((task) => [task, inLogContext(task, taskOf(options, active, task))])),
     logger: quietLogger(options.log),
     preset: {
       // Unbatched, graphile-worker does not await its own deletes: a stop would leave finished jobs locked for 4 hours.
@@ -212,102 +155,22 @@ async function startPool(
   return { runner, pool }
 }
 
-function taskOf<T extends TaskName>(options: RunnerOptions, name: T): Task {
+/** Every line of the log that a job causes tells which job. */
+function inLogContext(name: TaskName, task: Task): Task {
+  return (payload, helpers) =>
+    withLogContext({ job_id: helpers.job.id, task: name, run_id: runOf(payload) }, () => task(payload, helpers))
+}
+
+function taskOf(options: RunnerOptions, active: ActiveJobs, name: TaskName): Task {
   return async (payload, { job: { id, locked_by, attempts, max_attempts } }) => {
-    const lease = { id, lockedBy: locked_by ?? '', attempts }
-    const failed = (error: string) => ({ ...lease, task: name, payload, error })
-    const checked = TASKS[name].safeParse(payload)
-    if (!checked.success) {
-      const problems = checked.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-      return buryHeld(options, lease, failed(`the payload does not fit: ${problems.join('; ')}`))
-    }
+    const lease: Lease = { id, lockedBy: locked_by ?? '', attempts }
+    const signal = active.begin(lease)
     try {
-      await perform(options, name, checked.data as TaskPayload<T>, lease)
-    } catch (error) {
-      if (error instanceof PutBack) return
-      if (error instanceof LostLease || attempts < max_attempts) throw error
-      await buryHeld(options, lease, failed(messageOf(error)))
+      await attempt(options, name, payload, { lease, maxAttempts: max_attempts, signal })
+    } finally {
+      active.end(lease)
     }
   }
-}
-
-/**
- * Returns only when the job is gone from the queue: graphile-worker then deletes it by id alone, which would hit the same
- * job in another worker's hands. What is thrown instead, it records for jobs that this pool holds only.
- */
-async function perform<T extends TaskName>(
-  { db, handlers }: RunnerOptions,
-  name: T,
-  payload: TaskPayload<T>,
-  lease: Lease,
-): Promise<void> {
-  let finished = false
-  const job: Job = {
-    ...lease,
-    async finish(tx) {
-      if (!(await finishJob(tx, lease))) throw new LostLease(`job ${lease.id} (${name}) is no longer this worker's`)
-      finished = true
-    },
-    async putBack(delayMs) {
-      if (!(await db.write((tx) => putBackJob(tx, lease, delayMs)))) throw new LostLease(`job ${lease.id} (${name})`)
-      throw new PutBack(`job ${lease.id} (${name}) comes again in ${delayMs} ms`)
-    },
-  }
-  await handlers[name](payload, job)
-  if (!finished) await db.write((tx) => job.finish(tx))
-}
-
-/** Records the job and takes it out of the queue, if it is still this worker's. */
-async function buryHeld(options: RunnerOptions, lease: Lease, job: FailedJob): Promise<void> {
-  await options.db.write(async (tx) => {
-    await buryOne(options, tx, job)
-    if (!(await finishJob(tx, lease))) throw new LostLease(`job ${job.id} (${job.task}) is no longer this worker's`)
-  })
-}
-
-async function buryOne({ now, newId, log, onDeadJob }: RunnerOptions, tx: WriteTx, job: FailedJob): Promise<void> {
-  log('error', `job ${job.id} (${job.task}) failed for good after ${job.attempts} attempts: ${job.error}`)
-  await bury(tx, job, { now: now(), newId })
-  await onDeadJob?.(tx, { task: job.task, runId: runOf(job.payload), error: job.error })
-}
-
-async function watchLiveness(
-  options: RunnerOptions,
-  session: Session,
-  stop: Promise<void>,
-  fail: (cause: unknown) => void,
-): Promise<void> {
-  const { db, log, sleep } = options
-  let stopped = false
-  stop.then(() => {
-    stopped = true
-  })
-  for (let round = 1; ; round++) {
-    await Promise.race([stop, sleep(LIVENESS_MS)])
-    if (stopped) return
-    try {
-      await session.query('select 1')
-    } catch (error) {
-      fail(error)
-      return
-    }
-    try {
-      const freed = await takeOverDeadPools(db)
-      if (freed > 0) log('warning', `${freed} jobs of workers that are gone are free again`)
-      if (round % EVERY.bury === 0) await buryFailed(options)
-      if (round % EVERY.removeQueues === 0) await removeIdleQueues(db)
-      if (round % EVERY.premake === 0) await premakePartitions(db, PARTITION_DAYS)
-    } catch (error) {
-      log('error', `looking after the queue: ${messageOf(error)}`)
-    }
-  }
-}
-
-/** Jobs that ran out of attempts without their worker's being able to record it. */
-async function buryFailed(options: RunnerOptions): Promise<void> {
-  await options.db.write(async (tx) => {
-    for (const job of await takeFailedJobs(tx, BURY_AT_MOST)) await buryOne(options, tx, job)
-  })
 }
 
 /** What graphile-worker says of every job is of interest to debuggers only; a lost lease is no error. */

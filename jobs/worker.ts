@@ -1,23 +1,25 @@
 /** The workers of one process: the sequencer and the job pools, with the handler of every task. */
 import { hostname } from 'node:os'
 import { createSequencer } from '../db/events/sequencer.ts'
-import { TASKS, type TaskName } from '../db/events/tasks.ts'
+import { POOLS, tasksOf } from '../db/events/tasks.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
+import type { Handlers } from './attempt.ts'
 import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest } from './backtest_jobs.ts'
 import { type ChainJobs, runHop } from './chain_jobs.ts'
 import { wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { createRunDataCache } from './run_data.ts'
-import { type Handlers, type Runner, startRunner } from './runner.ts'
+import { type Runner, startRunner } from './runner.ts'
 import type { System } from './system.ts'
 
 export interface Worker {
   stop(): Promise<void>
 }
 
-const TASK_NAMES = Object.keys(TASKS) as TaskName[]
+/** Of a worker process: kept free for ticks and orders, however many backtests there are. */
+const LIVE_CONCURRENCY = 4
 
 /** `onFatal`: the workers can do no more; the process is to end and be started again. */
 export async function startWorker(system: System, hosts: HostPool, onFatal: (error: Error) => void): Promise<Worker> {
@@ -31,9 +33,12 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
     url,
     db,
     handlers: createHandlers(system, hosts),
-    // One pool: a second one's workers, woken by the same notification, would hold the run's queue locked for a moment
-    // just when its own worker looks for the next hop.
-    pools: [{ name: 'backtests', concurrency: config.workers, tasks: TASK_NAMES }],
+    pools: POOLS.map((name) => ({
+      name,
+      concurrency: name === 'live' ? LIVE_CONCURRENCY : config.workers,
+      tasks: tasksOf(name),
+    })).filter(({ tasks }) => tasks.length > 0),
+    strategyTimeoutMs: config.strategyTimeoutMs,
     log: (level, message) => log[level === 'warning' ? 'warn' : level](message),
     onFatal,
     // A run whose job failed for good would wait for ever.

@@ -87,10 +87,11 @@ function misfit(type: string, part: 'envelope' | 'payload', error: z.ZodError): 
   return new Error(`${type} does not fit its schema: ${problems.join('; ')}`)
 }
 
-function checkJob({ task, payload, queue }: NewJob): { task: string; payload: unknown; queue: string | null } {
-  const checked = TASKS[task].safeParse(payload)
+function checkJob({ task, payload, queue }: NewJob) {
+  const { payload: schema, maxAttempts, priority } = TASKS[task]
+  const checked = schema.safeParse(payload)
   if (!checked.success) throw misfit(`job ${task}`, 'payload', checked.error)
-  return { task, payload: checked.data, queue: queue ?? null }
+  return { task, payload: checked.data, queue: queue ?? null, max_attempts: maxAttempts, priority }
 }
 
 /** Not `for update`, which would keep others from inserting rows that refer to the run. */

@@ -8,7 +8,6 @@ import type { WriteTx } from '../database.ts'
 import { append } from './append.ts'
 import { claim } from './claims.ts'
 import {
-  bury,
   finishJob,
   livePools,
   putBackJob,
@@ -16,6 +15,7 @@ import {
   removeIdleQueues,
   takeFailedJobs,
   takeOverDeadPools,
+  tellDead,
 } from './leases.ts'
 
 let database: TestDatabase
@@ -138,7 +138,7 @@ test('a job without attempts left is recorded with an event that its cause is kn
   await inTx(async (tx) => {
     const jobs = await takeFailedJobs(tx, 10)
     expect(jobs).toMatchObject([{ task: 'greta.match_orders', error: 'out of memory', attempts: 5 }])
-    for (const job of jobs) await bury(tx, job, { now: Date.UTC(2026, 0, 2), newId: randomUUID })
+    for (const job of jobs) await tellDead(tx, job, { now: Date.UTC(2026, 0, 2), newId: randomUUID })
   })
   expect(await inTx((tx) => takeFailedJobs(tx, 10))).toEqual([])
   const [event] = await asOwner<{ payload: object }>(`select payload from weaver.outbox where type = 'job.Failed'`)

@@ -1,5 +1,6 @@
 /** The queue as the worker process needs it: leases on jobs, pools that live and die, jobs that failed for good. */
 import type { Database, Session, WriteTx } from '../database.ts'
+import { redact } from '../secrets.ts'
 import { append } from './append.ts'
 import { getEvent } from './read.ts'
 
@@ -17,6 +18,26 @@ export async function finishJob(tx: WriteTx, { id, lockedBy, attempts }: Lease):
     lockedBy,
     attempts,
   ])
+  return row?.done === true
+}
+
+export interface Failure {
+  outcome: 'failed' | 'timed_out'
+  error: string
+  /** Until the job comes again. */
+  delayMs: number
+}
+
+/**
+ * Records that this attempt failed; false as in finishJob. Whoever runs the task must then end it with an error: after a
+ * task that ends well graphile-worker deletes its job.
+ */
+export async function failJob(tx: WriteTx, lease: Lease, { outcome, error, delayMs }: Failure): Promise<boolean> {
+  const { id, lockedBy, attempts } = lease
+  const [row] = await tx.query<{ done: boolean }>(
+    `select weaver.fail_job($1::bigint, $2, $3, $4, $5, $6 * interval '1 millisecond') as done`,
+    [id, lockedBy, attempts, outcome, redact(error), delayMs],
+  )
   return row?.done === true
 }
 
@@ -48,10 +69,16 @@ export async function unregisterPool(db: Database, poolId: string): Promise<void
   await db.write((tx) => tx.query('select weaver.unregister_pool($1)', [poolId]))
 }
 
+/**
+ * A job whose worker died so often in a row is what kills it. Far more than a person, a deployment or a test that kills
+ * at random needs: each of these hits the same job again only while it cannot end between two kills.
+ */
+export const CRASH_LIMIT = 20
+
 /** Gives the number of jobs that are free again. */
-export async function takeOverDeadPools(db: Database): Promise<number> {
+export async function takeOverDeadPools(db: Database, crashLimit = CRASH_LIMIT): Promise<number> {
   return db.write(async (tx) => {
-    const [row] = await tx.query<{ freed: number }>('select weaver.take_over_dead_pools() as freed')
+    const [row] = await tx.query<{ freed: number }>('select weaver.take_over_dead_pools($1) as freed', [crashLimit])
     return row?.freed ?? 0
   })
 }
@@ -64,6 +91,14 @@ export async function premakePartitions(db: Database, days: number): Promise<voi
   await db.write((tx) => tx.query('select weaver.premake_outbox_partitions($1)', [days]))
 }
 
+/** Finished jobs are known for so long. */
+export const HISTORY_DAYS = 14
+
+/** Makes the history's partitions for `days` to come and drops those that are too old. */
+export async function tidyJobs(db: Database, days: number): Promise<void> {
+  await db.write((tx) => tx.query('select weaver.tidy_jobs($1, $2)', [days, HISTORY_DAYS]))
+}
+
 export interface FailedJob {
   id: string
   task: string
@@ -72,11 +107,55 @@ export interface FailedJob {
   attempts: number
 }
 
-/** Takes jobs that have no attempt left out of the queue; the caller buries them in the same transaction. */
+/** Makes dead letters of jobs that have no attempt left; the caller tells of them in the same transaction. */
 export async function takeFailedJobs(tx: WriteTx, atMost: number): Promise<FailedJob[]> {
   return tx.query<FailedJob>('select id::text, task, payload, error, attempts from weaver.take_failed_jobs($1)', [
     atMost,
   ])
+}
+
+/** Makes a dead letter of a job that this worker holds; false as in finishJob. */
+export async function buryJob(tx: WriteTx, { id, lockedBy, attempts }: Lease, error: string): Promise<boolean> {
+  const [row] = await tx.query<{ done: boolean }>('select weaver.bury_job($1::bigint, $2, $3, $4) as done', [
+    id,
+    lockedBy,
+    attempts,
+    redact(error),
+  ])
+  return row?.done === true
+}
+
+export interface OverdueJob {
+  lease: Lease
+  maxAttempts: number
+  task: string
+  payload: unknown
+  limitMs: number
+}
+
+export async function overdueJobs(db: Database, limits: { task: string; ms: number }[]): Promise<OverdueJob[]> {
+  const rows = await db.write((tx) =>
+    tx.query<{ lease: Lease; max_attempts: number; task: string; payload: unknown; limit_ms: number }>(
+      `select json_build_object('id', id::text, 'lockedBy', locked_by, 'attempts', attempts) as lease, max_attempts,
+         task, payload, limit_ms
+       from weaver.overdue_jobs($1::jsonb)`,
+      [JSON.stringify(limits)],
+    ),
+  )
+  return rows.map(({ max_attempts, limit_ms, ...job }) => ({ ...job, maxAttempts: max_attempts, limitMs: limit_ms }))
+}
+
+/** Those of the leases that their worker does not hold any more. */
+export async function lostLeases(session: Session, leases: readonly Lease[]): Promise<Lease[]> {
+  return session.query<Lease>(
+    `select held.id::text, held.locked_by as "lockedBy", held.attempts
+     from jsonb_to_recordset($1::jsonb) as held (id bigint, locked_by text, attempts integer)
+     where not exists (
+       select from weaver.job_overview j
+       where j.id = held.id and j.locked_by = held.locked_by and j.attempts = held.attempts and j.state = 'running'
+     )`,
+    [JSON.stringify(leases.map(({ id, lockedBy, attempts }) => ({ id, locked_by: lockedBy, attempts })))],
+  )
 }
 
 const MAX_ERROR_LENGTH = 2_000
@@ -92,17 +171,10 @@ export function runOf(payload: unknown): string | null {
   return uuidIn(payload, 'run_id')
 }
 
-/** Records a job that failed for good: a dead letter and an event. */
-export async function bury(tx: WriteTx, job: FailedJob, { now, newId }: { now: number; newId: () => string }) {
-  const { id, task, payload, attempts } = job
-  const error = job.error.slice(0, MAX_ERROR_LENGTH)
+/** Tells of a job that failed for good, beside its dead letter. */
+export async function tellDead(tx: WriteTx, job: FailedJob, { now, newId }: { now: number; newId: () => string }) {
+  const { id, task, payload } = job
   const run = runOf(payload)
-  const at = new Date(now).toISOString()
-  await tx.execute(
-    `insert into weaver.job_dead_letters (id, task, payload, run_id, error, attempts, failed_at)
-     values ($1::bigint, $2, $3::jsonb, $4::uuid, $5, $6, $7::timestamptz)`,
-    [id, task, JSON.stringify(payload), run, error, attempts, at],
-  )
   const causeId = uuidIn(payload, 'event_id')
   const cause = causeId === null ? null : await getEvent(tx, causeId)
   await append(tx, [
@@ -112,9 +184,9 @@ export async function bury(tx: WriteTx, job: FailedJob, { now, newId }: { now: n
       run_id: run,
       corr_id: cause?.corr_id ?? newId(),
       causation_id: cause?.id ?? null,
-      ts: at,
+      ts: new Date(now).toISOString(),
       producer: 'glados',
-      payload: { task, job_id: id, run_id: run, error },
+      payload: { task, job_id: id, run_id: run, error: redact(job.error).slice(0, MAX_ERROR_LENGTH) },
     },
   ])
 }

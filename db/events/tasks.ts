@@ -1,32 +1,82 @@
 /**
- * The jobs there are, by name and payload. Payloads are small: ids, never data. `jobs/tasks.ts` holds the handlers.
- * Every handler of an event's job can be run twice and has one effect (I3): it claims `event_id` first.
+ * The jobs there are: what each takes, where it runs, how long it may take and how often it is tried. Payloads are small:
+ * ids, never data. Every handler of an event's job can be run twice and has one effect (I3): it claims `event_id` first.
  */
 import { z } from 'zod'
+
+/** Workers of their own each. All jobs of one run go to one pool: a pool keeps only its own jobs of a queue in order. */
+export const POOLS = ['live', 'batch'] as const
+export type PoolName = (typeof POOLS)[number]
+
+export interface Backoff {
+  firstMs: number
+  factor: number
+  mostMs: number
+}
+
+export interface TaskPolicy {
+  payload: z.ZodType
+  pool: PoolName
+  /** Lower goes first, whatever is older. */
+  priority: number
+  /** A job that takes longer loses its lease: its commit fails, and it is tried again. */
+  timeoutMs: number
+  /** A strategy speaks in it: the time that strategies have is added to the limit. */
+  strategy: boolean
+  maxAttempts: number
+  backoff: Backoff
+}
 
 const id = z.uuid()
 const caused = z.strictObject({ run_id: id, event_id: id })
 
+/** Five attempts in 80 seconds: long enough for a Postgres that is started again. */
+const RETRIES = { maxAttempts: 5, backoff: { firstMs: 2_000, factor: 3, mostMs: 60_000 } } as const
+/** Loads data or works on all of a run. */
+const LONG = { pool: 'batch', priority: 10, timeoutMs: 600_000, strategy: false, ...RETRIES } as const
+/** A few milliseconds, which are not to wait behind chunks. */
+const HOP = { pool: 'batch', priority: 0, timeoutMs: 120_000, strategy: false, ...RETRIES } as const
+
 export const TASKS = {
   /** A backtest's data is looked at and its first tick set off. */
-  'greta.start_run': z.strictObject({ run_id: id }),
+  'greta.start_run': { payload: z.strictObject({ run_id: id }), ...LONG },
   /** A backtest's next few thousand ticks. */
-  'greta.run_chunk': z.strictObject({ run_id: id, next_tick: z.int().min(0) }),
+  'greta.run_chunk': { payload: z.strictObject({ run_id: id, next_tick: z.int().min(0) }), ...LONG, strategy: true },
   /** Open orders are tested on the bars that closed at the tick. */
-  'greta.match_orders': caused,
+  'greta.match_orders': { payload: caused, ...HOP },
   /** The strategy hears of its orders and of the tick, and may ask for windows. */
-  'marvin.on_tick': caused,
-  'greta.fetch_window': caused,
+  'marvin.on_tick': { payload: caused, ...HOP, strategy: true },
+  'greta.fetch_window': { payload: caused, ...HOP },
   /** The strategy decides. */
-  'marvin.on_window': caused,
-  'greta.place_order': caused,
-  'greta.cancel_order': caused,
-  /** The ticks are done: statistics and result hash from the stored rows. */
-  'greta.finish_run': z.strictObject({ run_id: id }),
-} as const
+  'marvin.on_window': { payload: caused, ...HOP, strategy: true },
+  'greta.place_order': { payload: caused, ...HOP },
+  'greta.cancel_order': { payload: caused, ...HOP },
+  /** The ticks are done: statistics and result hash from the stored rows. Before chunks: a run that is done is let go. */
+  'greta.finish_run': { payload: z.strictObject({ run_id: id }), ...LONG, priority: 0 },
+} as const satisfies Record<string, TaskPolicy>
 
 export type TaskName = keyof typeof TASKS
-export type TaskPayload<T extends TaskName> = z.output<(typeof TASKS)[T]>
+export type TaskPayload<T extends TaskName> = z.output<(typeof TASKS)[T]['payload']>
+
+export const TASK_NAMES = Object.keys(TASKS) as TaskName[]
+
+export function isTask(name: string): name is TaskName {
+  return Object.hasOwn(TASKS, name)
+}
+
+export function tasksOf(pool: PoolName): TaskName[] {
+  return TASK_NAMES.filter((task) => (TASKS[task] as TaskPolicy).pool === pool)
+}
+
+export function timeoutMs(task: TaskName, strategyTimeoutMs: number): number {
+  const policy = TASKS[task]
+  return policy.timeoutMs + (policy.strategy ? strategyTimeoutMs : 0)
+}
+
+/** How long a job waits after its attempt number `attempt` (from 1) has failed. */
+export function retryDelayMs({ firstMs, factor, mostMs }: Backoff, attempt: number): number {
+  return Math.min(mostMs, firstMs * factor ** (attempt - 1))
+}
 
 export type NewJob = {
   [T in TaskName]: {
