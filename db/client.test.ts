@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
-import { connectOwner, describeUrl, openDatabase } from './client.ts'
+import { connectOwner, describeUrl, openDatabase, openOwnerPool } from './client.ts'
 import { DatabaseUnavailable } from './database.ts'
 import { namedError } from './unavailable.ts'
 
@@ -240,6 +241,52 @@ test('a listener hears notifications, also after its connection was ended by the
   await database.db.write((tx) => tx.execute(`notify weaver_test`))
   await vi.waitFor(() => expect(heard).toBe(2), 10_000)
   await listener.close()
+})
+
+test('health tells of connections in use, and of listeners that hear themselves', async () => {
+  const db = await openDatabase({ url: database.url, applicationName: 'weaver health', maxConnections: 3 })
+  const inUse = Promise.withResolvers<void>()
+  const reading = db.read(() => inUse.promise)
+  await vi.waitFor(() => expect(db.health().pools.read).toEqual({ open: 1, idle: 0, waiting: 0, most: 3 }))
+  const more = [1, 2, 3].map(() => db.read(() => inUse.promise))
+  await vi.waitFor(() => expect(db.health().pools.read).toEqual({ open: 3, idle: 0, waiting: 1, most: 3 }))
+  inUse.resolve()
+  await Promise.all([reading, ...more])
+  expect(db.health().pools.write.waiting).toBe(0)
+  expect(db.health().listeners).toEqual([])
+
+  let heard = 0
+  const listener = await db.listen('weaver_test_health', { onNotify: () => heard++, onReady: () => {} })
+  const health = () => db.health().listeners[0]
+  await vi.waitFor(() => expect(health()?.roundTripMs).toEqual(expect.any(Number)))
+  const first = health()
+  expect(first).toMatchObject({ channel: 'weaver_test_health', connected: true, reconnects: 0 })
+  await terminateOthers()
+  await vi.waitFor(() => expect(health()).toMatchObject({ connected: true, reconnects: 1 }))
+  await vi.waitFor(() => expect(health()?.heardAt).toBeGreaterThan(Number(first?.heardAt)))
+  // What it tells itself is nobody else's business.
+  expect(heard).toBe(0)
+  await listener.close()
+  expect(db.health().listeners).toEqual([])
+  await db.close()
+})
+
+test('what is printed of a pool or of its connections tells no password', async () => {
+  const url = new URL(database.url)
+  const secret = 'printed-canary-0123456789'
+  url.password = secret
+  const pool = openOwnerPool(url.href, { maxConnections: 1 })
+  expect(inspect(pool, { depth: 8, showHidden: false })).not.toContain(secret)
+  const error = await pool.connect().then(
+    (client) => {
+      const shown = inspect(client, { depth: 8 })
+      client.release()
+      return shown
+    },
+    (failure: unknown) => inspect(failure, { depth: 8 }),
+  )
+  expect(error).not.toContain(secret)
+  await pool.end()
 })
 
 test('opening names the server but never the password', async () => {

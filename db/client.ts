@@ -2,13 +2,14 @@
  * The only door to Postgres, and the only import of `pg`. A connection that is lost never ends the process: its queries
  * reject, its pool opens another one.
  */
+import { randomUUID } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
 import { parseIntoClientConfig } from 'pg-connection-string'
 import { from as copyFromStdin } from 'pg-copy-streams'
 import { CopyOut } from './copy_out.ts'
-import type { Database, Listener, Reader, Session, WriteTx } from './database.ts'
+import type { Database, Listener, ListenerHealth, PoolHealth, Reader, Session, WriteTx } from './database.ts'
 import { named, namedError } from './unavailable.ts'
 import { parserOf } from './values.ts'
 
@@ -26,6 +27,7 @@ const IDLE_IN_TRANSACTION_MS = 60_000
 const KEEPALIVE_DELAY_MS = 5_000
 const CONNECTIONS_PER_POOL = 10
 const LISTEN_BACKOFF_MS = { first: 100, most: 5_000 }
+/** How often a listener notifies itself, and how long it waits to hear that. */
 const LISTEN_CHECK_MS = 10_000
 
 export interface ConnectOptions {
@@ -252,33 +254,66 @@ async function openSession(options: ConnectOptions): Promise<Session> {
 
 type ListenHandlers = Parameters<Database['listen']>[1]
 
+/** Of something that may fail while nobody waits for it. */
+function expectation(): PromiseWithResolvers<void> {
+  const expected = Promise.withResolvers<void>()
+  expected.promise.catch(ignoreLostConnection)
+  return expected
+}
+
 /** One listening connection; gives the promise of its end. */
 async function listenOnce(
   options: ConnectOptions,
-  channel: string,
   handlers: ListenHandlers,
+  health: ListenerHealth,
 ): Promise<{ client: pg.Client; ended: Promise<void> }> {
   const client = await connectAlone(options, LISTEN_CHECK_MS)
   const ended = new Promise<void>((resolve) => client.once('end', () => resolve()))
-  client.on('notification', () => handlers.onNotify())
+  const ping = `weaver_ping_${randomUUID()}`
+  let pong = expectation()
+  client.on('notification', ({ channel }) => (channel === ping ? pong.resolve() : handlers.onNotify()))
   try {
-    await client.query(`listen ${pg.escapeIdentifier(channel)}`)
+    await client.query(`listen ${pg.escapeIdentifier(health.channel)}; listen ${pg.escapeIdentifier(ping)}`)
   } catch (error) {
     await client.end().catch(ignoreLostConnection)
     throw error
   }
-  // A half-open connection looks silent, not broken: ask.
-  const check = setInterval(() => {
-    client.query('select 1').catch(() => client.end().catch(ignoreLostConnection))
-  }, LISTEN_CHECK_MS)
-  ended.finally(() => clearInterval(check))
+  // A half-open connection, or one whose LISTEN a proxy gave to another, looks silent, not broken.
+  const check = async () => {
+    const sent = Date.now()
+    pong = expectation()
+    const tooLong = setTimeout(() => pong.reject(new Error('the listener does not hear itself')), LISTEN_CHECK_MS)
+    try {
+      await Promise.all([client.query('select pg_notify($1, $2)', [ping, '']), pong.promise])
+      Object.assign(health, { heardAt: Date.now(), roundTripMs: Date.now() - sent })
+    } catch {
+      await client.end().catch(ignoreLostConnection)
+    } finally {
+      clearTimeout(tooLong)
+    }
+  }
+  const checks = setInterval(() => void check(), LISTEN_CHECK_MS)
+  ended.finally(() => {
+    clearInterval(checks)
+    pong.reject(new Error('the connection has ended'))
+    health.connected = false
+  })
+  void check()
+  health.connected = true
   return { client, ended }
 }
 
-async function listen(options: ConnectOptions, channel: string, handlers: ListenHandlers): Promise<Listener> {
+async function listen(
+  options: ConnectOptions,
+  channel: string,
+  handlers: ListenHandlers,
+  all: Set<ListenerHealth>,
+): Promise<Listener> {
+  const health: ListenerHealth = { channel, connected: false, reconnects: 0, heardAt: null, roundTripMs: null }
   const closed = Promise.withResolvers<void>()
   let open = true
-  let current = await listenOnce(options, channel, handlers)
+  let current = await listenOnce(options, handlers, health)
+  all.add(health)
   handlers.onReady()
 
   const keepListening = async () => {
@@ -287,7 +322,8 @@ async function listen(options: ConnectOptions, channel: string, handlers: Listen
       await current.ended
       while (open) {
         try {
-          current = await listenOnce(options, channel, handlers)
+          current = await listenOnce(options, handlers, health)
+          health.reconnects += 1
           if (!open) await current.client.end().catch(ignoreLostConnection)
           else handlers.onReady()
           backoff = LISTEN_BACKOFF_MS.first
@@ -309,6 +345,7 @@ async function listen(options: ConnectOptions, channel: string, handlers: Listen
   return {
     async close() {
       open = false
+      all.delete(health)
       closed.resolve()
       await current.client.end().catch(ignoreLostConnection)
       await done
@@ -316,9 +353,17 @@ async function listen(options: ConnectOptions, channel: string, handlers: Listen
   }
 }
 
+const poolHealth = ({ totalCount, idleCount, waitingCount, options }: pg.Pool): PoolHealth => ({
+  open: totalCount,
+  idle: idleCount,
+  waiting: waitingCount,
+  most: options.max,
+})
+
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const readPool = openPool(options, 'weaver_reader', READ_TIMEOUT_MS)
   const writePool = openPool(options, 'weaver_walle', WRITE_TIMEOUT_MS)
+  const listeners = new Set<ListenerHealth>()
   const close = async () => {
     await Promise.all([readPool.end(), writePool.end()])
   }
@@ -334,7 +379,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     read: (work) => inTransaction(readPool, 'begin isolation level repeatable read read only', work),
     write: (work) => inTransaction(writePool, 'begin isolation level read committed read write', work),
     session: () => openSession(options),
-    listen: (channel, handlers) => listen(options, channel, handlers),
+    listen: (channel, handlers) => listen(options, channel, handlers, listeners),
+    health: () => ({
+      pools: { read: poolHealth(readPool), write: poolHealth(writePool) },
+      listeners: [...listeners].map((listener) => ({ ...listener })),
+    }),
     close,
   }
 }

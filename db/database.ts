@@ -42,6 +42,31 @@ export interface Listener {
   close(): Promise<void>
 }
 
+export interface PoolHealth {
+  /** Connections that are open; `idle` of them are free. */
+  open: number
+  idle: number
+  /** Callers that wait for one. */
+  waiting: number
+  most: number
+}
+
+/** A listener notifies itself again and again: what does not come back shows that it hears nothing. */
+export interface ListenerHealth {
+  channel: string
+  connected: boolean
+  reconnects: number
+  /** When it last heard itself, epoch milliseconds; null: not yet. */
+  heardAt: number | null
+  /** From sending to hearing. */
+  roundTripMs: number | null
+}
+
+export interface DatabaseHealth {
+  pools: Record<'read' | 'write', PoolHealth>
+  listeners: ListenerHealth[]
+}
+
 export interface Database {
   /** Single statements, each on a pooled connection. */
   readonly reader: Reader
@@ -55,5 +80,7 @@ export interface Database {
    * caller reads what it may have missed; a notification is only a hint.
    */
   listen(channel: string, handlers: { onNotify: () => void; onReady: () => void }): Promise<Listener>
+  /** Of this process's connections, without asking the server. */
+  health(): DatabaseHealth
   close(): Promise<void>
 }
