@@ -110,12 +110,13 @@ function accountOf(run: RunRow, data: LoadedRun, fills: readonly HashedFill[]): 
   let turnover = ZERO
   const held = new Map<string, Decimal>()
   for (const fill of fills) {
-    const signed = fill.side === 'buy' ? new Decimal(fill.qty) : new Decimal(fill.qty).neg()
+    const received = new Decimal(fill.qty).minus(fill.fee_qty)
+    const signed = fill.side === 'buy' ? received : received.neg()
     const notional = signed.times(fill.price)
     equity = equity.minus(notional).minus(fill.fee)
     fees = fees.plus(fill.fee)
     slippage = slippage.plus(fill.slippage)
-    turnover = turnover.plus(notional.abs())
+    turnover = turnover.plus(new Decimal(fill.qty).times(fill.price))
     held.set(fill.symbol, signed.plus(held.get(fill.symbol) ?? ZERO))
   }
   run.symbols.forEach((symbol, index) => {

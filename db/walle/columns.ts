@@ -9,6 +9,7 @@ import type {
   NewRun,
   OrderRow,
   PositionRow,
+  RunDatasetRow,
   RunRow,
   SkipRow,
   StrategySourceRow,
@@ -142,6 +143,7 @@ export const FILLS: Table<FillRow> = {
     qty: 'numeric',
     price: 'numeric',
     fee: 'numeric',
+    fee_qty: 'numeric',
     slippage: 'numeric',
     timestamp: 'timestamptz',
     known_at: 'timestamptz',
@@ -231,6 +233,22 @@ export const POSITIONS: Table<PositionRow> = {
     avg_price: 'numeric',
     realised_pnl: 'numeric',
     last_price: 'float8',
+  },
+}
+
+export const RUN_DATASETS: Table<RunDatasetRow> = {
+  name: 'weaver.run_datasets',
+  columns: {
+    run_id: 'uuid',
+    symbol: 'text',
+    timeframe: 'text',
+    source_timeframe: 'text',
+    first: 'timestamptz',
+    last: 'timestamptz',
+    bars: 'bigint',
+    adjustment: 'text',
+    feed: 'text',
+    fingerprint: 'text',
   },
 }
 

@@ -143,7 +143,10 @@ export interface FillRow {
   side: Side
   qty: string
   price: string
+  /** All of the commission, in the quote currency. */
   fee: string
+  /** Part of `qty` that was kept as the fee instead of being paid in cash: the position changed by that much less. */
+  fee_qty: string
   slippage: string
   /** Open time of the bar in which it happened. */
   timestamp: string
@@ -219,6 +222,39 @@ export interface TimelineRow {
   logs: { message: string; data?: Json }[]
 }
 
+/** A backtest under other rules of filling. */
+export interface BandVariant {
+  limit_fill: 'penetrate' | 'touch'
+  slippage_bps: string
+  market_fill: 'next_open' | 'next_close'
+  ambiguous_bar: 'stop_loss' | 'take_profit'
+  final_equity: string
+  total_return: number | null
+  max_drawdown: number
+  sharpe_ratio: number | null
+  total_trades: number
+  win_rate: number | null
+}
+
+export interface BandResult {
+  /** The run's own rules first. */
+  variants: BandVariant[]
+  ambiguous_bars: number
+  ambiguous_trades: number
+}
+
+/** How far a run's result depends on the assumptions of its fill model. */
+export interface BandRow {
+  run_id: string
+  status: 'running' | 'completed' | 'error'
+  /** Fraction of the variants played. */
+  progress: number
+  result: BandResult | null
+  error: string | null
+  created_at: string
+  updated_at: string
+}
+
 export interface PositionRow {
   run_id: string
   symbol: string
@@ -259,4 +295,33 @@ export interface CandleText {
   close: string
   volume: string
   trade_count: string | null
+}
+
+/** Bars that a run could see: as they are stored, and as it saw them. */
+export interface RunDatasetRow {
+  run_id: string
+  symbol: string
+  timeframe: Timeframe
+  /** Of the stored candles; finer than `timeframe` where bars were resampled. */
+  source_timeframe: Timeframe
+  /** Open times of the first and the last stored candle that was read. */
+  first: string
+  last: string
+  /** Bars as the run saw them. */
+  bars: number
+  adjustment: string
+  feed: string
+  /** SHA-256 over the bars as the run saw them. */
+  fingerprint: string
+}
+
+/** A `data.CandlesRevised`. */
+export interface Revision {
+  event_id: string
+  symbol: string
+  timeframe: Timeframe
+  /** Open times of the first and the last revised candle. */
+  first: string
+  last: string
+  revised: number
 }

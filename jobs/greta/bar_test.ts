@@ -19,18 +19,22 @@ export interface Testable {
   type: OrderType
   limit: number | null
   stop: number | null
-  /** A stop-limit whose stop was reached on an earlier bar is a limit order. */
+  /** Its stop was reached on an earlier bar. */
   triggered: boolean
+  /** At the open or at the close of the bar alone: an order for an auction. */
+  only: 'open' | 'close' | null
 }
 
 export type BarTest =
-  | { fills: true; from: 'open' | 'limit' | 'stop'; slips: boolean }
+  | { fills: true; from: 'open' | 'limit' | 'stop' | 'close'; slips: boolean }
   | { fills: false; triggers: boolean }
 
 const AT_OPEN: BarTest = { fills: true, from: 'open', slips: true }
 const AT_OPEN_NO_SLIP: BarTest = { fills: true, from: 'open', slips: false }
 const AT_LIMIT: BarTest = { fills: true, from: 'limit', slips: false }
 const AT_STOP: BarTest = { fills: true, from: 'stop', slips: true }
+const AT_CLOSE: BarTest = { fills: true, from: 'close', slips: true }
+const AT_CLOSE_NO_SLIP: BarTest = { fills: true, from: 'close', slips: false }
 const AT_STOP_NO_SLIP: BarTest = { fills: true, from: 'stop', slips: false }
 const NO_FILL: BarTest = { fills: false, triggers: false }
 const TRIGGERED_ONLY: BarTest = { fills: false, triggers: true }
@@ -45,9 +49,18 @@ function negated(price: number | null): number | null {
 }
 
 export function testOnBar(order: Testable, bar: Bar, model: FillModel): BarTest {
-  if (order.type === 'market') return AT_OPEN
+  if (order.only !== null) return testInAuction(order, order.only, bar)
+  if (order.type === 'market' || (order.triggered && order.limit === null)) return AT_OPEN
   if (order.side === 'buy') return testBuy(order, order.limit, order.stop, bar, model)
   return testBuy(order, negated(order.limit), negated(order.stop), mirrored(bar), model)
+}
+
+/** A market order takes the auction's price, a limit order takes it when it is no worse than the limit. */
+function testInAuction({ side, limit }: Testable, at: 'open' | 'close', bar: Bar): BarTest {
+  if (limit === null) return at === 'open' ? AT_OPEN : AT_CLOSE
+  const within = side === 'buy' ? bar[at] <= limit : bar[at] >= limit
+  if (!within) return NO_FILL
+  return at === 'open' ? AT_OPEN_NO_SLIP : AT_CLOSE_NO_SLIP
 }
 
 function testBuy(order: Testable, limit: number | null, stop: number | null, bar: Bar, model: FillModel): BarTest {

@@ -1,14 +1,15 @@
-/** A fill is priced, checked against the account and booked; the exits attached to an entry come to life and end. */
+/** A fill is priced, checked against the account and booked. */
 
-import type { PlaceIntent, Side } from '../../strategies/api.ts'
+import type { Side } from '../../strategies/api.ts'
 import { QTY_PLACES } from '../marvin/intents.ts'
 import { type Bar, type BarTest, testOnBar } from './bar_test.ts'
-import { commissionOf } from './costs.ts'
+import { addVolume, costOf } from './costs.ts'
 import { BASIS_POINT, Decimal, ZERO } from './decimals.ts'
+import { closableQty, endSpentExits, spawnExits, twinOf } from './exits.ts'
 import { iso } from './iso.ts'
 import { applyFill } from './ledger.ts'
-import { accept, createOrder, end, tellOrder } from './order_events.ts'
-import { type EventPlace, isOpen, remaining, type SimOrder } from './sim_orders.ts'
+import { end, tellOrder } from './order_events.ts'
+import { isOpen, remaining, type SimOrder } from './sim_orders.ts'
 import { eventId, refreshFloats, type Simulation } from './simulation.ts'
 
 const ROUND_DOWN = 0
@@ -18,11 +19,14 @@ export interface MatchedBar extends Bar {
   time: number
   /** What the run may still take of the bar's volume; null: as much as it likes. */
   available: Decimal | null
+  /** False: only orders for extended hours meet it. */
+  regular: boolean
 }
 
 export function isEligible(order: SimOrder, bar: MatchedBar): boolean {
-  if (!isOpen(order) || order.active_from > bar.time) return false
-  return order.wait_bars === 0
+  if (!isOpen(order) || order.active_from > bar.time || order.wait_bars > 0) return false
+  if (!bar.regular && !order.extended_hours) return false
+  return order.only_at === null || order.only_at === bar.time
 }
 
 export function testOrder(simulation: Simulation, order: SimOrder, bar: Bar): BarTest {
@@ -34,10 +38,17 @@ export function testOrder(simulation: Simulation, order: SimOrder, bar: Bar): Ba
       limit: order.limit_price === null ? null : Number(order.limit_price),
       stop: stop === null ? null : Number(stop),
       triggered: order.triggered,
+      only: auctionOf(order),
     },
     bar,
     simulation.setup.model,
   )
+}
+
+/** Which of a session's two auctions the order is for. */
+export function auctionOf({ time_in_force }: SimOrder): 'open' | 'close' | null {
+  if (time_in_force === 'opg') return 'open'
+  return time_in_force === 'cls' ? 'close' : null
 }
 
 /** The level of a trailing stop: its best close so far, less (sell) or plus (buy) the trail. */
@@ -61,9 +72,8 @@ export function fillOrder(
   const price = test.slips ? slipped(base, order.side, model.slippage_bps) : base
   const qty = fillableQty(simulation, order, bar)
   if (qty === null) return
-  const signed = order.side === 'buy' ? qty : qty.neg()
-  const fee = commissionOf(model, qty, price)
-  const refused = refusal(simulation, order, signed, price, fee)
+  const priced = priceFill(simulation, order, { qty, price, maker: isMaker(order, test), time: bar.time })
+  const refused = refusal(simulation, order, priced)
   if (refused) {
     // The venue's transition table: what is filled in part loses its rest, it is not rejected.
     const type = order.status === 'partial' ? 'orders.Cancelled' : 'orders.Rejected'
@@ -73,17 +83,48 @@ export function fillOrder(
   if (bar.available !== null) bar.available = bar.available.minus(qty)
   const ambiguous = order.role === 'stop_loss' && isAmbiguous(simulation, order, bar)
   if (ambiguous) simulation.ambiguousBars += 1
-  const slippage = price.minus(base).abs().times(qty)
-  simulation.slippage = simulation.slippage.plus(slippage)
-  applyFill(simulation.ledger, order.symbol, signed, price, fee)
-  refreshFloats(simulation)
-  book(simulation, order, bar.time, { qty, price, fee, slippage, ambiguous })
-  spawnExits(simulation, order, qty, test.from === 'open' ? bar.time : simulation.ts, test.from)
-  endSiblings(simulation, order)
+  book(simulation, order, { ...priced, slippage: price.minus(base).abs().times(qty), ambiguous })
+  order.triggered = true
+  spawnExits(simulation, order, { qty: priced.signed.abs(), price, time: bar.time, from: test.from })
+  endSpentExits(simulation, order, qty)
+}
+
+export interface PricedFill {
+  qty: Decimal
+  price: Decimal
+  /** Commission in the quote currency, and the part of the quantity that was kept for it. */
+  fee: Decimal
+  feeQty: Decimal
+  /** What the position changes by. */
+  signed: Decimal
+  /** Open time of its bar. */
+  time: number
+  maker: boolean
+}
+
+export function priceFill(
+  simulation: Simulation,
+  order: SimOrder,
+  fill: Pick<PricedFill, 'qty' | 'price' | 'time' | 'maker'>,
+): PricedFill {
+  const { model } = simulation.setup
+  const { fee, feeQty } = costOf(model, { ...fill, ...partyOf(order) }, simulation.volume)
+  const received = fill.qty.minus(feeQty)
+  return { ...fill, fee, feeQty, signed: order.side === 'buy' ? received : received.neg() }
+}
+
+function partyOf({ symbol_name: symbol, side }: SimOrder) {
+  return { symbol, side }
+}
+
+/** A limit that waited in the book makes the market; whatever trades at once takes it. */
+function isMaker(order: SimOrder, test: BarTest & { fills: true }): boolean {
+  if (order.limit_price === null || order.time_in_force === 'ioc' || order.time_in_force === 'fok') return false
+  return test.from === 'limit' || (test.from === 'open' && order.rests)
 }
 
 function basePrice(order: SimOrder, bar: Bar, test: BarTest & { fills: true }): Decimal {
-  if (test.from === 'open') return new Decimal(String(bar.open))
+  if (test.from === 'open' || test.from === 'close') return new Decimal(String(bar[test.from]))
   const own =
     test.from === 'limit' ? order.limit_price : order.type === 'trailing_stop' ? trailingStop(order) : order.stop_price
   if (own === null) throw new Error(`The order ${order.client_order_id} has no ${test.from} price to fill at`)
@@ -98,15 +139,10 @@ export function slipped(price: Decimal, side: Side, bps: string): Decimal {
 
 /** How much of the order this bar can fill; null for nothing. An exit never turns the position around. */
 function fillableQty(simulation: Simulation, order: SimOrder, bar: MatchedBar): Decimal | null {
-  let qty = remaining(order)
-  if (order.role !== 'own') {
-    const held = simulation.ledger.positions[order.symbol]?.qty ?? ZERO
-    const closable = order.side === 'sell' ? held : held.neg()
-    if (closable.lt(qty)) qty = closable
-    if (qty.lte(ZERO)) {
-      end(simulation, order, 'orders.Cancelled', 'the position is closed')
-      return null
-    }
+  let qty = order.role === 'own' ? remaining(order) : closableQty(simulation, order)
+  if (qty.lte(ZERO)) {
+    end(simulation, order, 'orders.Cancelled', 'the position is closed')
+    return null
   }
   if (bar.available?.lt(qty)) {
     if (order.time_in_force === 'fok') return null
@@ -119,9 +155,7 @@ function fillableQty(simulation: Simulation, order: SimOrder, bar: MatchedBar): 
 function refusal(
   simulation: Simulation,
   order: SimOrder,
-  signed: Decimal,
-  price: Decimal,
-  fee: Decimal,
+  { signed, price, fee }: PricedFill,
 ): { reason: string; detail: string } | null {
   const { model, symbols } = simulation.setup
   const held = simulation.ledger.positions[order.symbol]?.qty ?? ZERO
@@ -152,29 +186,25 @@ function refusal(
 
 /** Both exits of a pair lay within the bar. */
 function isAmbiguous(simulation: Simulation, order: SimOrder, bar: MatchedBar): boolean {
-  const twin = siblingOf(simulation, order)
+  const twin = twinOf(simulation, order)
   return twin !== undefined && isEligible(twin, bar) && testOrder(simulation, twin, bar).fills
 }
 
-function siblingOf(simulation: Simulation, order: SimOrder): SimOrder | undefined {
-  return simulation.open.find(
-    (other) => other !== order && isOpen(other) && other.pair !== null && other.pair === order.pair,
-  )
-}
-
-interface Booked {
-  qty: Decimal
-  price: Decimal
-  fee: Decimal
+interface Booked extends PricedFill {
   slippage: Decimal
   ambiguous: boolean
 }
 
-/** Writes a fill into the order, the record and the trades. `time` is the open time of its bar. */
-export function book(simulation: Simulation, order: SimOrder, time: number, fill: Booked): void {
-  const { runId, symbols } = simulation.setup
-  const { qty, price, fee } = fill
+/** Writes a fill into the account, the order, the record and the trades. */
+export function book(simulation: Simulation, order: SimOrder, fill: Booked): void {
+  const { model, runId, symbols } = simulation.setup
+  const { qty, price, fee, signed, time } = fill
+  applyFill(simulation.ledger, order.symbol, signed, price, fee)
+  addVolume(model, { ...fill, ...partyOf(order) }, simulation.volume)
+  simulation.slippage = simulation.slippage.plus(fill.slippage)
+  refreshFloats(simulation)
   const amounts = { qty: qty.toString(), price: price.toString(), fee: fee.toString() }
+  const fee_qty = fill.feeQty.toString()
   addFill(order, fill, amounts)
   order.filled_at = simulation.ts
   const done = order.filled_qty === order.qty
@@ -195,6 +225,7 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
       side: order.side,
       ordinal,
       ...amounts,
+      fee_qty,
       slippage,
       timestamp,
       filled_qty: order.filled_qty,
@@ -213,13 +244,15 @@ export function book(simulation: Simulation, order: SimOrder, time: number, fill
     symbol,
     side: order.side,
     ...amounts,
+    fee_qty,
     slippage,
     timestamp,
     known_at: iso(simulation.ts),
     ambiguous: fill.ambiguous,
     execution_id: null,
   })
-  simulation.trades.onFill({ symbol, side: order.side, ...amounts, orderId: id, time, barIndex: simulation.tick })
+  const traded = { ...amounts, qty: signed.abs().toString() }
+  simulation.trades.onFill({ symbol, side: order.side, ...traded, orderId: id, time, barIndex: simulation.tick })
   if (done) simulation.trades.onOrderEnd(id)
 }
 
@@ -242,67 +275,4 @@ function addFill(
   order.filled_notional = paid.toString()
   order.filled_avg_price = paid.div(total).toString()
   order.fees = fee.plus(order.fees).toString()
-}
-
-/** An entry's fill brings its attached exits to life, for the quantity filled. */
-function spawnExits(simulation: Simulation, entry: SimOrder, qty: Decimal, entryTime: number, from: string): void {
-  if (entry.role !== 'own' || (entry.take_profit === null && entry.stop_loss === null)) return
-  const rule = simulation.setup.model.attached_from
-  const sameBar = rule === 'entry_at_open' ? from === 'open' : rule === 'market_entry' && entry.type === 'market'
-  const pair = simulation.nextOrder
-  const cause = entry.last_event
-  const activeFrom = sameBar ? entryTime : simulation.ts
-  if (entry.stop_loss !== null) spawnExit(simulation, entry, 'stop_loss', qty, pair, activeFrom, cause)
-  if (entry.take_profit !== null) spawnExit(simulation, entry, 'take_profit', qty, pair, activeFrom, cause)
-}
-
-function spawnExit(
-  simulation: Simulation,
-  entry: SimOrder,
-  role: 'take_profit' | 'stop_loss',
-  qty: Decimal,
-  pair: number,
-  activeFrom: number,
-  cause: EventPlace,
-): void {
-  const stop = role === 'stop_loss'
-  const intent: PlaceIntent = {
-    kind: 'place',
-    client_order_id: `${entry.client_order_id}-${stop ? 'sl' : 'tp'}${pair}`,
-    symbol: simulation.setup.symbols[entry.symbol] as string,
-    side: entry.side === 'buy' ? 'sell' : 'buy',
-    order_type: stop ? 'stop' : 'limit',
-    qty: qty.toString(),
-    limit_price: stop ? null : entry.take_profit,
-    stop_price: stop ? entry.stop_loss : null,
-    trail_price: null,
-    trail_percent: null,
-    time_in_force: 'gtc',
-    extended_hours: false,
-    take_profit: null,
-    stop_loss: null,
-    reason: stop ? 'stop loss' : 'take profit',
-  }
-  const exit = createOrder(simulation, intent, role, cause, {
-    id: entry.id,
-    ordinal: entry.ordinal,
-    client_order_id: entry.client_order_id,
-  })
-  exit.active_from = activeFrom
-  exit.pair = pair
-  accept(simulation, exit)
-}
-
-/** One exit filled ends the other; a closed position ends all its exits. */
-function endSiblings(simulation: Simulation, order: SimOrder): void {
-  if (order.role !== 'own' && order.status === 'filled') {
-    const twin = siblingOf(simulation, order)
-    if (twin) end(simulation, twin, 'orders.Cancelled', 'the other exit of the pair filled')
-  }
-  if (simulation.qtyFloat[order.symbol] !== 0) return
-  for (const other of simulation.open) {
-    if (other !== order && other.symbol === order.symbol && other.role !== 'own' && isOpen(other)) {
-      end(simulation, other, 'orders.Cancelled', 'the position is closed')
-    }
-  }
 }

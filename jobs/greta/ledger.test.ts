@@ -138,6 +138,12 @@ test('at any price realised and unrealised gains less fees are what the account 
   )
 })
 
+test('a part of a tiny position is not rounded to all of its cost', () => {
+  // 6/10 of a cost of 1e-12 would round to 1e-12: nothing would be left for what stays open.
+  const tiny = told(booked(['0.00000001 0.0001', '-0.000000006 0.0001']))
+  expect(tiny).toMatchObject({ qty: '0.000000004', cost: '0.000000000001', realised: '0.0000000000006' })
+})
+
 test('a flat position costs nothing, an open one is worth more than nothing, whatever came before', () => {
   fc.assert(
     fc.property(fills(60), (rows) => {

@@ -5,6 +5,9 @@
  */
 import { Decimal, ZERO } from './decimals.ts'
 
+/** The last decimal place of a quotient. */
+const LAST_PLACE = new Decimal('0.000000000001')
+
 export interface Position {
   /** Negative when short. */
   qty: Decimal
@@ -52,12 +55,18 @@ export function applyFill(ledger: Ledger, symbol: number, signedQty: Decimal, pr
     return
   }
   const closing = signedQty.abs().lte(held.abs()) ? signedQty.abs() : held.abs()
-  const released = closing.eq(held.abs()) ? position.cost : position.cost.times(closing).div(held.abs())
+  const released = closing.eq(held.abs()) ? position.cost : shareOf(position.cost, closing, held.abs())
   const proceeds = closing.times(price)
   position.realised = position.realised.plus(held.s > 0 ? proceeds.minus(released) : released.minus(proceeds))
   position.qty = held.plus(signedQty)
   const opened = signedQty.abs().minus(closing)
   position.cost = opened.gt(ZERO) ? opened.times(price) : position.cost.minus(released)
+}
+
+/** The cost of a part of what is held: rounded, but never all of it, or what stays open would have cost nothing. */
+function shareOf(cost: Decimal, part: Decimal, whole: Decimal): Decimal {
+  const share = cost.times(part).div(whole)
+  return share.lt(cost) ? share : share.minus(LAST_PLACE)
 }
 
 export interface LedgerText {

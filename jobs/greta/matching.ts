@@ -1,14 +1,25 @@
 /** Step 1 of a tick: open orders are tested on the bar that closed. */
 
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
+import { DAY_MS } from '../../db/walle/calendar/days.ts'
 import type { BarTest } from './bar_test.ts'
-import { fillOrder, isEligible, type MatchedBar, testOrder } from './booking.ts'
+import { auctionOf, fillOrder, isEligible, type MatchedBar, testOrder } from './booking.ts'
 import { Decimal } from './decimals.ts'
 import { end } from './order_events.ts'
 import { type DayOrderBar, endsSession, isOverdue } from './sessions.ts'
 import { isOpen, type SimOrder } from './sim_orders.ts'
 import type { Simulation, SymbolBars } from './simulation.ts'
+import { extendedDayEnd, isRegularBar } from './trading_hours.ts'
 
-/** Tests the symbol's open orders on its newest closed bar: what fills at the open, then stop losses, then by age. */
+/** After what fills at the open. */
+const PHASES = ['stop losses', 'the rest', 'at the close'] as const
+
+function phaseOf(order: SimOrder): (typeof PHASES)[number] {
+  if (auctionOf(order) === 'close') return 'at the close'
+  return order.role === 'stop_loss' ? 'stop losses' : 'the rest'
+}
+
+/** Tests the symbol's open orders on its newest closed bar, phase by phase, within each by age. */
 export function matchBar(simulation: Simulation, symbol: number): void {
   const bar = newestBar(simulation, symbol)
   expireOverdue(simulation, symbol, bar)
@@ -20,10 +31,9 @@ export function matchBar(simulation: Simulation, symbol: number): void {
     results.set(order, result)
     if (result.fills && result.from === 'open') fillOrder(simulation, order, bar, result)
   }
-  for (const stopLossesFirst of [true, false]) {
+  for (const phase of PHASES) {
     for (const order of [...simulation.open]) {
-      if (order.symbol !== symbol || (order.role === 'stop_loss') !== stopLossesFirst || !isEligible(order, bar))
-        continue
+      if (order.symbol !== symbol || phaseOf(order) !== phase || !isEligible(order, bar)) continue
       const known = results.get(order)
       if (known?.fills && known.from === 'open') continue
       const result = known ?? testOrder(simulation, order, bar)
@@ -36,14 +46,34 @@ export function matchBar(simulation: Simulation, symbol: number): void {
   simulation.open = simulation.open.filter(isOpen)
 }
 
-/** Day orders whose session ended in a hole of the data: this bar opened too late for them. */
+/** What this bar opened too late for: in a hole of the data the session ended, or the auction was held. */
 function expireOverdue(simulation: Simulation, symbol: number, bar: MatchedBar): void {
-  const overdue = simulation.open.filter(
-    (order) =>
-      order.symbol === symbol && order.time_in_force === 'day' && isOverdue(dayOrderBar(simulation, order, bar)),
-  )
-  for (const order of overdue) end(simulation, order, 'orders.Expired', 'end of the session')
-  if (overdue.length > 0) simulation.open = simulation.open.filter(isOpen)
+  let ended = false
+  for (const order of simulation.open) {
+    const reason = order.symbol === symbol && isOpen(order) ? overdueReason(simulation, order, bar) : null
+    if (reason === null) continue
+    end(simulation, order, 'orders.Expired', reason)
+    ended = true
+  }
+  if (ended) simulation.open = simulation.open.filter(isOpen)
+}
+
+function overdueReason(simulation: Simulation, order: SimOrder, bar: MatchedBar): string | null {
+  if (order.only_at !== null) {
+    return order.only_at < bar.time ? `${order.time_in_force}: there was no bar with the auction` : null
+  }
+  if (order.time_in_force !== 'day') return null
+  const overdue = forExtendedHours(simulation, order)
+    ? bar.time >= extendedDayEnd(order.placed.ts)
+    : isOverdue(dayOrderBar(simulation, order, bar))
+  return overdue ? SESSION_OVER : null
+}
+
+const SESSION_OVER = 'end of the session'
+
+/** In day bars there are no extended hours. */
+function forExtendedHours({ timeframeMs }: Simulation, order: SimOrder): boolean {
+  return order.extended_hours && timeframeMs < DAY_MS && !tradesAroundTheClock(order.symbol_name)
 }
 
 function dayOrderBar({ setup }: Simulation, order: SimOrder, bar: MatchedBar): DayOrderBar {
@@ -54,7 +84,8 @@ function dayOrderBar({ setup }: Simulation, order: SimOrder, bar: MatchedBar): D
 function newestBar(simulation: Simulation, symbol: number): MatchedBar {
   const { columns, closed } = simulation.bars[symbol] as SymbolBars
   const index = closed - 1
-  const share = simulation.setup.model.max_volume_share
+  const { model, symbols, timeframe } = simulation.setup
+  const share = model.max_volume_share
   return {
     time: columns.time[index] as number,
     open: columns.open[index] as number,
@@ -62,6 +93,8 @@ function newestBar(simulation: Simulation, symbol: number): MatchedBar {
     low: columns.low[index] as number,
     close: columns.close[index] as number,
     available: share === null ? null : new Decimal(String(columns.volume[index])).times(String(share)),
+    regular:
+      model.regular_hours !== true || isRegularBar(symbols[symbol] as string, timeframe, columns.time[index] as number),
   }
 }
 
@@ -84,12 +117,17 @@ function afterTest(simulation: Simulation, order: SimOrder, bar: MatchedBar, res
   }
   if (order.time_in_force === 'ioc' || order.time_in_force === 'fok') {
     end(simulation, order, 'orders.Cancelled', `${order.time_in_force}: not filled at once`)
+  } else if (auctionOf(order) !== null) {
+    end(simulation, order, 'orders.Cancelled', `${order.time_in_force}: not filled in the auction`)
   } else if (order.time_in_force === 'day' && sessionEnds(simulation, order, bar)) {
-    end(simulation, order, 'orders.Expired', 'end of the session')
+    end(simulation, order, 'orders.Expired', SESSION_OVER)
   }
 }
 
 function sessionEnds(simulation: Simulation, order: SimOrder, bar: MatchedBar): boolean {
+  if (forExtendedHours(simulation, order)) {
+    return bar.time + simulation.timeframeMs >= extendedDayEnd(order.placed.ts)
+  }
   const { columns, closed } = simulation.bars[order.symbol] as SymbolBars
   return endsSession(dayOrderBar(simulation, order, bar), columns.time[closed])
 }

@@ -53,6 +53,25 @@ export function tellOrder(
   if (!simulation.changed.includes(order)) simulation.changed.push(order)
 }
 
+type OwnIntent = Pick<PlaceIntent, 'client_order_id' | 'symbol' | 'side' | 'order_type' | 'qty' | 'reason'> &
+  Partial<PlaceIntent>
+
+/** An order of Weaver's own making, such as an attached exit: good till cancelled, nothing attached to it. */
+export function ownIntent(own: OwnIntent): PlaceIntent {
+  return {
+    kind: 'place',
+    limit_price: null,
+    stop_price: null,
+    trail_price: null,
+    trail_percent: null,
+    time_in_force: 'gtc',
+    extended_hours: false,
+    take_profit: null,
+    stop_loss: null,
+    ...own,
+  }
+}
+
 /** Brings an order into being: `orders.Created`. Its corr_id is that of the tick that placed it, or its entry. */
 export function createOrder(
   simulation: Simulation,

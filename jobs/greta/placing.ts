@@ -1,17 +1,17 @@
 /** Step 6 of a tick: what the strategy asked for is recorded, checked, and placed with the simulated venue. */
 
 import type { PayloadOf } from '../../db/events/registry.ts'
+import { OUTSIDE } from '../../db/walle/calendar/calendar.ts'
 import type { Intent, PlaceIntent } from '../../strategies/api.ts'
 import { route } from '../glados/router.ts'
 import type { Asked } from '../marvin/contract.ts'
-import { book, slipped } from './booking.ts'
-import { commissionOf } from './costs.ts'
+import { auctionOf, book, priceFill, slipped } from './booking.ts'
 import { Decimal, ZERO } from './decimals.ts'
 import { iso } from './iso.ts'
-import { applyFill } from './ledger.ts'
-import { accept, createOrder, end } from './order_events.ts'
-import { type EventPlace, isOpen } from './sim_orders.ts'
-import { corrIdOf, eventId, refreshFloats, type Simulation, type SymbolBars, tell } from './simulation.ts'
+import { accept, createOrder, end, ownIntent } from './order_events.ts'
+import { type EventPlace, isOpen, type SimOrder } from './sim_orders.ts'
+import { corrIdOf, eventId, type Simulation, type SymbolBars, tell } from './simulation.ts'
+import { auctionBar } from './trading_hours.ts'
 
 /**
  * Records a decision: `strategy.DecisionMade`, then per intent the request and the command that it is routed to.
@@ -93,9 +93,24 @@ export function carryOut(simulation: Simulation, intent: Intent, cause: EventPla
 
 function place(simulation: Simulation, intent: PlaceIntent, cause: EventPlace): void {
   const order = createOrder(simulation, intent, 'own', cause)
-  const refused = refusalOf(simulation, intent)
-  if (refused) end(simulation, order, 'orders.Rejected', refused.reason, { rule: refused.rule, detail: refused.detail })
-  else accept(simulation, order)
+  const refused = refusalOf(simulation, intent) ?? awaitAuction(simulation, order)
+  if (refused) {
+    end(simulation, order, 'orders.Rejected', refused.reason, { rule: refused.rule, detail: refused.detail })
+    return
+  }
+  accept(simulation, order)
+}
+
+/** An order for an auction waits for the bar that holds it. */
+function awaitAuction({ setup, ts }: Simulation, order: SimOrder): PlacingRefusal | null {
+  const at = auctionOf(order)
+  const bar = at === null ? null : auctionBar(at, setup.timeframe, ts)
+  if (bar === OUTSIDE) {
+    const detail = `the exchange calendar does not know ${iso(ts).slice(0, 4)}: ${order.time_in_force} needs it`
+    return { reason: 'unsupported', rule: null, detail }
+  }
+  order.only_at = bar
+  return null
 }
 
 interface PlacingRefusal {
@@ -108,10 +123,6 @@ function refusalOf(simulation: Simulation, intent: PlaceIntent): PlacingRefusal 
   const { setup } = simulation
   const nonsense = setup.checkIntent(intent, setup.symbols)
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
-  if (intent.time_in_force === 'opg' || intent.time_in_force === 'cls') {
-    const detail = `time in force ${intent.time_in_force} is not simulated; use day, gtc, ioc or fok`
-    return { reason: 'unsupported', rule: null, detail }
-  }
   const offGrid = offGridPrice(intent, setup.model.price_increment)
   if (offGrid !== null) return { reason: 'invalid_order', rule: null, detail: offGrid }
   const symbol = setup.symbols.indexOf(intent.symbol)
@@ -147,38 +158,22 @@ function closePositions(simulation: Simulation, cause: EventPlace): void {
     if (position.qty.eq(ZERO)) return
     const side = position.qty.gt(ZERO) ? 'sell' : 'buy'
     const qty = position.qty.abs()
-    const order = createOrder(
-      simulation,
-      {
-        kind: 'place',
-        client_order_id: `w-${setup.runId}-${simulation.tick}-end${symbol}`,
-        symbol: setup.symbols[symbol] as string,
-        side,
-        order_type: 'market',
-        qty: qty.toString(),
-        limit_price: null,
-        stop_price: null,
-        trail_price: null,
-        trail_percent: null,
-        time_in_force: 'gtc',
-        extended_hours: false,
-        take_profit: null,
-        stop_loss: null,
-        reason: 'close_at_end',
-      },
-      'own',
-      cause,
-    )
+    const intent = ownIntent({
+      client_order_id: `w-${setup.runId}-${simulation.tick}-end${symbol}`,
+      symbol: setup.symbols[symbol] as string,
+      side,
+      order_type: 'market',
+      qty: qty.toString(),
+      reason: 'close_at_end',
+    })
+    const order = createOrder(simulation, intent, 'own', cause)
     accept(simulation, order)
     const base = new Decimal(String(simulation.lastClose[symbol]))
     const price = slipped(base, side, setup.model.slippage_bps)
-    const fee = commissionOf(setup.model, qty, price)
     const { columns, closed } = simulation.bars[symbol] as SymbolBars
-    applyFill(ledger, symbol, side === 'buy' ? qty : qty.neg(), price, fee)
-    refreshFloats(simulation)
-    const slippage = price.minus(base).abs().times(qty)
-    simulation.slippage = simulation.slippage.plus(slippage)
-    book(simulation, order, columns.time[closed - 1] as number, { qty, price, fee, slippage, ambiguous: false })
+    const time = columns.time[closed - 1] as number
+    const priced = priceFill(simulation, order, { qty, price, maker: false, time })
+    book(simulation, order, { ...priced, slippage: price.minus(base).abs().times(qty), ambiguous: false })
   })
   simulation.open = simulation.open.filter(isOpen)
 }

@@ -58,11 +58,18 @@ export interface SimOrder {
   wait_bars: number
   /** Tested on bars that open at or after this time. */
   active_from: number
+  /** Open time of the one bar that holds its auction; null for an order for any bar. */
+  only_at: number | null
+  /** Its stop was reached on an earlier bar: a stop is a market order since, a stop-limit a limit order. */
   triggered: boolean
+  /** It lay in the book as a limit order when an earlier bar had been tested. */
+  rests: boolean
   /** Best close since a trailing stop was placed. */
   trail_anchor: number | null
   /** Exits that were born together: one filled ends the other. */
   pair: number | null
+  /** What the other exit of the pair has filled; null for nothing. */
+  twin_filled: string | null
 }
 
 export interface OrderSeed {
@@ -120,9 +127,12 @@ export function newOrder(intent: PlaceIntent, seed: OrderSeed): SimOrder {
     last_event: { tick: seed.tick, ordinal: 0 },
     wait_bars: seed.waitBars,
     active_from: seed.ts,
+    only_at: null,
     triggered: false,
+    rests: false,
     trail_anchor: null,
     pair: null,
+    twin_filled: null,
   }
 }
 

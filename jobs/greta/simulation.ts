@@ -15,6 +15,7 @@ import {
   type Timeframe,
 } from '../../strategies/api.ts'
 import type { RiskPicture, RiskRefusal } from '../glados/risk.ts'
+import type { DailyVolume } from './costs.ts'
 import { Decimal } from './decimals.ts'
 import type { FillModel } from './fill_model.ts'
 import { iso } from './iso.ts'
@@ -52,6 +53,7 @@ export interface SimulationState {
   skips: SkipState
   ambiguous_bars: number
   slippage: string
+  volume: DailyVolume
 }
 
 /** What a stretch of ticks produced, to be stored. */
@@ -83,6 +85,8 @@ export interface Simulation {
   nextFill: number
   ambiguousBars: number
   slippage: Decimal
+  /** What a schedule's tiers are chosen by. */
+  readonly volume: DailyVolume
   /** The present tick. */
   tick: number
   ts: number
@@ -91,6 +95,8 @@ export interface Simulation {
   corr: EventPlace
   /** Events are built, not only counted. */
   recording: boolean
+  /** Events told under this correlation id by name, which are those of orders, are built in any case. */
+  watched: string | null
   /** Orders that changed since the strategy last heard of them. */
   changed: SimOrder[]
   produced: Produced
@@ -120,11 +126,13 @@ export function openSimulation(
     nextFill: saved?.next_fill ?? 0,
     ambiguousBars: saved?.ambiguous_bars ?? 0,
     slippage: new Decimal(saved?.slippage ?? 0),
+    volume: structuredClone(saved?.volume ?? []),
     tick: -1,
     ts: Number.NaN,
     nextEvent: 0,
     corr: { tick: -1, ordinal: 0 },
     recording: false,
+    watched: null,
     changed: changedOf(saved),
     produced: emptyProduce(saved?.next_order ?? 0),
     port: null,
@@ -161,6 +169,7 @@ export function saveSimulation(simulation: Simulation): SimulationState {
     skips: simulation.skips.save(),
     ambiguous_bars: simulation.ambiguousBars,
     slippage: simulation.slippage.toString(),
+    volume: structuredClone(simulation.volume),
   }
 }
 
@@ -284,7 +293,7 @@ export function tell(
   build: () => EventBody,
 ): EventPlace {
   const place = { tick: simulation.tick, ordinal: simulation.nextEvent++ }
-  if (simulation.recording) {
+  if (simulation.recording || (corr !== null && corr === simulation.watched)) {
     simulation.produced.events.push({
       ...build(),
       id: eventId(simulation, place),

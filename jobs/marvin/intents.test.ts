@@ -27,6 +27,12 @@ test.each<[string, Partial<Record<keyof PlaceIntent, unknown>>]>([
   ['a stop limit order', { order_type: 'stop_limit', limit_price: '2', stop_price: '1' }],
   ['a trailing stop', { order_type: 'trailing_stop', trail_percent: '5' }],
   ['exits around a sell', { side: 'sell', take_profit: '9', stop_loss: '11' }],
+  ['a market order with a trailing exit', { trail_percent: '5', take_profit: '9' }],
+  ['a market order for the close', { time_in_force: 'cls' }],
+  [
+    'a limit order for extended hours',
+    { order_type: 'limit', limit_price: '5', time_in_force: 'day', extended_hours: true },
+  ],
 ])('%s is sound', (_, part) => {
   expect(checkIntent({ ...ORDER, ...part } as PlaceIntent, ['A'])).toBeNull()
 })
@@ -44,8 +50,28 @@ test.each<[string, Partial<Record<keyof PlaceIntent, unknown>>]>([
   ['a market order takes no limit_price', { limit_price: '5' }],
   ['a limit order takes no stop_price', { order_type: 'limit', limit_price: '5', stop_price: '5' }],
   ['a stop_limit order needs a limit_price', { order_type: 'stop_limit', stop_price: '5' }],
-  ['a market order takes no trail_price', { trail_price: '5' }],
-  ['a market order takes no trail_percent', { trail_percent: '5' }],
+  [
+    'an order takes either trail_price or trail_percent, not both',
+    { order_type: 'trailing_stop', trail_price: '5', trail_percent: '5' },
+  ],
+  ['an order takes either trail_price or trail_percent, not both', { trail_price: '5', trail_percent: '5' }],
+  ['an order takes either a stop_loss or a trail, not both', { trail_price: '5', stop_loss: '5' }],
+  [
+    'a stop order cannot be opg: only market and limit orders can',
+    { order_type: 'stop', stop_price: '5', time_in_force: 'opg' },
+  ],
+  [
+    'a trailing_stop order cannot be cls: only market and limit orders can',
+    { order_type: 'trailing_stop', trail_price: '5', time_in_force: 'cls' },
+  ],
+  [
+    'extended_hours is for limit orders with time_in_force day, not for a market order with day',
+    { extended_hours: true, time_in_force: 'day' },
+  ],
+  [
+    'extended_hours is for limit orders with time_in_force day, not for a limit order with gtc',
+    { extended_hours: true, order_type: 'limit', limit_price: '5' },
+  ],
   ['a trailing_stop order needs either trail_price or trail_percent', { order_type: 'trailing_stop' }],
   ['trail_price 0 must be above zero', { order_type: 'trailing_stop', trail_price: '0' }],
   ['trail_percent 100 must be below 100', { order_type: 'trailing_stop', trail_percent: '100' }],
@@ -57,6 +83,13 @@ test.each<[string, Partial<Record<keyof PlaceIntent, unknown>>]>([
   ],
 ])('refused: %s', (reason, part) => {
   expect(checkIntent({ ...ORDER, ...part } as PlaceIntent, ['A'])).toBe(reason)
+})
+
+test.each(['opg', 'cls'])('%s is refused for a symbol that trades around the clock', (time_in_force) => {
+  const order = { ...ORDER, symbol: 'A/B', time_in_force } as PlaceIntent
+  expect(checkIntent(order, ['A/B'])).toBe(
+    `A/B trades around the clock: it has no auction for time_in_force ${time_in_force}`,
+  )
 })
 
 test('a cancel is always sound: whether the order is open is known elsewhere', () => {

@@ -37,7 +37,8 @@ export function checkIntent(intent: Intent, symbols: readonly string[]): string 
     badQty(intent.qty) ??
     badPrices(intent) ??
     badTrail(intent) ??
-    badExits(intent)
+    badExits(intent) ??
+    badTiming(intent)
   )
 }
 
@@ -67,15 +68,16 @@ function badPrices(intent: PlaceIntent): string | null {
   return null
 }
 
+/** Of a trailing stop its own trail; of an entry that of the exit attached to it. */
 function badTrail(intent: PlaceIntent): string | null {
-  const { order_type, trail_price, trail_percent } = intent
-  if (order_type !== 'trailing_stop') {
-    if (trail_price === null && trail_percent === null) return null
-    return `a ${order_type} order takes no ${trail_price === null ? 'trail_percent' : 'trail_price'}`
+  const { order_type, trail_price, trail_percent, stop_loss } = intent
+  if (trail_price !== null && trail_percent !== null)
+    return 'an order takes either trail_price or trail_percent, not both'
+  if (trail_price === null && trail_percent === null) {
+    return order_type === 'trailing_stop' ? 'a trailing_stop order needs either trail_price or trail_percent' : null
   }
-  if ((trail_price === null) === (trail_percent === null)) {
-    return 'a trailing_stop order needs either trail_price or trail_percent'
-  }
+  if (order_type !== 'trailing_stop' && stop_loss !== null)
+    return 'an order takes either a stop_loss or a trail, not both'
   if (trail_price !== null) return notPositive('trail_price', trail_price)
   const bad = notPositive('trail_percent', trail_percent as string)
   if (bad) return bad
@@ -90,6 +92,20 @@ function badExits({ take_profit, stop_loss, side }: PlaceIntent): string | null 
   const [low, high] = side === 'buy' ? [stop_loss, take_profit] : [take_profit, stop_loss]
   if (Number(low) < Number(high)) return null
   return `stop_loss ${stop_loss} and take_profit ${take_profit} are on the wrong sides of each other for a ${side}`
+}
+
+/** An auction and extended hours are an equity's, and take the types of order that the venues take for them. */
+function badTiming({ symbol, order_type, time_in_force, extended_hours }: PlaceIntent): string | null {
+  const around = symbol.includes('/')
+  if (time_in_force === 'opg' || time_in_force === 'cls') {
+    if (around) return `${symbol} trades around the clock: it has no auction for time_in_force ${time_in_force}`
+    if (order_type !== 'market' && order_type !== 'limit') {
+      return `a ${order_type} order cannot be ${time_in_force}: only market and limit orders can`
+    }
+  }
+  if (!extended_hours || around) return null
+  if (order_type === 'limit' && time_in_force === 'day') return null
+  return `extended_hours is for limit orders with time_in_force day, not for a ${order_type} order with ${time_in_force}`
 }
 
 function notPositive(name: string, value: string): string | null {

@@ -106,6 +106,7 @@ export function aFill(runId: string, ordinal: number, changes: Partial<FillRow> 
     qty: '0.000000001',
     price: '43210.5',
     fee: '0.1',
+    fee_qty: '0',
     slippage: '0',
     timestamp: minute(ordinal),
     known_at: minute(ordinal + 1),

@@ -15,6 +15,8 @@ const filled = {
   qty: decimal,
   price: decimal,
   fee: decimal,
+  /** Part of `qty` that was kept as the fee instead of being paid in cash. */
+  fee_qty: decimal,
   slippage: decimal,
   /** Open time of the bar in which it happened; live: the venue's time. */
   timestamp: instant,

@@ -32,6 +32,39 @@ export function listTrades(reader: Reader, runId: string): Promise<TradeRow[]> {
   return rowsOfRun(reader, TRADES, runId)
 }
 
+/** What a run's trades look like together: a value a trade, oldest first, null where unknown. */
+export interface TradeShape {
+  returns: (number | null)[]
+  mae: (number | null)[]
+  mfe: (number | null)[]
+}
+
+export async function readTradeShape(reader: Reader, runId: string): Promise<TradeShape> {
+  const [shape] = await reader.query<TradeShape>(
+    `select coalesce(array_agg(return order by ordinal), '{}') as returns,
+       coalesce(array_agg(mae order by ordinal), '{}') as mae, coalesce(array_agg(mfe order by ordinal), '{}') as mfe
+     from weaver.trades where run_id = $1`,
+    [runId],
+  )
+  return shape ?? { returns: [], mae: [], mfe: [] }
+}
+
+/** The first and the last trades; all of them in `first` where they are fewer than twice as many. */
+export async function edgeTrades(
+  reader: Reader,
+  runId: string,
+  most: number,
+): Promise<{ first: TradeRow[]; last: TradeRow[] }> {
+  const edge = (order: 'asc' | 'desc') =>
+    reader.query<TradeRow>(
+      `select ${selectList(TRADES)} from ${TRADES.name} where run_id = $1 order by ordinal ${order} limit $2`,
+      [runId, most * 2],
+    )
+  const first = await edge('asc')
+  if (first.length < most * 2) return { first, last: [] }
+  return { first: first.slice(0, most), last: (await edge('desc')).slice(0, most).reverse() }
+}
+
 /** A page of a run's rows in their order. */
 function pageOfRun<Row extends object>(reader: Reader, table: Table<Row>, runId: string, { page, page_size }: Paging) {
   return listPage<Row>(reader, { table, filters: [['run_id = ?', runId]], orderBy: 'ordinal', page, page_size })
@@ -140,6 +173,7 @@ const HASHED_FILL = only(FILLS, [
   'qty',
   'price',
   'fee',
+  'fee_qty',
   'slippage',
   'timestamp',
   'ambiguous',
