@@ -12,6 +12,8 @@ export interface System {
   log: Log
   url: string
   db: Database
+  /** The newest migration, as this Weaver knows them; the database was brought to it. */
+  schemaVersion: number
   /** Settles when the embedded server is gone for good. Never with a given one. */
   lost: Promise<Error>
   close(): Promise<void>
@@ -37,8 +39,9 @@ export async function openSystem(config: Config, log: Log, applicationName: stri
   const postgres = await openPostgres(config, log)
   try {
     const pool = openOwnerPool(postgres.url, { applicationName, maxConnections: 2 })
+    let schemaVersion: number
     try {
-      await migrate(pool, { before: migrateJobs })
+      schemaVersion = (await migrate(pool, { before: migrateJobs })).version
     } finally {
       await pool.end()
     }
@@ -48,6 +51,7 @@ export async function openSystem(config: Config, log: Log, applicationName: stri
       log,
       url: postgres.url,
       db,
+      schemaVersion,
       lost: postgres.lost,
       async close() {
         await db.close()

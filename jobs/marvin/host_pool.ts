@@ -45,8 +45,20 @@ export interface HostPool {
   readonly size: number
   /** Lends a host for as long as `work` takes, the one that served `prefer` if it is free. Waits when all are lent. */
   withHost<T>(work: (host: Host) => Promise<T>, options?: { prefer?: string }): Promise<T>
+  counts(): HostCounts
   /** Kills the hosts; what they were asked rejects with HostLost. */
   close(): Promise<void>
+}
+
+export interface HostCounts {
+  open: number
+  busy: number
+  /** Requests that wait for a host. */
+  waiting: number
+  /** Ever since the pool was made. */
+  started: number
+  /** Of those that were started: ended before the pool was closed, by themselves or for what they did. */
+  lost: number
 }
 
 interface Seat {
@@ -111,6 +123,7 @@ export function createHostPool(options: HostPoolOptions): HostPool {
         release(seat)
       }
     },
+    counts: () => ({ ...seats.counts(), waiting: waiting.length }),
     async close() {
       closed = true
       for (const { refuse } of waiting.splice(0)) refuse(new HostLost('the strategy hosts are stopped'))
@@ -123,21 +136,27 @@ interface Seats {
   all(): readonly Seat[]
   /** Null when all are lent and no more may be started. */
   take(prefer: string | undefined): Seat | null
+  counts(): Omit<HostCounts, 'waiting'>
   close(): Promise<void>
 }
 
 function createSeats(options: HostPoolOptions): Seats {
   const seats = new Set<Seat>()
   let reaper: Reaper | null = null
+  let started = 0
+  let lost = 0
+  let closing = false
 
   const open = (): Seat => {
     const host = startHost({ ...options, args: hostArguments(options) })
     const seat: Seat = { host, lent: true, served: [] }
     seats.add(seat)
+    started += 1
     reaper ??= startReaper()
     reaper.add(host.pid)
     void host.gone.then(() => {
       seats.delete(seat)
+      if (!closing) lost += 1
       reaper?.remove(host.pid)
     })
     return seat
@@ -160,7 +179,9 @@ function createSeats(options: HostPoolOptions): Seats {
       if (seats.size < options.size) return open()
       return idle[0] ? lend(idle[0]) : null
     },
+    counts: () => ({ open: seats.size, busy: [...seats].filter(({ lent }) => lent).length, started, lost }),
     async close() {
+      closing = true
       const hosts = [...seats].map(({ host }) => host)
       for (const host of hosts) host.kill()
       await Promise.all(hosts.map(({ gone }) => gone))

@@ -44,6 +44,18 @@ export function listRuns(reader: Reader, query: RunFilter & Paging): Promise<Pag
   })
 }
 
+export interface RunCount {
+  mode: Mode
+  status: RunStatus
+  count: number
+}
+
+export async function countRuns(reader: Reader): Promise<RunCount[]> {
+  return reader.query<RunCount>(
+    'select mode, status, count(*) as count from weaver.runs group by mode, status order by mode, status',
+  )
+}
+
 /** The modes of the runs that exist. */
 export async function modesOf(reader: Reader, ids: readonly string[]): Promise<Map<string, Mode>> {
   const rows = await reader.query<{ id: string; mode: Mode }>(

@@ -1,0 +1,136 @@
+/** How the log, the queue and the server are doing: each question one cheap statement. For metrics, readiness and doctor. */
+import type { Reader } from '../database.ts'
+
+export interface LogHealth {
+  /** The newest seq; -1: none. */
+  head: number
+  /** Committed events that have no seq yet, counted up to UNSEQUENCED_AT_MOST. */
+  unsequenced: number
+  oldestUnsequencedSeconds: number | null
+}
+
+const UNSEQUENCED_AT_MOST = 10_000
+
+/** By the sequencer's own window, which is next to nothing when it keeps up. */
+export async function logHealth(reader: Reader): Promise<LogHealth> {
+  const [row] = await reader.query<{ head: number; unsequenced: number; seconds: number | null }>(
+    `select s.next_seq - 1 as head, w.unsequenced, extract(epoch from clock_timestamp() - w.oldest)::float8 as seconds
+     from weaver.sequencer s cross join lateral (
+       select count(*) as unsequenced, min(waiting.created_at) as oldest from (
+         select o.created_at from weaver.outbox o
+         where o.txid >= pg_snapshot_xmin(s.snapshot) and not pg_visible_in_snapshot(o.txid, s.snapshot)
+         order by o.txid limit ${UNSEQUENCED_AT_MOST}
+       ) waiting
+     ) w`,
+  )
+  return {
+    head: Number(row?.head ?? -1),
+    unsequenced: Number(row?.unsequenced ?? 0),
+    oldestUnsequencedSeconds: row?.seconds ?? null,
+  }
+}
+
+export interface ConsumerHealth {
+  id: string
+  lag: number
+  /** Null: it never throttles. */
+  lagLimit: number | null
+  state: string
+  failures: number
+  lastError: string | null
+  failingSeq: number | null
+  /** Whose instance, if any, is at work. */
+  active: boolean
+}
+
+export async function consumerHealth(reader: Reader): Promise<ConsumerHealth[]> {
+  return reader.query<ConsumerHealth>(
+    `select consumer_id as id, lag, lag_limit as "lagLimit", state, failures, last_error as "lastError",
+       failing_seq as "failingSeq", active
+     from weaver.consumer_overview order by consumer_id`,
+  )
+}
+
+export interface JobCount {
+  task: string
+  state: string
+  count: number
+  oldestSeconds: number
+}
+
+export async function jobCounts(reader: Reader): Promise<JobCount[]> {
+  return reader.query<JobCount>(
+    `select task, state, count(*) as count, max(extract(epoch from age))::float8 as "oldestSeconds"
+     from weaver.job_overview group by task, state order by task, state`,
+  )
+}
+
+export interface JobAttempts {
+  task: string
+  outcome: string
+  count: number
+  /** 0.5, 0.95 and the longest; null where no attempt was ever started. */
+  duration: [number, number, number] | null
+  /** From due to started. */
+  wait: [number, number, number] | null
+}
+
+/** Attempts that ended within the last minutes, on whatever machine. */
+export async function recentAttempts(reader: Reader, minutes: number): Promise<JobAttempts[]> {
+  const spread = (interval: string) =>
+    `percentile_disc(array[0.5, 0.95, 1]) within group (order by extract(epoch from ${interval})::float8)`
+  return reader.query<JobAttempts>(
+    `select task, outcome, count(*) as count, ${spread('finished_at - started_at')} as duration,
+       ${spread('greatest(started_at - due_at, interval $$0$$)')} as wait
+     from weaver.job_runs where finished_at > now() - $1 * interval '1 minute' group by task, outcome order by task, outcome`,
+    [minutes],
+  )
+}
+
+export interface ServerHealth {
+  /** 0 to 1; a full queue makes every commit that notifies fail. */
+  notificationQueue: number
+  connections: number
+  mostConnections: number
+  /** What keeps old row versions from being cleaned away; nulls: nothing does, or its session is not ours to see. */
+  oldest: { transactions: number | null; seconds: number | null; holder: string | null }
+}
+
+export async function serverHealth(reader: Reader): Promise<ServerHealth> {
+  const [row] = await reader.query<Omit<ServerHealth, 'oldest'> & ServerHealth['oldest']>(
+    `select pg_notification_queue_usage() as "notificationQueue",
+       (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections,
+       current_setting('max_connections')::integer as "mostConnections", o.transactions, o.seconds, o.holder
+     from (select) nothing left join weaver.oldest_transaction() o on true`,
+  )
+  if (row === undefined) throw new Error('the server tells nothing of itself')
+  const { transactions, seconds, holder, ...rest } = row
+  return { ...rest, oldest: { transactions, seconds, holder } }
+}
+
+export interface TableHealth {
+  table: string
+  dead: number
+  live: number
+}
+
+/** Of the tables that are written all the time, which slow down when dead rows pile up. */
+export async function busyTables(reader: Reader): Promise<TableHealth[]> {
+  return reader.query<TableHealth>(
+    `select schemaname || '.' || relname as table, n_dead_tup as dead, n_live_tup as live from pg_stat_all_tables
+     where schemaname = 'graphile_worker' and relname in ('_private_jobs', '_private_job_queues')
+       or schemaname = 'weaver' and relname in ('runs', 'orders', 'consumer_offsets', 'sequencer', 'worker_pools')
+     order by 1`,
+  )
+}
+
+export async function databaseBytes(reader: Reader): Promise<number> {
+  const [row] = await reader.query<{ bytes: number }>('select pg_database_size(current_database()) as bytes')
+  return Number(row?.bytes ?? 0)
+}
+
+/** The newest migration that was applied. */
+export async function migratedTo(reader: Reader): Promise<number> {
+  const [row] = await reader.query<{ version: number }>('select max(version) as version from public.weaver_migrations')
+  return Number(row?.version ?? 0)
+}
