@@ -12,6 +12,8 @@ import {
   mergeColumns,
   splitByMonth,
 } from './candle_columns.ts'
+import { type DatasetKind, kindOf, mixedCandles } from './import/adjustment.ts'
+import type { StoreCandles } from './outcome.ts'
 import { readBlocks } from './queries/blocks.ts'
 import type { CandleText } from './rows.ts'
 
@@ -37,13 +39,12 @@ export interface StoredCandles {
   unchanged: number
 }
 
-export async function storeCandles(
-  tx: WriteTx,
-  { symbol, timeframe, candles }: { symbol: string; timeframe: Timeframe; candles: readonly CandleText[] },
-): Promise<StoredCandles> {
+export async function storeCandles(tx: WriteTx, write: Omit<StoreCandles, 'kind'>): Promise<StoredCandles> {
+  const { symbol, timeframe, candles } = write
   assertAscending(symbol, candles)
   // One writer per symbol and timeframe: a block is read, merged and written back.
   await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weaver:candles:${symbol}:${timeframe}`])
+  const known = await readDataset(tx, symbol, timeframe)
   const stored = noSpan()
   const revised = noSpan()
   for (let first = 0; first < candles.length; first += ROWS_PER_INSERT) {
@@ -51,8 +52,37 @@ export async function storeCandles(
       widen(part.is_new ? stored : revised, part)
     }
   }
+  // The bars that were there before and are not in these would keep their own kind.
+  const replaced = candles.length - stored.count === known.bars
+  await saveKind(tx, { symbol, timeframe, bars: known.bars, replaced }, known.kind, kindOf(symbol, write))
   if (stored.count + revised.count > 0) await updateBlocks(tx, symbol, timeframe, candles)
   return { symbol, timeframe, stored, revised, unchanged: candles.length - stored.count - revised.count }
+}
+
+async function readDataset(tx: WriteTx, symbol: string, timeframe: Timeframe) {
+  const [row] = await tx.query<{ bars: number; kind: DatasetKind | null }>(
+    `select
+       (select coalesce(sum(bars), 0) from weaver.candle_blocks where symbol = $1 and timeframe = $2) as bars,
+       (select jsonb_build_object('adjustment', adjustment, 'feed', feed) from weaver.datasets
+        where symbol = $1 and timeframe = $2) as kind`,
+    [symbol, timeframe],
+  )
+  return row ?? { bars: 0, kind: null }
+}
+
+async function saveKind(
+  tx: WriteTx,
+  set: { symbol: string; timeframe: Timeframe; bars: number; replaced: boolean },
+  stored: DatasetKind | null,
+  given: DatasetKind,
+): Promise<void> {
+  if (stored?.adjustment === given.adjustment && stored.feed === given.feed) return
+  if (stored !== null && !set.replaced) throw mixedCandles(set, stored, given)
+  await tx.execute(
+    `insert into weaver.datasets (symbol, timeframe, adjustment, feed) values ($1, $2, $3, $4)
+     on conflict (symbol, timeframe) do update set adjustment = excluded.adjustment, feed = excluded.feed`,
+    [set.symbol, set.timeframe, given.adjustment, given.feed],
+  )
 }
 
 function assertAscending(symbol: string, candles: readonly CandleText[]): void {

@@ -5,6 +5,7 @@
 import type { Timeframe } from '../../strategies/api.ts'
 import type { NewEvent } from '../events/envelope.ts'
 import type { NewJob } from '../events/tasks.ts'
+import type { Adjustment } from './import/adjustment.ts'
 import type {
   CandleText,
   DecisionRow,
@@ -13,7 +14,9 @@ import type {
   NewRun,
   OrderRow,
   PositionRow,
+  Revision,
   RunChanges,
+  RunDatasetRow,
   SkipRow,
   StrategySourceRow,
   TradeRow,
@@ -46,7 +49,21 @@ export type Write =
     }
   /** Enters the run into the ledger of trials, or renews the entry of the same variant over the same ticks. */
   | { kind: 'record_trial'; run_id: string; first_tick_at: string; last_tick_at: string; sharpe: number | null }
-  | { kind: 'store_candles'; symbol: string; timeframe: Timeframe; candles: CandleText[] }
+  | StoreCandles
+  /** A set of bars that a run could see, once. */
+  | { kind: 'save_run_dataset'; row: RunDatasetRow }
+  /** Marks the runs that saw bars of the revised range. */
+  | { kind: 'invalidate_runs'; revision: Revision }
+
+export interface StoreCandles {
+  kind: 'store_candles'
+  symbol: string
+  timeframe: Timeframe
+  candles: CandleText[]
+  /** Of all the candles; what is not said is unknown. */
+  adjustment?: Adjustment | undefined
+  feed?: string | undefined
+}
 
 export interface Outcome {
   writes: Write[]

@@ -10,6 +10,7 @@ import { DECISIONS, FILLS, ORDERS, POSITIONS, SKIPS, TRADES } from './columns.ts
 import type { Outcome, Write } from './outcome.ts'
 import { insertRows, updateRows, upsertRows } from './record/bulk.ts'
 import { candleEvents } from './record/candle_events.ts'
+import { invalidateRuns, saveRunDataset } from './record/run_data.ts'
 import {
   appendEquity,
   createRun,
@@ -71,6 +72,10 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return upsertRows(tx, POSITIONS, ['run_id', 'symbol'], write.rows)
     case 'append_equity':
       return appendEquity(tx, write.block)
+    case 'save_run_dataset':
+      return saveRunDataset(tx, write.row)
+    case 'invalidate_runs':
+      return invalidateRuns(tx, write.revision)
     case 'save_result':
       return saveResult(tx, write)
     case 'record_trial':
