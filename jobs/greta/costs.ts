@@ -1,6 +1,6 @@
 /** What a fill costs: commission by numbers of the fill model, or by a venue's published schedule. */
 import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
-import { dayOf } from '../../db/walle/calendar/days.ts'
+import { DAY_MS } from '../../db/walle/calendar/days.ts'
 import { QTY_PLACES } from '../marvin/intents.ts'
 import { BASIS_POINT, Decimal, ZERO } from './decimals.ts'
 import type { FillModel } from './fill_model.ts'
@@ -66,7 +66,7 @@ export function costOf(model: FillModel, fill: CostedFill, volume: DailyVolume):
 /** Takes a fill into the volume that later days' tiers are chosen by. Changes `volume` in place. */
 export function addVolume(model: FillModel, fill: CostedFill, volume: DailyVolume): void {
   if (model.commission !== 'alpaca_crypto' || !tradesAroundTheClock(fill.symbol)) return
-  const today = dayOf(fill.time)
+  const today = dayNumber(fill.time)
   const notional = fill.qty.times(fill.price)
   const newest = volume.at(-1)
   if (newest?.[0] === today) newest[1] = notional.plus(newest[1]).toString()
@@ -75,11 +75,15 @@ export function addVolume(model: FillModel, fill: CostedFill, volume: DailyVolum
 }
 
 function feeBps(volume: DailyVolume, { time, maker }: CostedFill): string {
-  const today = dayOf(time)
+  const today = dayNumber(time)
   let traded = ZERO
   for (const [day, notional] of volume) if (day < today && day >= today - VOLUME_DAYS) traded = traded.plus(notional)
   const tier = ALPACA_CRYPTO_TIERS.findLast(({ from }) => traded.gte(from)) as Tier
   return maker ? tier.makerBps : tier.takerBps
+}
+
+function dayNumber(time: number): number {
+  return Math.floor(time / DAY_MS)
 }
 
 /** `commission_bps` of the notional plus `commission_per_share` a unit, at least `commission_min` where that is set. */

@@ -172,7 +172,7 @@ function placeIntent(order: ScriptedOrder, id: string, symbol: string): Intent {
     trail_price: text(order.trail_price),
     trail_percent: text(order.trail_percent),
     time_in_force: order.time_in_force ?? 'gtc',
-    extended_hours: false,
+    extended_hours: order.extended_hours ?? false,
     take_profit: text(order.take_profit),
     stop_loss: text(order.stop_loss),
     reason: null,
