@@ -31,6 +31,9 @@ test('without any variable Weaver runs on this machine with the embedded Postgre
     timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     strategyTimeoutMs: 30_000,
     workers: expect.any(Number),
+    lagLimit: 10_000,
+    retentionDays: 30,
+    auditDays: null,
   })
 })
 
@@ -54,6 +57,13 @@ test('every problem is named at once, with the wanted shape', () => {
     'WEAVER_TIMEZONE must be an IANA time zone, like UTC or America/New_York (it is "Mars/Olympus")',
     'WEAVER_WORKERS must be a whole number from 1 to 256 (it is "many")',
   ])
+})
+
+test('what is kept for audit is kept at least as long as the rest', () => {
+  expect(problemsOf({ WEAVER_AUDIT_DAYS: '29' })).toEqual([
+    'WEAVER_AUDIT_DAYS must not be less than WEAVER_RETENTION_DAYS, 30 (it is "29")',
+  ])
+  expect(loadConfig({ WEAVER_AUDIT_DAYS: '30' }).auditDays).toBe(30)
 })
 
 test('listening beyond this machine is refused without a key', () => {

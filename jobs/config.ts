@@ -27,6 +27,11 @@ export interface Config {
   strategyTimeoutMs: number
   /** Backtest processes. */
   workers: number
+  /** Events that a consumer of the log may be behind before backtests and imports wait for it. */
+  lagLimit: number
+  /** Days after which events leave the log, and those kept for audit; null: these never. */
+  retentionDays: number
+  auditDays: number | null
 }
 
 export class ConfigError extends Error {
@@ -41,6 +46,8 @@ export class ConfigError extends Error {
 
 const LONGEST_STRATEGY_TIMEOUT_MS = 3_600_000
 const MOST_WORKERS = 256
+const LONGEST_LAG = 100_000_000
+const MOST_DAYS = 36_500
 const SHORTEST_API_KEY = 16
 const systemTimezone = Intl.DateTimeFormat().resolvedOptions().timeZone
 
@@ -118,6 +125,9 @@ const variables = z.object({
     .default(systemTimezone),
   WEAVER_STRATEGY_TIMEOUT_MS: whole(100, LONGEST_STRATEGY_TIMEOUT_MS).default(30_000),
   WEAVER_WORKERS: whole(1, MOST_WORKERS).optional(),
+  WEAVER_LAG_LIMIT: whole(1, LONGEST_LAG).default(10_000),
+  WEAVER_RETENTION_DAYS: whole(1, MOST_DAYS).default(30),
+  WEAVER_AUDIT_DAYS: whole(1, MOST_DAYS).optional(),
 })
 
 const SECRETS = new Set(['DATABASE_URL', 'WEAVER_API_KEY'])
@@ -158,6 +168,12 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
       `WEAVER_API_KEY must be set to listen on ${host}: without a key Weaver only listens on this machine (127.0.0.1)`,
     )
   }
+  const audit = parsed.data?.WEAVER_AUDIT_DAYS
+  if (parsed.success && audit !== undefined && audit < parsed.data.WEAVER_RETENTION_DAYS) {
+    problems.push(
+      `WEAVER_AUDIT_DAYS must not be less than WEAVER_RETENTION_DAYS, ${parsed.data.WEAVER_RETENTION_DAYS} (it is "${audit}")`,
+    )
+  }
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   const { data } = parsed
   return Object.freeze({
@@ -172,5 +188,8 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
     timezone: data.WEAVER_TIMEZONE,
     strategyTimeoutMs: data.WEAVER_STRATEGY_TIMEOUT_MS,
     workers: data.WEAVER_WORKERS ?? availableParallelism(),
+    lagLimit: data.WEAVER_LAG_LIMIT,
+    retentionDays: data.WEAVER_RETENTION_DAYS,
+    auditDays: data.WEAVER_AUDIT_DAYS ?? null,
   })
 }

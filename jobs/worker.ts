@@ -6,7 +6,9 @@ import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
 import type { Handlers } from './attempt.ts'
 import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest } from './backtest_jobs.ts'
+import { type BandJobs, failedBand, runBand } from './band_job.ts'
 import { type ChainJobs, runHop } from './chain_jobs.ts'
+import { CONSUMERS, startConsumers } from './consumers.ts'
 import { wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
 import type { HostPool } from './marvin/host_pool.ts'
@@ -47,6 +49,7 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
       if (run?.status === 'running') {
         await record(tx, failed(wallClock, run, { message: `the job ${job.task} failed for good: ${job.error}` }))
       }
+      if (run && job.task === 'greta.run_band') await record(tx, failedBand(run.id, job.error))
     },
     now: wallClock.now,
     newId: wallClock.newId,
@@ -54,9 +57,11 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
     process: { pid: process.pid, host: hostname() },
   })
   sequencer.start()
+  const consumers = startConsumers(system, CONSUMERS)
   return {
     async stop() {
       await runner.stop()
+      await consumers.stop()
       await sequencer.stop()
     },
   }
@@ -65,13 +70,14 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
 function createHandlers(system: System, hosts: HostPool): Handlers {
   const { db, config } = system
   const hostRuns = createHostRuns({ db, hosts, dataDir: config.dataDir })
-  const jobs: BacktestJobs & ChainJobs = {
+  const jobs: BacktestJobs & ChainJobs & BandJobs = {
     db,
     record: async (tx, outcome) => {
       await record(tx, outcome)
     },
     loadRun: createRunDataCache(db.reader),
     playChunk: hostRuns.playChunk,
+    playVariant: hostRuns.playVariant,
     forget: hostRuns.forget,
     hop: hostRuns.hop,
     now: wallClock.now,
@@ -81,6 +87,7 @@ function createHandlers(system: System, hosts: HostPool): Handlers {
     'greta.start_run': (payload, job) => startBacktest(jobs, payload, job),
     'greta.run_chunk': (payload, job) => runChunkJob(jobs, payload, job),
     'greta.finish_run': (payload, job) => finishBacktest(jobs, payload, job),
+    'greta.run_band': (payload, job) => runBand(jobs, payload, job),
     'greta.match_orders': (payload, job) => runHop(jobs, 'greta.match_orders', payload, job),
     'marvin.on_tick': (payload, job) => runHop(jobs, 'marvin.on_tick', payload, job),
     'greta.fetch_window': (payload, job) => runHop(jobs, 'greta.fetch_window', payload, job),

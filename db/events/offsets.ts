@@ -1,43 +1,182 @@
+/** How a consumer of the log keeps its place: the offset moves in the transaction of the effect, never past an event. */
 import type { Database, WriteTx } from '../database.ts'
-import { type LoggedEvent, readAfter } from './read.ts'
+import { isReadable, type LoggedEvent, readLog, UnreadableEvent } from './read.ts'
+import type { EventType } from './registry.ts'
 
 export interface ConsumeOptions {
   db: Database
   consumerId: string
   /** Events per transaction. */
   limit: number
+  /** Only these are handed over; the offset moves over the others. Absent: all. */
+  types?: readonly EventType[]
+  /** Of each statement in the transaction. */
+  statementTimeoutMs?: number
   handle: (tx: WriteTx, events: readonly LoggedEvent[]) => Promise<void>
 }
 
+export interface Batch {
+  /** That were handed over. */
+  events: number
+  /** The offset before and after. The same: there was nothing to do, or another instance is at it. */
+  from: number
+  to: number
+}
+
+/** What the handler threw, at which events; nothing of their effect is left. */
+export class HandlerFailed extends Error {
+  override readonly name = 'HandlerFailed'
+  readonly events: readonly LoggedEvent[]
+
+  constructor(events: readonly LoggedEvent[], cause: unknown) {
+    const [first] = events
+    const at = events.length === 1 && first ? `seq ${first.seq}, ${first.envelope.type} ${first.envelope.id}: ` : ''
+    super(`${at}${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    this.events = events
+  }
+}
+
+/** The log is shorter than the consumer remembers. */
+export class OffsetAhead extends Error {
+  override readonly name = 'OffsetAhead'
+  constructor(consumerId: string, offset: number, head: number) {
+    super(
+      `consumer ${consumerId} is done with seq ${offset}, but the log ends at ${head}: it was restored to an older state. ` +
+        `Make sure that what the consumer wrote was restored with it, then run \`weaver consumers rewind ${consumerId}\``,
+    )
+  }
+}
+
+/** A seq that retention has not taken away is not there. */
+export class LogGap extends Error {
+  override readonly name = 'LogGap'
+}
+
+/** Seqs that one batch looks at, at most: those of other types are many. */
+const LOOKED_AT = 10_000
+
 /**
- * Hands the next events to the consumer and moves its offset, in one transaction with the effect. Gives the number of
- * events; 0 also while another instance of the consumer is at work.
+ * Hands the next events to the consumer and moves its offset, in one transaction with the effect. The row of the offset
+ * is locked: of several instances one works, the others find nothing to do.
  */
-export async function consume({ db, consumerId, limit, handle }: ConsumeOptions): Promise<number> {
+export async function consume(options: ConsumeOptions): Promise<Batch> {
+  const { db, consumerId } = options
+  const batch = await consumeNext(options)
+  if (batch !== 'unknown') return batch
+  // In a transaction of its own: another instance must not wait for the end of this one's batch.
+  await db.write((tx) =>
+    tx.execute('insert into weaver.consumer_offsets (consumer_id) values ($1) on conflict do nothing', [consumerId]),
+  )
+  return consume(options)
+}
+
+function consumeNext(options: ConsumeOptions): Promise<Batch | 'unknown'> {
+  const { db, consumerId, limit, types, handle, statementTimeoutMs } = options
   return db.write(async (tx) => {
-    const [lock] = await tx.query<{ mine: boolean }>(
-      `select pg_try_advisory_xact_lock(hashtextextended('weaver:consumer:' || $1, 0)) as mine`,
-      [consumerId],
-    )
-    if (lock?.mine !== true) return 0
-    const last = await offsetOf(tx, consumerId)
-    const events = await readAfter(tx, last, limit)
-    const newest = events.at(-1)
-    if (newest === undefined) return 0
-    await handle(tx, events)
-    const moved = await tx.execute(
-      'update weaver.consumer_offsets set last_offset = $3 where consumer_id = $1 and last_offset = $2',
-      [consumerId, last, newest.seq],
-    )
-    if (moved !== 1) throw new Error(`the offset of consumer ${consumerId} was moved by someone else from ${last}`)
-    return events.length
+    if (statementTimeoutMs !== undefined) {
+      await tx.query(`select set_config('statement_timeout', $1, true)`, [String(statementTimeoutMs)])
+    }
+    const place = await lockPlace(tx, consumerId)
+    if (place === 'unknown') return place
+    if (place === 'busy') return { events: 0, from: -1, to: -1 }
+    const { last, head, horizon, failing } = place
+    if (last > head) throw new OffsetAhead(consumerId, last, head)
+    if (last === head) {
+      if (failing) await moveTo(tx, consumerId, last)
+      return { events: 0, from: last, to: last }
+    }
+    const upTo = Math.min(head, last + LOOKED_AT)
+    const rows = await readLog(tx, last, limit, { upTo, ...(types && { types }) })
+    const bad = rows.findIndex((row) => !isReadable(row))
+    const events = (bad < 0 ? rows : rows.slice(0, bad)).filter(isReadable)
+    const stuck = rows[bad]
+    if (bad === 0 && stuck && !isReadable(stuck)) throw new UnreadableEvent(stuck)
+    const to = bad < 0 && rows.length < limit ? upTo : (events.at(-1)?.seq ?? last)
+    await mustBeWhole(tx, Math.max(last, horizon - 1), to)
+    if (events.length > 0) {
+      try {
+        await handle(tx, events)
+      } catch (error) {
+        throw new HandlerFailed(events, error)
+      }
+    }
+    await moveTo(tx, consumerId, to)
+    return { events: events.length, from: last, to }
   })
 }
 
-async function offsetOf(tx: WriteTx, consumerId: string): Promise<number> {
-  const select = 'select last_offset from weaver.consumer_offsets where consumer_id = $1'
-  const [row] = await tx.query<{ last_offset: string | number }>(select, [consumerId])
-  if (row !== undefined) return Number(row.last_offset)
-  await tx.execute('insert into weaver.consumer_offsets (consumer_id) values ($1) on conflict do nothing', [consumerId])
-  return -1
+interface Place {
+  last: number
+  head: number
+  horizon: number
+  failing: boolean
+}
+
+/** The head is read before the log, which so reaches at least as far. `busy`: another instance is at work. */
+async function lockPlace(tx: WriteTx, consumerId: string): Promise<Place | 'busy' | 'unknown'> {
+  const [row] = await tx.query<{ last: string; head: string; horizon: string; failing: boolean }>(
+    `select c.last_offset as last, (select coalesce(max(seq), -1) from weaver.outbox_seq) as head,
+       (select seq from weaver.outbox_horizon) as horizon, c.failing_since is not null as failing
+     from weaver.consumer_offsets c where c.consumer_id = $1 for update skip locked`,
+    [consumerId],
+  )
+  if (row) {
+    return { last: Number(row.last), head: Number(row.head), horizon: Number(row.horizon), failing: row.failing }
+  }
+  const known = await tx.query('select from weaver.consumer_offsets where consumer_id = $1', [consumerId])
+  return known.length > 0 ? 'busy' : 'unknown'
+}
+
+async function moveTo(tx: WriteTx, consumerId: string, seq: number): Promise<void> {
+  await tx.execute(
+    `update weaver.consumer_offsets set last_offset = $2, failing_since = null, failing_seq = null, failures = 0,
+       last_error = null, next_try_at = null
+     where consumer_id = $1`,
+    [consumerId, seq],
+  )
+}
+
+async function mustBeWhole(tx: WriteTx, after: number, to: number): Promise<void> {
+  if (to <= after) return
+  const [row] = await tx.query<{ there: string }>(
+    'select count(*) as there from weaver.outbox_seq where seq > $1 and seq <= $2',
+    [after, to],
+  )
+  const missing = to - after - Number(row?.there ?? 0)
+  if (missing === 0) return
+  throw new LogGap(
+    `${missing} events between seq ${after + 1} and ${to} are missing from the log, and retention has not taken them: ` +
+      'restore the database from a backup',
+  )
+}
+
+/** The instance has taken the consumer on. */
+export async function takeOn(db: Database, consumerId: string, lagLimit: number | null, holder: string): Promise<void> {
+  await db.write((tx) =>
+    tx.execute(
+      `insert into weaver.consumer_offsets (consumer_id, lag_limit, holder) values ($1, $2, $3)
+       on conflict (consumer_id) do update set lag_limit = excluded.lag_limit, holder = excluded.holder`,
+      [consumerId, lagLimit, holder],
+    ),
+  )
+}
+
+export interface Failure {
+  /** Null: it is not one event that is in the way. */
+  seq: number | null
+  message: string
+  retryMs: number
+}
+
+const LONGEST_ERROR = 2_000
+
+export async function markFailing(db: Database, consumerId: string, failure: Failure): Promise<void> {
+  await db.write((tx) =>
+    tx.execute(
+      `update weaver.consumer_offsets set failing_since = coalesce(failing_since, clock_timestamp()), failing_seq = $2,
+         failures = failures + 1, last_error = $3, next_try_at = clock_timestamp() + $4 * interval '1 millisecond'
+       where consumer_id = $1`,
+      [consumerId, failure.seq, failure.message.slice(0, LONGEST_ERROR), failure.retryMs],
+    ),
+  )
 }

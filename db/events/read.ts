@@ -1,6 +1,7 @@
 /** Reading the log: in the order of seq, or one event by its id. */
 import type { Reader } from '../database.ts'
 import type { Envelope } from './envelope.ts'
+import { openEnvelope } from './open_envelope.ts'
 import type { EventType } from './registry.ts'
 
 export interface LoggedEvent {
@@ -10,32 +11,83 @@ export interface LoggedEvent {
 }
 
 export interface EventFilter {
+  /** The last seq that is looked at. */
+  upTo?: number
   runId?: string
   types?: readonly EventType[]
 }
 
+/** A row of the log that is no event as this version knows them: written by hand, or by a newer Weaver. */
+export interface UnreadableRow {
+  seq: number
+  id: string | null
+  type: string
+  /** What is wrong with it. */
+  problem: string
+}
+
+export type LogRow = LoggedEvent | UnreadableRow
+
+export function isReadable(row: LogRow): row is LoggedEvent {
+  return 'envelope' in row
+}
+
+/** Whoever must not pass over an event stops at one that it cannot read. */
+export class UnreadableEvent extends Error {
+  override readonly name = 'UnreadableEvent'
+  readonly row: UnreadableRow
+
+  constructor(row: UnreadableRow) {
+    super(`the event ${row.id ?? 'without id'} (seq ${row.seq}, ${row.type}) cannot be read: ${row.problem}`)
+    this.row = row
+  }
+}
+
 /** `offset 0` keeps the planner from joining the whole log, of which a few rows are wanted. */
-const ROW_OF_SEQ = `select o.payload from weaver.outbox o
+const ROW_OF_SEQ = `select o.event_id, o.payload from weaver.outbox o
   where o.created_at = s.created_at and o.id = s.outbox_id offset 0`
 
-/** The first `limit` events after `seq` (-1 = from the start). */
+/** The first `limit` rows after `seq` (-1 = from the start), as they are. */
+export async function readLog(reader: Reader, seq: number, limit: number, filter: EventFilter = {}): Promise<LogRow[]> {
+  const values: unknown[] = [seq, limit]
+  const conditions = ['s.seq > $1']
+  if (filter.upTo !== undefined) conditions.push(`s.seq <= $${values.push(filter.upTo)}`)
+  if (filter.runId !== undefined) conditions.push(`s.run_id = $${values.push(filter.runId)}::uuid`)
+  if (filter.types !== undefined) conditions.push(`s.type = any ($${values.push(filter.types)}::text[])`)
+  const rows = await reader.query<StoredRow>(
+    `select s.seq, s.type, o.event_id, o.payload
+     from weaver.outbox_seq s left join lateral (${ROW_OF_SEQ}) o on true
+     where ${conditions.join(' and ')} order by s.seq limit $2`,
+    values,
+  )
+  return rows.map(rowOf)
+}
+
+/** The first `limit` events after `seq`. Throws UnreadableEvent at a row that is none. */
 export async function readAfter(
   reader: Reader,
   seq: number,
   limit: number,
   filter: EventFilter = {},
 ): Promise<LoggedEvent[]> {
-  const values: unknown[] = [seq, limit]
-  const conditions = ['s.seq > $1']
-  if (filter.runId !== undefined) conditions.push(`s.run_id = $${values.push(filter.runId)}::uuid`)
-  if (filter.types !== undefined) conditions.push(`s.type = any ($${values.push(filter.types)}::text[])`)
-  const rows = await reader.query<{ seq: string | number; payload: Envelope }>(
-    `select s.seq, o.payload
-     from weaver.outbox_seq s cross join lateral (${ROW_OF_SEQ}) o
-     where ${conditions.join(' and ')} order by s.seq limit $2`,
-    values,
-  )
-  return rows.map((row) => ({ seq: Number(row.seq), envelope: row.payload }))
+  return (await readLog(reader, seq, limit, filter)).map((row) => {
+    if (!isReadable(row)) throw new UnreadableEvent(row)
+    return row
+  })
+}
+
+interface StoredRow {
+  seq: string | number
+  type: string
+  event_id: string | null
+  payload: unknown
+}
+
+function rowOf({ seq, type, event_id, payload }: StoredRow): LogRow {
+  const checked = openEnvelope(type, event_id, payload)
+  return typeof checked === 'string'
+    ? { seq: Number(seq), id: event_id, type, problem: checked }
+    : { seq: Number(seq), envelope: checked }
 }
 
 /** A page of a run's events, oldest first, and how many there are, counted up to `countTo`. */
@@ -69,14 +121,19 @@ export async function head(reader: Reader): Promise<number> {
   return Number(row?.seq ?? -1)
 }
 
-/** The lowest seq that can still be read; null when there is none. */
-export async function oldest(reader: Reader): Promise<number | null> {
+/**
+ * From here on the log is whole; of what lies before, retention has left what is kept for audit. For a run whose events
+ * are kept, from where on those are whole.
+ */
+export async function horizon(reader: Reader, runId: string | null = null): Promise<number> {
   const [row] = await reader.query<{ seq: string | number }>(
-    `select s.seq from weaver.outbox_seq s
-     cross join lateral (${ROW_OF_SEQ}) o
-     order by s.seq limit 1`,
+    `select case when exists (
+         select from weaver.runs r where r.id = $1::uuid and (r.mode in ('live', 'paper') or r.audit = 'full')
+       ) then h.audit_seq else h.seq end as seq
+     from weaver.outbox_horizon h`,
+    [runId],
   )
-  return row === undefined ? null : Number(row.seq)
+  return Number(row?.seq ?? 0)
 }
 
 /** Also an event that has no seq yet. */

@@ -2,8 +2,9 @@
  * Gives committed events their seq. One leader, by session advisory lock; the others stand by. Two leaders for a moment
  * (a connection that died unnoticed) do no harm: sequence_outbox() locks its state row.
  */
-import type { Database, Listener, Session } from '../database.ts'
+import type { Database } from '../database.ts'
 import { APPENDED, SEQUENCED } from './append.ts'
+import { createLeader, type Leader } from './leader.ts'
 
 export interface SequencerOptions {
   db: Database
@@ -16,17 +17,13 @@ export interface SequencerOptions {
   standByMs?: number
 }
 
-export interface Sequencer {
-  start(): void
-  /** Waits for the round under way. */
-  stop(): Promise<void>
+export interface Sequencer extends Leader {
   /** Numbers what was committed since the last round; gives how many events that was. */
   runOnce(): Promise<{ numbered: number }>
 }
 
 const POLL_MS = 250
 const STAND_BY_MS = 500
-const LEADERSHIP = `hashtextextended('weaver:sequencer', 0)`
 
 async function sequenceOnce(db: Database): Promise<{ numbered: number }> {
   return db.write(async (tx) => {
@@ -38,67 +35,17 @@ async function sequenceOnce(db: Database): Promise<{ numbered: number }> {
 }
 
 export function createSequencer(options: SequencerOptions): Sequencer {
-  const { db, sleep, onError, pollMs = POLL_MS, standByMs = STAND_BY_MS } = options
-  let running: Promise<void> | null = null
-  let stopped = false
-  let woken = Promise.withResolvers<void>()
-  const wake = () => woken.resolve()
-  const rest = async (ms: number) => {
-    await Promise.race([woken.promise, sleep(ms)])
-    if (!stopped) woken = Promise.withResolvers<void>()
-  }
-
-  async function lead(session: Session): Promise<void> {
-    let lost = false
-    session.lost.then(() => {
-      lost = true
-      wake()
-    })
-    // What commits during a round wakes the rest after it.
-    while (!stopped && !lost) {
+  const { db, pollMs = POLL_MS, standByMs = STAND_BY_MS } = options
+  const leader = createLeader({
+    ...options,
+    pollMs,
+    standByMs,
+    key: { sql: `hashtextextended('weaver:sequencer', 0)` },
+    channel: APPENDED,
+    async round() {
       await sequenceOnce(db)
-      await rest(pollMs)
-    }
-  }
-
-  /** One term: from asking for the lead to losing it. */
-  async function serve(): Promise<void> {
-    const session = await db.session()
-    let listener: Listener | null = null
-    try {
-      while (!stopped) {
-        const [row] = await session.query<{ mine: boolean }>(`select pg_try_advisory_lock(${LEADERSHIP}) as mine`)
-        if (row?.mine === true) {
-          listener = await db.listen(APPENDED, { onNotify: wake, onReady: wake })
-          return await lead(session)
-        }
-        await rest(standByMs)
-      }
-    } finally {
-      await listener?.close()
-      await session.close()
-    }
-  }
-
-  async function serveAlways(): Promise<void> {
-    while (!stopped) {
-      await serve().catch(onError)
-      if (!stopped) await rest(standByMs)
-    }
-  }
-
-  return {
-    start() {
-      stopped = false
-      woken = Promise.withResolvers<void>()
-      running ??= serveAlways()
+      return 'rest'
     },
-    async stop() {
-      stopped = true
-      wake()
-      await running
-      running = null
-    },
-    runOnce: () => sequenceOnce(db),
-  }
+  })
+  return { ...leader, runOnce: () => sequenceOnce(db) }
 }

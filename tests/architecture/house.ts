@@ -187,10 +187,6 @@ export const PRINTING_FILES: readonly Exception[] = [
 /** Files that nothing imports because something else starts, scans or serves them. */
 export const STARTED_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'the command line' },
-  {
-    files: 'db/events/offsets.ts',
-    because: 'how a consumer of the log keeps its place; live trading brings the first',
-  },
   { files: 'jobs/host*.ts', because: 'started as a process' },
   { files: 'jobs/marvin/host*.ts', because: 'started as a process' },
   { files: 'strategies/**', because: 'found by scanning; api, indicators and testing are for a user’s own files' },
