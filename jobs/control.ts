@@ -2,23 +2,27 @@
 
 import { fileURLToPath } from 'node:url'
 import { livePools } from '../db/events/leases.ts'
+import { runsThatSaw } from '../db/walle/queries/run_data.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import { wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
+import { createHostRuns } from './host_client.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
 import type { Given } from './marvin/definition.ts'
 import { StrategyFailure } from './marvin/failure.ts'
 import { createHostPool, HOST_ENTRY } from './marvin/host_pool.ts'
 import { sourcesFolder } from './marvin/sources.ts'
 import type { System } from './system.ts'
+import { createTracer, type Tracer } from './trace.ts'
 import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
   commands: RunCommands
   catalog: Catalog
+  tracer: Tracer
   /** Settles when the process can do no more. */
   failed: Promise<Error>
   close(): Promise<void>
@@ -64,6 +68,11 @@ export async function openControl(
       version: VERSION,
     }),
     catalog,
+    tracer: createTracer({
+      reader: db.reader,
+      replay: createHostRuns({ db, hosts, dataDir: config.dataDir }).replay,
+      version: VERSION,
+    }),
     failed: fatal.promise,
     async close() {
       await worker?.stop()
@@ -111,6 +120,7 @@ export function importInto({ db, config }: System, request: ImportRequest): Prom
         stored: told?.stored.count ?? 0,
         revised: told?.revised.count ?? 0,
         unchanged: told?.unchanged ?? 0,
+        invalidated: await runsThatSaw(db.reader, { ...write, ...(told?.revised ?? { first: null, last: null }) }),
       }
     },
     config.timezone,

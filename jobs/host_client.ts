@@ -5,10 +5,20 @@ import type { RunRow } from '../db/walle/rows.ts'
 import type { Timeframe } from '../strategies/api.ts'
 import type { Checkpoint, Stretch } from './backtest.ts'
 import { specOf } from './backtest_jobs.ts'
+import type { BandJobs } from './band_job.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import { unpackRows } from './host_rows.ts'
-import { type ChunkAnswer, type ChunkRequest, columnsNamed, type HopRequest, type OpenRunRequest } from './host_runs.ts'
+import {
+  type ChunkAnswer,
+  type ChunkRequest,
+  columnsNamed,
+  type HopRequest,
+  type OpenRunRequest,
+  type ReplayAnswer,
+  type ReplayRequest,
+} from './host_runs.ts'
 import type { Columns } from './marvin/frames.ts'
+import type { Answer } from './marvin/host_conversation.ts'
 import type { Host, HostPool } from './marvin/host_pool.ts'
 import { materialise } from './marvin/sources.ts'
 import { type LoadedRun, loadFetched } from './run_data.ts'
@@ -17,6 +27,8 @@ import { type LoadedRun, loadFetched } from './run_data.ts'
 const CHUNK_MS = 500
 /** One transaction takes in at most about so many fills. */
 const CHUNK_FILLS = 100_000
+/** A replay that takes longer is given up: whoever asked waits for it. */
+const REPLAY_MS = 60_000
 
 interface Ahead {
   from: number
@@ -31,9 +43,13 @@ export interface HostRuns {
    * played already; it is given when that one is asked for, from the same checkpoint, and dropped otherwise.
    */
   playChunk(run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number): Promise<Stretch>
+  /** A chunk of the run under another fill model, of which nothing is played ahead. */
+  playVariant: BandJobs['playVariant']
   /** The run has ended: what was played ahead is not wanted. */
   forget(runId: string): void
   hop(run: RunRow, view: HopView): Promise<HopAnswer>
+  /** Plays the run from its start for some of its events. */
+  replay(run: RunRow, data: LoadedRun, wanted: Pick<ReplayRequest, 'ticks' | 'corr_id' | 'to'>): Promise<ReplayAnswer>
 }
 
 interface HostRunsOptions {
@@ -55,10 +71,16 @@ export function createHostRuns(options: HostRunsOptions): HostRuns {
     ahead.set(run.id, { from: stretch.next, checkpoint: JSON.stringify(stretch.checkpoint), playing })
   }
 
-  const play = async (run: RunRow, data: LoadedRun, checkpoint: Checkpoint | null, from: number): Promise<Stretch> => {
+  const play = async (
+    run: RunRow,
+    data: LoadedRun,
+    checkpoint: Checkpoint | null,
+    from: number,
+    spec = specOf(run),
+  ): Promise<Stretch> => {
     const entry = await entryOf(options, run)
     const request: ChunkRequest = {
-      spec: specOf(run),
+      spec,
       entry,
       checkpoint,
       from,
@@ -80,6 +102,8 @@ export function createHostRuns(options: HostRunsOptions): HostRuns {
     forget(runId) {
       ahead.delete(runId)
     },
+    playVariant: (run, data, fill, checkpoint, from) =>
+      play(run, data, checkpoint, from, { ...specOf(run), fill, audit: 'summary' }),
     async hop(run, view) {
       const entry = await entryOf(options, run)
       const columns: Columns = Object.assign(
@@ -91,27 +115,28 @@ export function createHostRuns(options: HostRunsOptions): HostRuns {
       const answer = await hosts.withHost((host) => host.request('hop', request, { columns }), { prefer: run.id })
       return answer.body as HopAnswer
     },
+    async replay(run, data, wanted) {
+      const entry = await entryOf(options, run)
+      const body: ReplayRequest = {
+        ...{ spec: specOf(run), entry, ...wanted },
+        ...{ budget_ms: REPLAY_MS, budget_fills: CHUNK_FILLS },
+      }
+      const answer = await hosts.withHost((host) => ask(host, options, run, data, { kind: 'replay', body }), {
+        prefer: run.id,
+      })
+      return answer.body as ReplayAnswer
+    },
   }
 }
 
 async function playOn(
   host: Host,
-  { db }: HostRunsOptions,
+  options: HostRunsOptions,
   run: RunRow,
   data: LoadedRun,
   request: ChunkRequest,
 ): Promise<Stretch> {
-  const onCall = async (kind: string, body: unknown) => {
-    if (kind !== 'candles') throw new Error(`A host asked for ${kind}, which nobody answers`)
-    const { symbol, timeframe } = body as { symbol: string; timeframe: Timeframe }
-    return { body: null, columns: columnsNamed('c', await loadFetched(db.reader, run, symbol, timeframe)) }
-  }
-  if (!host.warm) await openRun(host, run, data)
-  let answer = await host.request('chunk', request, { onCall })
-  if ((answer.body as { unknown?: boolean }).unknown) {
-    await openRun(host, run, data)
-    answer = await host.request('chunk', request, { onCall })
-  }
+  const answer = await ask(host, options, run, data, { kind: 'chunk', body: request })
   const { ts, equity, exposure } = answer.columns
   if (!ts || !equity || !exposure) throw new Error('A host answered without the curve')
   const { newOrders, fills, decisions, trades, ...rest } = answer.body as ChunkAnswer
@@ -123,6 +148,26 @@ async function playOn(
     trades: unpackRows(trades),
     curve: { ts, equity, exposure },
   }
+}
+
+/** Asks a host for something of a run; it is given the run's bars when it does not hold them. */
+async function ask(
+  host: Host,
+  { db }: HostRunsOptions,
+  run: RunRow,
+  data: LoadedRun,
+  { kind, body }: { kind: 'chunk'; body: ChunkRequest } | { kind: 'replay'; body: ReplayRequest },
+): Promise<Answer> {
+  const onCall = async (kind: string, body: unknown) => {
+    if (kind !== 'candles') throw new Error(`A host asked for ${kind}, which nobody answers`)
+    const { symbol, timeframe } = body as { symbol: string; timeframe: Timeframe }
+    return { body: null, columns: columnsNamed('c', await loadFetched(db.reader, run, symbol, timeframe)) }
+  }
+  if (!host.warm) await openRun(host, run, data)
+  const answer = await host.request(kind, body, { onCall })
+  if (!(answer.body as { unknown?: boolean }).unknown) return answer
+  await openRun(host, run, data)
+  return host.request(kind, body, { onCall })
 }
 
 async function openRun(host: Host, run: RunRow, data: LoadedRun): Promise<void> {

@@ -43,6 +43,21 @@ export interface ChunkRequest {
 export type ChunkAnswer = Omit<Stretch, 'curve' | PackedName> & Record<PackedName, PackedRows>
 type PackedName = 'newOrders' | 'fills' | 'decisions' | 'trades'
 
+export interface ReplayRequest extends Omit<ChunkRequest, 'checkpoint' | 'from'> {
+  /** Ticks of which every event is wanted, ascending. */
+  ticks: number[]
+  /** Of the others only what befalls the orders of this tick. */
+  corr_id: string
+  /** Exclusive. */
+  to: number
+}
+
+export interface ReplayAnswer {
+  events: Stretch['events']
+  /** Where the replay stopped: before `to` when its time was spent, or its strategy threw. */
+  next: number
+}
+
 export interface HopRequest {
   view: Omit<HopView, 'windows'> & { windows: { symbol: string; timeframe: Timeframe }[] }
   entry: string
@@ -123,8 +138,46 @@ const chunk: HostHandler = async (body, _columns, io) => {
   return { body: answer, columns: { ...curve } }
 }
 
+/**
+ * Plays a run from its start once more, for the sake of some of its events; the rest is thrown away. Answers
+ * `{ unknown: true }` like a chunk.
+ */
+const replay: HostHandler = async (body, _columns, io) => {
+  const request = body as ReplayRequest
+  const run = kept.get(request.spec.run_id)
+  if (!run) return { body: { unknown: true } }
+  const strategy = await loadStrategy(request.entry, { fresh: true })
+  const backtest = openBacktest({
+    spec: request.spec,
+    data: run.data,
+    createInstance: (options) => createInstance(strategy, options),
+    load: (symbol, timeframe) => columnsOf('c', io.callParent('candles', { symbol, timeframe }).columns),
+    checkpoint: null,
+    next: 0,
+  })
+  const { simulation } = backtest
+  simulation.watched = request.corr_id
+  const ended = now() + request.budget_ms
+  const events: Stretch['events'] = []
+  let next = 0
+  while (next < request.to && now() < ended) {
+    const audit = request.ticks.includes(next) ? 'full' : 'summary'
+    const to = audit === 'full' ? next + 1 : (request.ticks.find((tick) => tick > next) ?? request.to)
+    const pause = pacer(request, io, () => simulation.produced.fills.length)
+    const stretch = playTicks({ ...backtest, spec: { ...request.spec, audit } }, next, to, pause)
+    events.push(...stretch.events)
+    next = stretch.next
+    if (stretch.failure) break
+  }
+  return { body: { events, next } satisfies ReplayAnswer }
+}
+
 /** Ends a chunk when its budget is spent; until then it says now and then that the strategy gets on. */
-function pacer(request: ChunkRequest, io: HostIo, fills: () => number): (tick: number) => boolean {
+function pacer(
+  request: Pick<ChunkRequest, 'budget_ms' | 'budget_fills'>,
+  io: HostIo,
+  fills: () => number,
+): (tick: number) => boolean {
   const started = now()
   let beat = started
   return (tick) => {
@@ -184,4 +237,4 @@ const hop: HostHandler = async (body, columns) => {
   return { body: { asked: instance.take(), memory: instance.save(), requests } satisfies HopAnswer }
 }
 
-export const runHandlers: Readonly<Record<string, HostHandler>> = { open_run: openRun, chunk, hop }
+export const runHandlers: Readonly<Record<string, HostHandler>> = { open_run: openRun, chunk, replay, hop }

@@ -1,0 +1,177 @@
+/** An order's causal chain: from the log, or derived again by playing the run's record; the same either way. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { NewEvent } from '../db/events/envelope.ts'
+import { listOrders } from '../db/walle/queries/orders.ts'
+import type { Hop } from '../db/walle/queries/trace.ts'
+import type { OrderRow, RunRow } from '../db/walle/rows.ts'
+import { type InProcess, openInProcess } from './support/in_process.ts'
+import { playPure } from './support/pure_run.ts'
+import { seededRun } from './support/seeded.ts'
+
+const LIMIT = 60_000
+const ALL = { page: 1, page_size: 1000 }
+/** Of which one has brackets, one cancels, one closes at its end. */
+const SEEDS = [1, 3, 4, 6, 7, 9]
+
+let weaver: InProcess
+beforeAll(async () => {
+  weaver = await openInProcess()
+})
+afterAll(() => weaver?.close())
+
+async function ordersOf(run: RunRow): Promise<OrderRow[]> {
+  const { items } = await listOrders(weaver.system.db.reader, { run_id: run.id, ...ALL })
+  return items.sort((a, b) => a.ordinal - b.ordinal)
+}
+
+interface Stored {
+  id: number
+  type: string
+  event_id: string
+  corr_id: string
+  causation_id: string | null
+  order_id: string | null
+}
+
+function logOf(run: RunRow): Promise<Stored[]> {
+  return weaver.system.db.reader.query<Stored>(
+    `select id, type, event_id, corr_id, causation_id, payload #>> '{payload,order_id}' as order_id
+     from weaver.outbox where run_id = $1 order by id`,
+    [run.id],
+  )
+}
+
+/** Without what a hop has of the wall's time. */
+function bare({ created_at, latency_ms, ...hop }: Hop) {
+  return hop
+}
+
+async function seeded(seed: number, name: string) {
+  const made = seededRun(seed * 7919, 60)
+  const { strategy, params, columns, timeframe, fill } = made
+  const symbol = `${name}${seed}/USD`
+  await weaver.store(symbol, timeframe, columns)
+  const request = { strategy_id: strategy.id, symbols: [symbol], timeframe, config: params, fill, seed: made.seed }
+  return { ...made, symbol, request }
+}
+
+/** What spec section 3 says of causation_id and corr_id. */
+function checkCausality(log: Stored[], corrOfRequest: string): void {
+  const byId = new Map(log.map((event) => [event.event_id, event]))
+  for (const event of log) {
+    const cause = event.causation_id === null ? null : byId.get(event.causation_id)
+    expect(cause, `the cause of ${event.type} is in the log`).not.toBe(undefined)
+    if (cause == null) expect(['run.Created', 'clock.Tick']).toContain(event.type)
+    else expect(cause.id, `${event.type} comes after its cause`).toBeLessThan(event.id)
+    if (event.type === 'clock.Tick') expect(event.corr_id).toBe(event.event_id)
+    else if (event.type.startsWith('run.')) expect(event.corr_id).toBe(corrOfRequest)
+    else if (event.type !== 'orders.Cancelled' && event.type !== 'orders.Created') {
+      expect(event.corr_id, event.type).toBe(cause?.corr_id)
+    }
+  }
+  const created = new Map(
+    log.filter((event) => event.type === 'orders.Created').map((event) => [event.order_id, event]),
+  )
+  for (const event of log) if (event.order_id) expect(event.corr_id).toBe(created.get(event.order_id)?.corr_id)
+  expect([...log.filter((event) => event.causation_id === null)].filter((e) => e.type === 'run.Created')).toHaveLength(
+    1,
+  )
+}
+
+describe.each(SEEDS)('seed %i', (seed) => {
+  test(
+    'every cause is in the log before its effect, in chains and in chunks of any audit',
+    async () => {
+      const { request, columns } = await seeded(seed, 'CAUSE')
+      for (const how of [{ driver: 'chain' }, { audit: 'full' }, { audit: 'acted' }] as const) {
+        const run = await weaver.backtest({ ...request, ...how }, columns)
+        const log = await logOf(run)
+        checkCausality(log, '0f0e0d0c-0b0a-4908-8706-050403020100')
+        const orders = new Set(log.filter((event) => event.type === 'orders.Created').map((event) => event.order_id))
+        expect(orders).toEqual(new Set((await ordersOf(run)).map((order) => order.id)))
+      }
+    },
+    LIMIT,
+  )
+
+  test(
+    'what is derived of a summary run is what the log of the same run would have said',
+    async () => {
+      const {
+        request,
+        columns,
+        strategy,
+        params,
+        symbol,
+        timeframe,
+        fill,
+        seed: runSeed,
+      } = await seeded(seed, 'DERIVE')
+      const summary = await weaver.backtest({ ...request, audit: 'summary' }, columns)
+      const told = playPure({
+        ...{ strategy, params, columns, symbol, timeframe, fill, seed: runSeed },
+        ...{ audit: 'full', cash: '100000', runId: summary.id },
+      }).events
+      for (const order of await ordersOf(summary)) {
+        const { derived, hops } = await weaver.control.tracer.trace(order.id)
+        expect(derived).toBe(true)
+        expect(hops.map(({ created_at, latency_ms }) => [created_at, latency_ms])).toEqual(hops.map(() => [null, null]))
+        expect(hops.map(bare)).toEqual(chainOf(told, order.id))
+      }
+    },
+    LIMIT,
+  )
+
+  test(
+    'the log of a full run tells the same of each order as deriving would',
+    async () => {
+      const { request, columns } = await seeded(seed, 'LOGGED')
+      const full = await weaver.backtest({ ...request, audit: 'full' }, columns)
+      for (const order of await ordersOf(full)) {
+        const { derived, hops } = await weaver.control.tracer.trace(order.client_order_id)
+        expect(derived).toBe(false)
+        const events = (await envelopesOf(full)).filter((event) => !event.type.startsWith('run.'))
+        expect(hops.map(bare)).toEqual(chainOf(events, order.id))
+        expect(hops[0]?.type).toBe('clock.Tick')
+        expect(hops.slice(1).every((hop) => hop.latency_ms !== null && hop.latency_ms >= 0)).toBe(true)
+      }
+    },
+    LIMIT,
+  )
+})
+
+async function envelopesOf(run: RunRow): Promise<NewEvent[]> {
+  const rows = await weaver.system.db.reader.query<{ payload: NewEvent }>(
+    'select payload from weaver.outbox where run_id = $1 order by id',
+    [run.id],
+  )
+  return rows.map(({ payload }) => payload)
+}
+
+/** The rule in other words: the order's events, their effects, and the causes of all these. */
+function chainOf(events: readonly NewEvent[], orderId: string) {
+  const byId = new Map(events.map((event) => [event.id, event]))
+  const wanted = new Set<string>()
+  for (const event of events) {
+    const own = (event.payload as { order_id?: string }).order_id === orderId
+    const effect = event.causation_id !== null && wanted.has(event.causation_id)
+    if (own || effect) wanted.add(event.id)
+  }
+  for (const id of wanted) {
+    const cause = byId.get(id)?.causation_id
+    if (cause) wanted.add(cause)
+  }
+  return events
+    .filter((event) => wanted.has(event.id))
+    .map((event, index) => ({
+      n: index + 1,
+      type: event.type,
+      at: event.ts,
+      event_id: event.id,
+      causation_id: event.causation_id,
+      corr_id: event.corr_id,
+      producer: event.producer,
+      summary: expect.any(String),
+      payload: event.payload,
+    }))
+}
