@@ -3,13 +3,20 @@ import { z } from '@hono/zod-openapi'
 import { DomainError } from '../jobs/glados/errors.ts'
 import type { ImportRequest } from '../jobs/glados/import_candles.ts'
 import { refusal } from './router.ts'
+import { adjustment } from './schemas/market.ts'
 import { name, timeframe } from './schemas/values.ts'
 
 export const MOST_IMPORT_BYTES = 256 * 1024 * 1024
 /** The first bytes of every Parquet file. */
 const PARQUET = 'PAR1'
 
-const fields = z.object({ symbol: name, timeframe, strict: z.union([z.boolean(), z.stringbool()]).default(false) })
+const fields = z.object({
+  symbol: name,
+  timeframe,
+  strict: z.union([z.boolean(), z.stringbool()]).default(false),
+  adjustment: adjustment.optional(),
+  feed: name.optional(),
+})
 
 export async function readUpload(request: Request, query: object): Promise<ImportRequest> {
   const isForm = /^multipart\/form-data\b/i.test(request.headers.get('content-type') ?? '')

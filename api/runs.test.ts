@@ -47,7 +47,9 @@ beforeAll(async () => {
         async (write) => {
           const { candles } = await db.write((tx) => record(tx, { writes: [write], events: [] }))
           const [told] = candles
-          return { stored: told?.stored.count ?? 0, revised: told?.revised.count ?? 0, unchanged: told?.unchanged ?? 0 }
+          const { stored, revised, unchanged = 0 } = told ?? {}
+          const invalidated = { count: 0, ids: [] }
+          return { stored: stored?.count ?? 0, revised: revised?.count ?? 0, unchanged, invalidated }
         },
         'UTC',
         request,
@@ -197,6 +199,13 @@ test('data sets tell their range, holes and a fingerprint that follows their bar
     end: '2024-01-01T00:04:00.000Z',
     bars: 4,
     gaps: 1,
+    missing_bars: 1,
+    adjustment: 'raw',
+    feed: 'import',
+    warnings: [
+      'BTC/USD 1m: 1 bar missing in 1 gap, the longest 1 bar from 2024-01-01T00:02:00.000Z to 2024-01-01T00:02:00.000Z',
+      expect.stringMatching(/^BTC\/USD 1m: 4 absurd jumps, /),
+    ],
     fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
   })
   expect(await read('/datasets')).toEqual({ items: [before] })

@@ -8,6 +8,7 @@ import { wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
+import { createJobCommands, type JobCommands } from './glados/job_commands.ts'
 import { createHostRuns } from './host_client.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
 import type { Given } from './marvin/definition.ts'
@@ -20,7 +21,7 @@ import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
-  commands: RunCommands
+  commands: RunCommands & JobCommands
   catalog: Catalog
   tracer: Tracer
   /** Settles when the process can do no more. */
@@ -66,6 +67,7 @@ export async function openControl(
       now: wallClock.now,
       newId: wallClock.newId,
       version: VERSION,
+      riskDefaults: config.risk,
     }),
     catalog,
     tracer: createTracer({

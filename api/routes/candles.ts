@@ -1,19 +1,21 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import type { SeriesReport } from '../../db/walle/calendar/inspect.ts'
+import { warningsOf } from '../../db/walle/calendar/warnings.ts'
 import {
-  candleRange,
   datasetFingerprint,
   datasetVersions,
+  inspectStored,
   listCandles,
   listDatasets,
   listSymbols,
-  readColumns,
 } from '../../db/walle/queries/candles.ts'
+import { readSeries, seriesRange } from '../../db/walle/queries/series.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import { bucketBars } from '../buckets.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { readUpload } from '../import_body.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { candles, dataset, imported, symbol } from '../schemas/market.ts'
+import { adjustment, candles, dataset, imported, symbol } from '../schemas/market.ts'
 import { answers, limited, name, timeframe, timeIn } from '../schemas/values.ts'
 
 const tags = ['candles']
@@ -45,7 +47,13 @@ const uploaded = createRoute({
   tags,
   summary: 'Candles from a CSV or Parquet file, sent as the body or as the field `file` of a form',
   request: {
-    query: z.object({ symbol: name.optional(), timeframe: timeframe.optional(), strict: z.stringbool().optional() }),
+    query: z.object({
+      symbol: name.optional(),
+      timeframe: timeframe.optional(),
+      strict: z.stringbool().optional(),
+      adjustment: adjustment.optional(),
+      feed: name.optional(),
+    }),
   },
   responses: answers(200, imported, 'What was read, stored and rejected'),
 })
@@ -69,7 +77,7 @@ const datasets = createRoute({
 export function candleRoutes(deps: ApiDependencies): ApiRouter {
   const { reader } = deps.db
   const router = createRouter()
-  const fingerprints = createFingerprints(deps)
+  const notesOfDatasets = createNotes(deps)
   router.openapi(listed(deps.config.timezone), async (c) => {
     const { buckets, ...query } = c.req.valid('query')
     if (buckets !== undefined) return c.json(await readBuckets(deps, { ...query, buckets }), 200)
@@ -89,8 +97,10 @@ export function candleRoutes(deps: ApiDependencies): ApiRouter {
         rows_unchanged: report.unchanged,
         rows_rejected: report.rejected_count,
         rejected: report.rejected,
-        gaps: report.gaps?.count ?? null,
-        missing_bars: report.gaps?.missing ?? null,
+        gaps: report.gaps.count,
+        missing_bars: report.gaps.missing,
+        warnings: report.warnings,
+        invalidated_runs: report.invalidated,
         first: report.first,
         last: report.last,
       },
@@ -99,11 +109,16 @@ export function candleRoutes(deps: ApiDependencies): ApiRouter {
   })
   router.openapi(symbols, async (c) => c.json({ items: await listSymbols(reader) }, 200))
   router.openapi(datasets, async (c) => {
-    const found = await listDatasets(reader)
-    const marks = await fingerprints()
-    const items = found.map(({ symbol, timeframe, first, last, bars, missing }) => {
-      const fingerprint = marks.get(`${symbol} ${timeframe}`) ?? ''
-      return { symbol, timeframe, start: first, end: last, bars, gaps: missing, fingerprint }
+    const notes = await notesOfDatasets()
+    const items = (await listDatasets(reader)).map((set) => {
+      const { symbol, timeframe, first, last, bars, adjustment, feed } = set
+      const { fingerprint, report } = notes.get(`${symbol} ${timeframe}`) ?? UNREAD
+      return {
+        ...{ symbol, timeframe, start: first, end: last, bars, adjustment, feed, fingerprint },
+        gaps: report?.gaps.count ?? 0,
+        missing_bars: report?.gaps.missing ?? 0,
+        warnings: report ? warningsOf(`${symbol} ${timeframe}`, report, adjustment) : [],
+      }
     })
     return c.json({ items }, 200)
   })
@@ -121,11 +136,11 @@ interface BucketQuery {
 async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQuery) {
   const { symbol, timeframe } = query
   const frame = TIMEFRAME_MS[timeframe]
-  const range = await candleRange(reader, symbol, timeframe)
+  const range = await seriesRange(reader, symbol, timeframe)
   // Clipped to what is stored: the bounds of a query may be any date.
   const from = Math.max(range?.first ?? 0, query.start === undefined ? 0 : Date.parse(query.start))
   const to = Math.min(range?.last ?? 0, query.end === undefined ? Number.POSITIVE_INFINITY : Date.parse(query.end)) + 1
-  const read = range && from < to ? await readColumns(reader, { symbol, timeframe, from, to, warmupBars: 0 }) : null
+  const read = range && from < to ? await readSeries(reader, { symbol, timeframe, from, to, warmupBars: 0 }) : null
   const empty = new Float64Array()
   const bars = read?.columns ?? { time: empty, open: empty, high: empty, low: empty, close: empty, volume: empty }
   const { bucketMs, columns } = bucketBars(bars, frame, query.buckets)
@@ -144,18 +159,28 @@ async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQue
   }
 }
 
-/** Hashing a series reads all of it, so its fingerprint is kept until one of its bars changes. */
-function createFingerprints({ db: { reader } }: ApiDependencies): () => Promise<Map<string, string>> {
-  const kept = new Map<string, { version: string; fingerprint: string }>()
+interface Notes {
+  fingerprint: string
+  report: SeriesReport | null
+}
+
+/** Of a set that came between the two looks at what there is. */
+const UNREAD: Notes = { fingerprint: '', report: null }
+
+/** Hashing and looking through a series reads all of it, so what comes of it is kept until one of its bars changes. */
+function createNotes({ db: { reader } }: ApiDependencies): () => Promise<Map<string, Notes>> {
+  const kept = new Map<string, Notes & { version: string }>()
   return async () => {
     const versions = await datasetVersions(reader)
     for (const series of kept.keys()) if (!versions.has(series)) kept.delete(series)
     for (const [series, version] of versions) {
       if (kept.get(series)?.version === version) continue
       const cut = series.lastIndexOf(' ')
-      const fingerprint = await datasetFingerprint(reader, series.slice(0, cut), series.slice(cut + 1) as Timeframe)
-      if (fingerprint !== null) kept.set(series, { version, fingerprint })
+      const [symbol, timeframe] = [series.slice(0, cut), series.slice(cut + 1) as Timeframe]
+      const fingerprint = await datasetFingerprint(reader, symbol, timeframe)
+      if (fingerprint === null) continue
+      kept.set(series, { version, fingerprint, report: await inspectStored(reader, symbol, timeframe) })
     }
-    return new Map([...kept].map(([series, { fingerprint }]) => [series, fingerprint]))
+    return kept
   }
 }

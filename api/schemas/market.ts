@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
-import { decimal, instant, timeframe } from './values.ts'
+import { ADJUSTMENTS } from '../../db/walle/import/adjustment.ts'
+import { decimal, id, instant, timeframe } from './values.ts'
 
 export const candle = z
   .object({
@@ -36,6 +37,13 @@ export const candles = z.union([
     .openapi('CandleBuckets'),
 ])
 
+export const adjustment = z.enum(ADJUSTMENTS, `use one of ${ADJUSTMENTS.join(', ')}`)
+const gaps = z.number().openapi({ description: 'Stretches of missing bars, by the exchange calendar.' })
+const missing_bars = z.number().openapi({ description: 'Bars that are missing in them.' })
+const warnings = z
+  .array(z.string())
+  .openapi({ description: 'What is strange about the bars: gaps, no volume, absurd jumps, jumps like splits.' })
+
 export const imported = z
   .object({
     symbol: z.string(),
@@ -46,8 +54,12 @@ export const imported = z
     rows_unchanged: z.number(),
     rows_rejected: z.number(),
     rejected: z.array(z.object({ line: z.number(), reason: z.string() })),
-    gaps: z.number().nullable().openapi({ description: 'Null where the exchange also closes.' }),
-    missing_bars: z.number().nullable(),
+    gaps,
+    missing_bars,
+    warnings,
+    invalidated_runs: z
+      .object({ count: z.number(), ids: z.array(id) })
+      .openapi({ description: 'Runs that saw bars which this import has changed; the newest are named.' }),
     first: instant.nullable(),
     last: instant.nullable(),
   })
@@ -62,7 +74,11 @@ export const dataset = z
     start: instant.openapi({ description: 'Open time of the first bar.' }),
     end: instant.openapi({ description: 'Open time of the last bar.' }),
     bars: z.number(),
-    gaps: z.number().nullable().openapi({ description: 'Bars missing. Null where the exchange also closes.' }),
+    adjustment: adjustment.openapi({ description: 'For which corporate actions the prices were changed afterwards.' }),
+    feed: z.string().openapi({ description: 'Where the bars come from.', example: 'sip' }),
+    gaps,
+    missing_bars,
+    warnings,
     fingerprint: z.string().openapi({ description: 'SHA-256 over every bar.' }),
   })
   .openapi('Dataset')

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { columnsOf } from './candle_columns.ts'
 import { generateCandles } from './generate.ts'
-import { candleRange, listCandles, listDatasets, listSymbols, readColumns } from './queries/candles.ts'
+import { candleRange, inspectStored, listCandles, listDatasets, listSymbols, readColumns } from './queries/candles.ts'
 import { record } from './record.ts'
 import type { CandleText } from './rows.ts'
 
@@ -185,7 +185,7 @@ test('candles are listed oldest first: from the start, or the newest up to the e
   expect(await list({ start: at(8), end: at(8), limit: 3 })).toEqual([8])
 })
 
-test('what there is: ranges, missing bars of symbols that trade around the clock, symbols', async () => {
+test('what there is: ranges, kinds, what is strange, symbols', async () => {
   const candles = days(10)
   await store('H/USD', [...candles.slice(0, 4), ...candles.slice(6)])
   await store('HOOD', candles.slice(0, 5))
@@ -200,7 +200,8 @@ test('what there is: ranges, missing bars of symbols that trade around the clock
       first: '2024-01-30T00:00:00.000Z',
       last: '2024-02-08T00:00:00.000Z',
       bars: 8,
-      missing: 2,
+      adjustment: 'raw',
+      feed: 'import',
     },
     {
       symbol: 'HOOD',
@@ -208,9 +209,11 @@ test('what there is: ranges, missing bars of symbols that trade around the clock
       first: '2024-01-30T00:00:00.000Z',
       last: '2024-02-03T00:00:00.000Z',
       bars: 5,
-      missing: null,
+      adjustment: 'unknown',
+      feed: 'import',
     },
   ])
+  expect((await inspectStored(reader, 'H/USD', '1d')).gaps).toMatchObject({ count: 1, missing: 2 })
   expect((await listSymbols(reader)).filter(({ symbol }) => symbol.startsWith('H'))).toEqual([
     { symbol: 'H/USD', timeframes: ['1d'] },
     { symbol: 'HOOD', timeframes: ['1d'] },

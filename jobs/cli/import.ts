@@ -1,6 +1,7 @@
 /** `weaver import`: candles from a file; says what was read, stored and left out, line by line. */
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import type { Adjustment } from '../../db/walle/import/adjustment.ts'
 import type { Timeframe } from '../../strategies/api.ts'
 import { importInto } from '../control.ts'
 import { DomainError } from '../glados/errors.ts'
@@ -11,6 +12,8 @@ export interface ImportOptions {
   symbol: string
   timeframe: Timeframe
   strict: boolean
+  adjustment?: Adjustment
+  feed?: string
 }
 
 export async function importCommand(context: CliContext, file: string, options: ImportOptions): Promise<number> {
@@ -44,11 +47,15 @@ function tell(context: CliContext, file: string, report: ImportReport): void {
   context.print(
     `${symbol} ${timeframe}: ${stored} stored, ${revised} revised, ${unchanged} unchanged, ${first} to ${last}`,
   )
-  if (gaps && gaps.count > 0) {
-    context.print(`gaps: ${gaps.count}, ${gaps.missing} bars missing, the longest ${gaps.longest} bars`)
-  } else if (gaps) {
+  if (gaps.longest !== null) {
+    context.print(`gaps: ${gaps.count}, ${gaps.missing} bars missing, the longest ${gaps.longest.bars} bars`)
+  } else {
     context.print('gaps: none')
   }
+  const { count, ids } = report.invalidated
+  if (count > 0)
+    context.print(`${count} runs used bars that changed: ${ids.join(', ')}${count > ids.length ? ', …' : ''}`)
+  for (const warning of report.warnings) context.note(`warning: ${warning}`)
   for (const { line, reason } of rejected) context.note(`line ${line}: ${reason}`)
   if (rejected_count > rejected.length) context.note(`and ${rejected_count - rejected.length} more bad rows`)
 }

@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { redact } from '../../db/secrets.ts'
+import { ADJUSTMENTS } from '../../db/walle/import/adjustment.ts'
 import { TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
@@ -78,15 +79,19 @@ function createProgram(wrap: Wrap): Command {
   program
     .command('start')
     .description('everything in one: Postgres, workers, API and web page')
-    .action(wrap(async (context) => (await import('./start.ts')).start(context, { api: true, workers: true })))
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: true })))
   program
     .command('api')
     .description('only the API and the web page')
-    .action(wrap(async (context) => (await import('./start.ts')).start(context, { api: true, workers: false })))
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: false })))
   program
     .command('worker')
     .description('only workers, for another machine on the same Postgres')
-    .action(wrap(async (context) => (await import('./start.ts')).start(context, { api: false, workers: true })))
+    .action(wrap(async (context) => (await import('./workers.ts')).workerCommand(context)))
+  program
+    .command('work', { hidden: true })
+    .description('what `start` and `worker` keep running; ends with its standard input')
+    .action(wrap(async (context) => (await import('./workers.ts')).workCommand(context)))
   program
     .command('migrate')
     .description('bring the database to this version')
@@ -98,6 +103,10 @@ function createProgram(wrap: Wrap): Command {
     .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
     .addOption(timeframe())
     .option('--strict', 'store nothing when any row is bad', false)
+    .addOption(
+      new Option('--adjustment <kind>', 'for which corporate actions prices were changed').choices(ADJUSTMENTS),
+    )
+    .option('--feed <name>', 'where the candles come from, such as iex or sip')
     .action(
       wrap(async (context, file: string, options: ImportOptions) =>
         (await import('./import.ts')).importCommand(context, file, options),
@@ -118,6 +127,8 @@ function createProgram(wrap: Wrap): Command {
     .option('--label <text>', 'a name for the run')
     .addOption(new Option('--audit <level>', 'events in the log').choices(['summary', 'acted', 'full']))
     .addOption(new Option('--driver <driver>', 'in chunks, or hop by hop').choices(['chunk', 'chain']))
+    .option('--band', 'play it again under other fill assumptions, and give the range of results', false)
+    .option('--html <file>', 'write a report to read and to print, one file')
     .option('--json', 'one JSON object {run, stats, fills, result_hash} on stdout', false)
     .action(
       wrap(async (context, id: string, options: BacktestOptions) =>

@@ -109,7 +109,7 @@ test('a move by more than half is absurd, and so is a tenth where bars move by a
   expect(spike([100, 151, 100, 100])).toEqual(['51 %'])
   expect(spike([100, 112, 100, 100])).toEqual(['12 %'])
   expect(spike([100, 109, 100, 100])).toEqual([])
-  expect(spike([100, 100, 0, 100])).toEqual(['Infinity %'])
+  expect(spike([100, 100, 0, 100])).toEqual(['a price of 0'])
   const wild = inspect('BTC/USD', '1h', hours(60), (index) => [100, index === 50 ? 140 : 105, 100, 100])
   expect(wild.jumps.count).toBe(0)
 })

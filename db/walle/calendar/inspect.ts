@@ -78,7 +78,7 @@ export function inspectSeries(symbol: string, timeframe: Timeframe): Inspector {
       if (absurd || overnight > ABSURD_MOVE / 2) {
         const split = maySplit && dayOf(time) > dayOf(previousTime) ? splitOf(previousClose, open) : null
         if (split !== null && overnight > SPLIT_TIMES * usual) find(splits, time, split)
-        else if (absurd) find(jumps, time, `${(100 * move).toFixed(0)} %`)
+        else if (absurd) find(jumps, time, Number.isFinite(move) ? `${(100 * move).toFixed(0)} %` : 'a price of 0')
       }
       // A split or a spike says nothing about how far bars usually move.
       if (Number.isFinite(move) && !absurd) usual += Math.max(WEIGHT, 1 / (bars + 1)) * (move - usual)

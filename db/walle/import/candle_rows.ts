@@ -1,7 +1,11 @@
 /** What a row of a file must be to become a candle, and what is said of those that are not. Pure. */
 import Big from 'big.js'
-import { TIMEFRAME_MS, type Timeframe } from '../../../strategies/api.ts'
+import type { Timeframe } from '../../../strategies/api.ts'
+import type { Gaps } from '../calendar/gaps.ts'
+import { inspectSeries } from '../calendar/inspect.ts'
+import { warningsOf } from '../calendar/warnings.ts'
 import type { CandleText } from '../rows.ts'
+import { type Adjustment, kindOf } from './adjustment.ts'
 import { createTimeReader } from './time_text.ts'
 
 export const HEADER = ['timestamp', 'open', 'high', 'low', 'close', 'volume'] as const
@@ -18,20 +22,13 @@ export interface ImportOptions {
   zone: string
   /** With any bad row there are no candles at all. */
   strict?: boolean
+  adjustment?: Adjustment | undefined
 }
 
 export interface Rejection {
   /** Line in the file; the header is line 1. */
   line: number
   reason: string
-}
-
-export interface Gaps {
-  count: number
-  /** Bars of the grid that are not there, over all gaps. */
-  missing: number
-  /** Bars missing in the longest gap. */
-  longest: number
 }
 
 export interface ImportedCandles {
@@ -41,8 +38,10 @@ export interface ImportedCandles {
   /** The first of them. */
   rejected: Rejection[]
   rejected_count: number
-  /** Between the good rows. Null where the exchange also closes: the grid alone does not tell what is missing. */
-  gaps: Gaps | null
+  /** Between the good rows, by the exchange calendar. */
+  gaps: Gaps
+  /** What is strange about them, in words: gaps, bars without volume, absurd jumps. They are candles all the same. */
+  warnings: string[]
 }
 
 /** The file as a whole is none of candles: nothing of it is taken. */
@@ -107,9 +106,10 @@ export function collectCandles(options: ImportOptions, width: number): CandleCol
       if (rejected.length < LISTED_REJECTIONS) rejected.push({ line, reason: candle })
     },
     finish() {
-      const gaps = options.symbol.includes('/') ? gapsOf(candles, TIMEFRAME_MS[options.timeframe]) : null
       const kept = options.strict === true && rejectedCount > 0 ? [] : candles
-      return { candles: kept, read, rejected, rejected_count: rejectedCount, gaps }
+      const { gaps, warnings } = lookAt(candles, options)
+      if (times.mixedZones()) warnings.push(`${MIXED_ZONES} ${options.zone}`)
+      return { candles: kept, read, rejected, rejected_count: rejectedCount, gaps, warnings }
     },
   }
 }
@@ -155,17 +155,14 @@ function shown(text: string): string {
   return JSON.stringify(text.slice(0, LONGEST_NUMBER))
 }
 
-export function gapsOf(candles: readonly { time: number }[], step: number): Gaps {
-  const gaps = { count: 0, missing: 0, longest: 0 }
-  let previous = candles[0]?.time ?? 0
-  for (const { time } of candles) {
-    const missing = (time - previous) / step - 1
-    if (missing > 0) {
-      gaps.count += 1
-      gaps.missing += missing
-      gaps.longest = Math.max(gaps.longest, missing)
-    }
-    previous = time
+const MIXED_ZONES = 'timestamps with and without a zone in one file: those without were read in'
+
+function lookAt(candles: readonly CandleText[], { symbol, timeframe, adjustment }: ImportOptions) {
+  const inspector = inspectSeries(symbol, timeframe)
+  for (const { time, open, high, low, close, volume } of candles) {
+    inspector.add(time, Number(open), Number(high), Number(low), Number(close), Number(volume))
   }
-  return gaps
+  const report = inspector.finish()
+  const warnings = warningsOf(`${symbol} ${timeframe}`, report, kindOf(symbol, { adjustment }).adjustment)
+  return { gaps: report.gaps, warnings }
 }

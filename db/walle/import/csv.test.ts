@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { generateCandles } from '../generate.ts'
 import type { CandleText } from '../rows.ts'
 import type { ImportOptions } from './candle_rows.ts'
@@ -45,7 +45,11 @@ test('a file is read with its prices as they are written', async () => {
     read: 2,
     rejected: [],
     rejected_count: 0,
-    gaps: { count: 0, missing: 0, longest: 0 },
+    gaps: { count: 0, missing: 0, longest: null, unknown: 0 },
+    warnings: [
+      'BTC/USD 1h: 1 bar without volume, 2024-01-01T00:00:00.000Z',
+      'BTC/USD 1h: 2 absurd jumps, 2024-01-01T00:00:00.000Z (100 %), 2024-01-01T01:00:00.000Z (3999999900 %)',
+    ],
   })
 })
 
@@ -192,7 +196,7 @@ test('bad rows are left out by line and reason, the good ones kept, blank lines 
       { line: 6, reason: 'open "\\"oops" is not a finite number' },
     ],
     rejected_count: 3,
-    gaps: { count: 2, missing: 4, longest: 3 },
+    gaps: { count: 2, missing: 4, longest: { bars: 3 } },
   })
 })
 
@@ -209,8 +213,53 @@ test('strict: one bad row and there are no candles', async () => {
   expect((await parse(text)).candles).toHaveLength(1)
 })
 
-test('gaps of an equity are not guessed', async () => {
-  expect((await parse(`${HEADER}\n2024-01-02,1,1,1,1,1\n2024-01-05,1,1,1,1,1\n`, equity)).gaps).toBeNull()
+describe('what is strange about good rows is said, and they are taken all the same', () => {
+  const row = (stamp: string, price = 1, volume = 1) => `${stamp},${price},${price},${price},${price},${volume}`
+  const warned = async (rows: string[], options: ImportOptions) => {
+    const { candles, warnings, rejected_count } = await parse([HEADER, ...rows].join('\n'), options)
+    expect([candles.length, rejected_count]).toEqual([rows.length, 0])
+    return warnings
+  }
+
+  test('gaps of an equity are those of the exchange calendar', async () => {
+    const days = ['2024-01-12', '2024-01-16', '2024-01-18'].map((day) => row(day))
+    expect(await warned(days, equity)).toEqual([
+      'AAPL 1d: 1 bar missing in 1 gap, the longest 1 bar from 2024-01-17T00:00:00.000Z to 2024-01-17T00:00:00.000Z',
+    ])
+  })
+
+  test('bars without volume and an absurd jump', async () => {
+    const stamps = ['00', '01', '02'].map((hour) => `2024-01-01T${hour}:00Z`) as [string, string, string]
+    expect(await warned([row(stamps[0]), row(stamps[1], 1, 0), row(stamps[2], 3)], crypto)).toEqual([
+      'BTC/USD 1h: 1 bar without volume, 2024-01-01T01:00:00.000Z',
+      'BTC/USD 1h: 1 absurd jump, 2024-01-01T02:00:00.000Z (200 %)',
+    ])
+  })
+
+  test('a jump like a split, with what the candles are said to be', async () => {
+    const days = [row('2024-01-02', 400), row('2024-01-03', 100)]
+    const [unsaid] = await warned(days, equity)
+    expect(unsaid).toContain('like a split in candles that are said to be unknown, 2024-01-03T00:00:00.000Z (4:1)')
+    expect((await warned(days, { ...equity, adjustment: 'raw' }))[0]).toContain('said to be raw')
+  })
+
+  test('times of several zones, and times without one', async () => {
+    const zoned = ['2024-01-01T00:00Z', '2024-01-01T02:00+01:00', '1704074400', '2024-01-01T04:00:00+0100']
+    expect(
+      await warned(
+        zoned.map((stamp) => row(stamp)),
+        { ...crypto, zone: 'Europe/Berlin' },
+      ),
+    ).toEqual([])
+    const mixed = [row('2024-01-01T00:00Z'), row('2024-01-01 02:00')]
+    expect(await warned(mixed, { ...crypto, zone: 'Europe/Berlin' })).toEqual([
+      'timestamps with and without a zone in one file: those without were read in Europe/Berlin',
+    ])
+  })
+
+  test('one bar alone is nothing strange', async () => {
+    expect(await warned([row('2024-01-01')], { ...crypto, timeframe: '1d' })).toEqual([])
+  })
 })
 
 test('a line without end is no candle file', async () => {

@@ -159,7 +159,11 @@ test('candles of a Parquet file pass the checks of CSV, rows numbered like its l
       { line: 5, reason: 'close "NaN" is not a finite number' },
     ],
     rejected_count: 2,
-    gaps: { count: 0, missing: 0, longest: 0 },
+    gaps: { count: 0, missing: 0, longest: null, unknown: 0 },
+    warnings: [
+      'BTC/USD 1h: 1 bar without volume, 2024-01-01T00:00:00.000Z',
+      'BTC/USD 1h: 2 absurd jumps, 2024-01-01T00:00:00.000Z (100 %), 2024-01-01T01:00:00.000Z (a price of 0)',
+    ],
   })
 })
 

@@ -18,6 +18,8 @@ export type TimeReading = { time: number } | { reason: string }
 export interface TimeReader {
   /** The bar's open time in epoch milliseconds, on the grid, or why not. */
   read(text: string): TimeReading
+  /** Some of the times named their zone and some did not. */
+  mixedZones(): boolean
 }
 
 export function createTimeReader(symbol: string, timeframe: Timeframe, zone: string): TimeReader {
@@ -25,6 +27,8 @@ export function createTimeReader(symbol: string, timeframe: Timeframe, zone: str
   const isSession = timeframe === '1d' && !symbol.includes('/')
   const offset = zoneOffsets(zone)
   const newYorkOffset = zoneOffsets(NEW_YORK)
+  let zoned = false
+  let bare = false
 
   function onGrid(time: number, text: string): TimeReading {
     if (time < EARLIEST || time >= LATEST) return { reason: `timestamp ${text} is not in the years 1900 to 2199` }
@@ -41,6 +45,7 @@ export function createTimeReader(symbol: string, timeframe: Timeframe, zone: str
     read(text) {
       if (/^\d{1,14}$/.test(text)) {
         const epoch = Number(text)
+        zoned = true
         return onGrid(epoch < FIRST_EPOCH_MS ? epoch * 1000 : epoch, text)
       }
       const parts = ISO.exec(text)
@@ -48,13 +53,18 @@ export function createTimeReader(symbol: string, timeframe: Timeframe, zone: str
       const wall = wallTime(parts)
       if (wall === null) return { reason: `timestamp ${text} is no date of the calendar` }
       const written = parts[8]
-      if (written !== undefined) return onGrid(wall - minutesOf(written) * 60_000, text)
+      if (written !== undefined) {
+        zoned = true
+        return onGrid(wall - minutesOf(written) * 60_000, text)
+      }
       // A date names a day, whatever the zone; so does midnight without a zone where bars are days.
       if (parts[4] === undefined || (timeframe === '1d' && wall % step === 0)) return onGrid(wall, text)
+      bare = true
       const time = wall - offset(wall - offset(wall))
       if (time + offset(time) !== wall) return { reason: `timestamp ${text} does not exist in ${zone} (clock change)` }
       return onGrid(time, text)
     },
+    mixedZones: () => zoned && bare,
   }
 }
 

@@ -1,9 +1,11 @@
 /** Candles as rows for people, as columns for engines and charts, and what there is of them. */
-import { TIMEFRAME_MS, type Timeframe } from '../../../strategies/api.ts'
+import type { Timeframe } from '../../../strategies/api.ts'
 import type { Reader } from '../../database.ts'
+import { inspectSeries, type SeriesReport } from '../calendar/inspect.ts'
 import { firstAtOrAfter, joinBytes, sliceColumns } from '../candle_columns.ts'
+import { type Adjustment, DEFAULT_FEED } from '../import/adjustment.ts'
 import type { CandleColumns } from '../rows.ts'
-import { readBlockRange } from './blocks.ts'
+import { readBlockRange, readBlocks } from './blocks.ts'
 
 export interface CandleRow {
   symbol: string
@@ -84,25 +86,47 @@ export interface Dataset {
   first: string
   last: string
   bars: number
-  /** Bars of the grid between first and last that are not there; null where the exchange also closes. */
-  missing: number | null
+  adjustment: Adjustment
+  feed: string
 }
 
-export async function listDatasets(reader: Reader): Promise<Dataset[]> {
-  const ranges = await readRanges(reader, '', [])
-  return ranges.map((range) => {
-    const expected = (Date.parse(range.last) - Date.parse(range.first)) / TIMEFRAME_MS[range.timeframe] + 1
-    return { ...range, missing: range.symbol.includes('/') ? expected - range.bars : null }
-  })
+export function listDatasets(reader: Reader): Promise<Dataset[]> {
+  return readRanges(reader, '', [])
+}
+
+/** Of a long series a few megabytes are looked at at a time. */
+const MONTHS_AT_ONCE = 12
+
+/** What is strange about all of a series. */
+export async function inspectStored(reader: Reader, symbol: string, timeframe: Timeframe): Promise<SeriesReport> {
+  const inspector = inspectSeries(symbol, timeframe)
+  const rows = await reader.query<{ month: number }>(
+    `select extract(epoch from month)::float8 * 1000 as month from weaver.candle_blocks
+     where symbol = $1 and timeframe = $2 order by month`,
+    [symbol, timeframe],
+  )
+  const months = rows.map(({ month }) => month)
+  for (let first = 0; first < months.length; first += MONTHS_AT_ONCE) {
+    const part = months.slice(first, first + MONTHS_AT_ONCE)
+    const blocks = await readBlocks(reader, { symbol, timeframe, months: part })
+    for (const { time, open, high, low, close, volume } of blocks.values()) {
+      for (let i = 0; i < time.length; i++) {
+        inspector.add(...([time[i], open[i], high[i], low[i], close[i], volume[i]] as Parameters<typeof inspector.add>))
+      }
+    }
+  }
+  return inspector.finish()
 }
 
 /** Counts come from the blocks, a row a month; the ends from the ends of the index. */
 function readRanges(reader: Reader, where: string, values: readonly unknown[]) {
-  return reader.query<Omit<Dataset, 'missing'>>(
-    `select b.symbol, b.timeframe, b.bars,
+  return reader.query<Dataset>(
+    `select b.symbol, b.timeframe, b.bars, coalesce(d.adjustment, 'unknown') as adjustment,
+       coalesce(d.feed, '${DEFAULT_FEED}') as feed,
        (select min("timestamp") from weaver.candles c where c.symbol = b.symbol and c.timeframe = b.timeframe) as first,
        (select max("timestamp") from weaver.candles c where c.symbol = b.symbol and c.timeframe = b.timeframe) as last
      from (select symbol, timeframe, sum(bars) as bars from weaver.candle_blocks ${where} group by symbol, timeframe) b
+       left join weaver.datasets d on d.symbol = b.symbol and d.timeframe = b.timeframe
      order by b.symbol, b.timeframe`,
     values,
   )

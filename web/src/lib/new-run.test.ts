@@ -55,7 +55,11 @@ test('the range offered is what all symbols have', () => {
     start,
     end,
     bars: 1,
+    adjustment: 'raw',
+    feed: 'import',
     gaps: 0,
+    missing_bars: 0,
+    warnings: [],
     fingerprint: '',
   })
   const sets = [
