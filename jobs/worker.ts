@@ -12,6 +12,7 @@ import { CONSUMERS, startConsumers } from './consumers.ts'
 import { wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
 import type { HostPool } from './marvin/host_pool.ts'
+import { startRetention } from './retention.ts'
 import { createRunDataCache } from './run_data.ts'
 import { type Runner, startRunner } from './runner.ts'
 import type { System } from './system.ts'
@@ -47,7 +48,9 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
     onDeadJob: async (tx, job) => {
       const run = job.runId === null ? null : await lockRun(tx, job.runId)
       if (run?.status === 'running') {
-        await record(tx, failed(wallClock, run, { message: `the job ${job.task} failed for good: ${job.error}` }))
+        const end = failed(wallClock, run, { message: `the job ${job.task} failed for good: ${job.error}` })
+        // The checkpoint stays: when somebody has the job tried again, the run goes on from it.
+        await record(tx, { ...end, writes: end.writes.filter(({ kind }) => kind !== 'drop_checkpoint') })
       }
       if (run && job.task === 'greta.run_band') await record(tx, failedBand(run.id, job.error))
     },
@@ -58,10 +61,12 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
   })
   sequencer.start()
   const consumers = startConsumers(system, CONSUMERS)
+  const retention = startRetention(system)
   return {
     async stop() {
       await runner.stop()
       await consumers.stop()
+      await retention.stop()
       await sequencer.stop()
     },
   }
