@@ -73,6 +73,7 @@ export function openAccount(spec: RunSpec, data: RunData, saved: SimulationState
       model: spec.fill,
       checkIntent,
       checkRisk: (intent, picture) => checkRisk(intent, spec.risk, picture),
+      watchesEquity: spec.risk.max_daily_loss != null || spec.risk.max_drawdown != null,
     },
     bars,
     saved,

@@ -31,6 +31,7 @@ test('without any variable Weaver runs on this machine with the embedded Postgre
     timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     strategyTimeoutMs: 30_000,
     workers: expect.any(Number),
+    risk: {},
     lagLimit: 10_000,
     retentionDays: 30,
     auditDays: null,
@@ -64,6 +65,25 @@ test('what is kept for audit is kept at least as long as the rest', () => {
     'WEAVER_AUDIT_DAYS must not be less than WEAVER_RETENTION_DAYS, 30 (it is "29")',
   ])
   expect(loadConfig({ WEAVER_AUDIT_DAYS: '30' }).auditDays).toBe(30)
+})
+
+test('the limits of the installation are read as those of a run are', () => {
+  const { risk } = loadConfig({
+    WEAVER_RISK_MAX_DAILY_LOSS: '250.5',
+    WEAVER_RISK_MAX_ORDERS_PER_MINUTE: '30',
+    WEAVER_RISK_SYMBOL_ALLOW_LIST: 'BTC/USD, SPY',
+  })
+  expect(risk).toEqual({ max_daily_loss: 250.5, max_orders_per_minute: 30, symbol_allow_list: ['BTC/USD', 'SPY'] })
+})
+
+test('a limit that says nothing or is spelled wrong is a problem', () => {
+  const problems = problemsOf({ WEAVER_RISK_MAX_DRAWDOWN: '20', WEAVER_RISK_MAX_LOSS: '5' })
+  expect(problems).toEqual([
+    expect.stringMatching(/^WEAVER_RISK_MAX_DRAWDOWN is no max_drawdown: .+ \(it is "20"\)$/),
+    expect.stringMatching(
+      /^WEAVER_RISK_MAX_LOSS is no limit that there is: there are WEAVER_RISK_MAX_ORDER_NOTIONAL, /,
+    ),
+  ])
 })
 
 test('listening beyond this machine is refused without a key', () => {

@@ -9,6 +9,8 @@ import { resolve } from 'node:path'
 import { parse } from 'dotenv'
 import { z } from 'zod'
 import { Secret } from '../db/secrets.ts'
+import type { RiskLimits } from './glados/risk.ts'
+import { riskOf, riskVariables, unknownLimits } from './risk_config.ts'
 
 export interface Config {
   /** Null: the embedded Postgres of the data directory. */
@@ -27,6 +29,8 @@ export interface Config {
   strategyTimeoutMs: number
   /** Backtest processes. */
   workers: number
+  /** For runs that have no limit of their own. */
+  risk: RiskLimits
   /** Events that a consumer of the log may be behind before backtests and imports wait for it. */
   lagLimit: number
   /** Days after which events leave the log, and those kept for audit; null: these never. */
@@ -125,6 +129,7 @@ const variables = z.object({
     .default(systemTimezone),
   WEAVER_STRATEGY_TIMEOUT_MS: whole(100, LONGEST_STRATEGY_TIMEOUT_MS).default(30_000),
   WEAVER_WORKERS: whole(1, MOST_WORKERS).optional(),
+  ...riskVariables,
   WEAVER_LAG_LIMIT: whole(1, LONGEST_LAG).default(10_000),
   WEAVER_RETENTION_DAYS: whole(1, MOST_DAYS).default(30),
   WEAVER_AUDIT_DAYS: whole(1, MOST_DAYS).optional(),
@@ -159,9 +164,11 @@ function problemsOf(error: z.ZodError, given: Record<string, string>): string[] 
 }
 
 export function loadConfig(env: Record<string, string | undefined>, { envFile }: { envFile?: string } = {}): Config {
-  const given = collect(env, envFile === undefined ? {} : readEnvFile(envFile))
+  const file = envFile === undefined ? {} : readEnvFile(envFile)
+  const given = collect(env, file)
   const parsed = variables.safeParse(given)
   const problems = parsed.success ? [] : problemsOf(parsed.error, given)
+  problems.push(...unknownLimits(Object.keys({ ...file, ...env })))
   const host = given.WEAVER_HOST
   if (host !== undefined && !isLoopback(host) && given.WEAVER_API_KEY === undefined) {
     problems.push(
@@ -188,6 +195,7 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
     timezone: data.WEAVER_TIMEZONE,
     strategyTimeoutMs: data.WEAVER_STRATEGY_TIMEOUT_MS,
     workers: data.WEAVER_WORKERS ?? availableParallelism(),
+    risk: riskOf(data),
     lagLimit: data.WEAVER_LAG_LIMIT,
     retentionDays: data.WEAVER_RETENTION_DAYS,
     auditDays: data.WEAVER_AUDIT_DAYS ?? null,

@@ -12,7 +12,7 @@ import type { NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
 import { type Json, type Mode, TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import { type FillRequest, fillRequestSchema, resolveFillModel } from '../greta/fill_model.ts'
 import { DomainError } from './errors.ts'
-import { type RiskLimits, riskSchema } from './risk.ts'
+import { type RiskLimits, riskSchema, withDefaults } from './risk.ts'
 
 /** The body of POST /runs, validated in shape. */
 export interface RunRequest {
@@ -60,6 +60,8 @@ export interface CommandDependencies {
   now: () => number
   newId: () => string
   version: string
+  /** Limits of runs that have none of their own. */
+  riskDefaults: RiskLimits
 }
 
 export const DEFAULT_CASH = '100000'
@@ -82,7 +84,7 @@ export type RunCommands = ReturnType<typeof createCommands>
 async function createRun(deps: CommandDependencies, request: RunRequest, context: CommandContext): Promise<RunRow> {
   const range = checkRequest(request)
   const fill = parsed('fill', fillRequestSchema.safeParse(request.fill ?? {}))
-  const risk = parsed('risk', riskSchema.safeParse(request.risk ?? {}))
+  const risk = withDefaults(parsed('risk', riskSchema.safeParse(request.risk ?? {})), deps.riskDefaults)
   const strategy = await deps.resolveStrategy(request.strategy_id, {
     params: request.config ?? {},
     fromText: request.config_from_text ?? false,

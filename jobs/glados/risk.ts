@@ -8,6 +8,12 @@ export const riskSchema = z.strictObject({
   /** Units of the symbol, long or short, after the order. */
   max_position: z.coerce.number().positive().nullable().optional(),
   max_open_orders: z.coerce.number().int().positive().nullable().optional(),
+  /** Quote currency: how far equity may fall below what it was when the UTC day began. */
+  max_daily_loss: z.coerce.number().positive().nullable().optional(),
+  /** Fraction of its highest that equity may fall below it, such as 0.2. */
+  max_drawdown: z.coerce.number().positive().max(1).nullable().optional(),
+  /** Orders that were let through within sixty seconds. */
+  max_orders_per_minute: z.coerce.number().int().positive().nullable().optional(),
   /** Most that an order's price may lie away from the last close, in basis points. */
   price_collar_bps: z.coerce.number().positive().nullable().optional(),
   symbol_allow_list: z.array(z.string()).nullable().optional(),
@@ -20,6 +26,17 @@ export interface RiskPicture {
   lastClose: number
   positionQty: number
   openOrders: number
+  /** The most that equity has lain below the day's first mark today, and, as a fraction, below its highest so far. */
+  dailyLoss: number
+  drawdown: number
+  /** Orders let through in the sixty seconds before this one. */
+  ordersLastMinute: number
+}
+
+/** The limits that a run has: its own, and where it has none those of the installation. */
+export function withDefaults(own: RiskLimits, defaults: RiskLimits): RiskLimits {
+  const given = Object.entries(own).filter(([, value]) => value !== null && value !== undefined)
+  return { ...defaults, ...Object.fromEntries(given) }
 }
 
 export interface RiskRefusal {
@@ -28,29 +45,71 @@ export interface RiskRefusal {
 }
 
 export function checkRisk(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
+  return checkOrder(intent, limits, picture) ?? checkFlow(limits, picture) ?? checkLosses(intent, limits, picture)
+}
+
+const BPS = 10_000
+
+/** The order in itself. */
+function checkOrder(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
   const qty = Number(intent.qty)
   const price = Number(intent.limit_price ?? intent.stop_price ?? picture.lastClose)
   const allowed = limits.symbol_allow_list
   if (allowed && !allowed.includes(intent.symbol)) {
     return { rule: 'symbol_allow_list', detail: `${intent.symbol} is not on the list` }
   }
+  if (!Number.isFinite(price)) {
+    const rule = limits.max_order_notional != null ? 'max_order_notional' : 'price_collar_bps'
+    if (limits[rule] != null) return { rule, detail: `no price of ${intent.symbol} is known yet` }
+  }
   const notional = qty * price
   if (limits.max_order_notional != null && notional > limits.max_order_notional) {
     return { rule: 'max_order_notional', detail: `${notional} is above ${limits.max_order_notional}` }
   }
-  const after = Math.abs(picture.positionQty + (intent.side === 'buy' ? qty : -qty))
+  const after = Math.abs(positionAfter(intent, picture))
   if (limits.max_position != null && after > limits.max_position && after > Math.abs(picture.positionQty)) {
     return { rule: 'max_position', detail: `${after} would be above ${limits.max_position}` }
   }
+  const { lastClose } = picture
+  const collar = limits.price_collar_bps
+  if (collar != null && !(Math.abs(price - lastClose) * BPS <= collar * lastClose)) {
+    const away = Math.abs(price / lastClose - 1) * BPS
+    return { rule: 'price_collar_bps', detail: `${price} is ${away.toFixed(1)} bps from the last close ${lastClose}` }
+  }
+  return null
+}
+
+/** How many orders there are. */
+function checkFlow(limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
   if (limits.max_open_orders != null && picture.openOrders >= limits.max_open_orders) {
     return { rule: 'max_open_orders', detail: `${picture.openOrders} are open, the limit is ${limits.max_open_orders}` }
   }
-  const away = Math.abs(price / picture.lastClose - 1) * 10_000
-  if (limits.price_collar_bps != null && away > limits.price_collar_bps) {
+  const most = limits.max_orders_per_minute
+  if (most != null && picture.ordersLastMinute >= most) {
     return {
-      rule: 'price_collar_bps',
-      detail: `${price} is ${away.toFixed(1)} bps from the last close ${picture.lastClose}`,
+      rule: 'max_orders_per_minute',
+      detail: `${picture.ordersLastMinute} within a minute, the limit is ${most}`,
     }
   }
   return null
+}
+
+/** After too large a loss an order may only make a position smaller. */
+function checkLosses(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
+  const before = picture.positionQty
+  const after = positionAfter(intent, picture)
+  if (Math.abs(after) < Math.abs(before) && after * before >= 0) return null
+  const { max_daily_loss, max_drawdown } = limits
+  if (max_daily_loss != null && picture.dailyLoss >= max_daily_loss) {
+    return { rule: 'max_daily_loss', detail: `${picture.dailyLoss} was lost today, the limit is ${max_daily_loss}` }
+  }
+  if (max_drawdown != null && picture.drawdown >= max_drawdown) {
+    const fell = `equity fell ${picture.drawdown.toFixed(6)} of its highest`
+    return { rule: 'max_drawdown', detail: `${fell}, the limit is ${max_drawdown}` }
+  }
+  return null
+}
+
+function positionAfter({ side, qty }: PlaceIntent, { positionQty }: RiskPicture): number {
+  return positionQty + (side === 'buy' ? Number(qty) : -Number(qty))
 }

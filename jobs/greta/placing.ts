@@ -9,6 +9,7 @@ import { auctionOf, book, priceFill, slipped } from './booking.ts'
 import { Decimal, ZERO } from './decimals.ts'
 import { iso } from './iso.ts'
 import { accept, createOrder, end, ownIntent } from './order_events.ts'
+import { countOrder, lossesOf } from './risk_watch.ts'
 import { type EventPlace, isOpen, type SimOrder } from './sim_orders.ts'
 import { corrIdOf, eventId, type Simulation, type SymbolBars, tell } from './simulation.ts'
 import { auctionBar } from './trading_hours.ts'
@@ -98,6 +99,7 @@ function place(simulation: Simulation, intent: PlaceIntent, cause: EventPlace): 
     end(simulation, order, 'orders.Rejected', refused.reason, { rule: refused.rule, detail: refused.detail })
     return
   }
+  countOrder(simulation.risk, simulation.ts)
   accept(simulation, order)
 }
 
@@ -131,6 +133,7 @@ function refusalOf(simulation: Simulation, intent: PlaceIntent): PlacingRefusal 
     lastClose: simulation.lastClose[symbol] as number,
     positionQty: simulation.qtyFloat[symbol] as number,
     openOrders: simulation.open.length,
+    ...lossesOf(simulation.risk, simulation.ts),
   })
   return risk === null ? null : { reason: 'risk', rule: risk.rule, detail: risk.detail }
 }

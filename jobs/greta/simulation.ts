@@ -20,6 +20,7 @@ import { Decimal } from './decimals.ts'
 import type { FillModel } from './fill_model.ts'
 import { iso } from './iso.ts'
 import { averagePrice, type Ledger, type LedgerText, openLedger, restoreLedger, saveLedger } from './ledger.ts'
+import { newWatch, type RiskWatch } from './risk_watch.ts'
 import { type EventPlace, isOpen, type SimOrder, viewOf } from './sim_orders.ts'
 import { createSkipLog, type SkipLog, type SkipState } from './skips.ts'
 import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from './trades.ts'
@@ -40,6 +41,8 @@ export interface SimulationSetup {
   /** Names what is wrong with an intent, or null. */
   checkIntent: (intent: Intent, symbols: readonly string[]) => string | null
   checkRisk: (intent: PlaceIntent, picture: RiskPicture) => RiskRefusal | null
+  /** A limit asks how equity went: every tick marks it for the risk gate. */
+  watchesEquity: boolean
 }
 
 export interface SimulationState {
@@ -54,6 +57,7 @@ export interface SimulationState {
   ambiguous_bars: number
   slippage: string
   volume: DailyVolume
+  risk: RiskWatch
 }
 
 /** What a stretch of ticks produced, to be stored. */
@@ -87,6 +91,7 @@ export interface Simulation {
   slippage: Decimal
   /** What a schedule's tiers are chosen by. */
   readonly volume: DailyVolume
+  readonly risk: RiskWatch
   /** The present tick. */
   tick: number
   ts: number
@@ -127,6 +132,7 @@ export function openSimulation(
     ambiguousBars: saved?.ambiguous_bars ?? 0,
     slippage: new Decimal(saved?.slippage ?? 0),
     volume: structuredClone(saved?.volume ?? []),
+    risk: structuredClone(saved?.risk ?? newWatch(setup.initialCash)),
     tick: -1,
     ts: Number.NaN,
     nextEvent: 0,
@@ -170,6 +176,7 @@ export function saveSimulation(simulation: Simulation): SimulationState {
     ambiguous_bars: simulation.ambiguousBars,
     slippage: simulation.slippage.toString(),
     volume: structuredClone(simulation.volume),
+    risk: structuredClone(simulation.risk),
   }
 }
 

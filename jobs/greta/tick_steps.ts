@@ -5,8 +5,9 @@ import { route } from '../glados/router.ts'
 import type { StrategyInstance } from '../marvin/contract.ts'
 import { iso } from './iso.ts'
 import { matchBar, passLatency } from './matching.ts'
+import { markEquity } from './risk_watch.ts'
 import { type EventPlace, viewOf } from './sim_orders.ts'
-import { advanceBars, markCloses, type Simulation, type SymbolBars, startTick, tell } from './simulation.ts'
+import { advanceBars, equityOf, markCloses, type Simulation, type SymbolBars, startTick, tell } from './simulation.ts'
 import type { Windows } from './windows.ts'
 
 const NO_REQUESTS: FetchRequest[] = []
@@ -45,6 +46,7 @@ export function matchOpenOrders(simulation: Simulation): boolean {
     followTrade(simulation, symbol)
   }
   for (let symbol = 0; symbol < count; symbol++) markCloses(simulation, symbol)
+  if (simulation.setup.watchesEquity) markEquity(simulation.risk, simulation.ts, equityOf(simulation))
   return anyNew
 }
 

@@ -56,6 +56,7 @@ export function playScript(script: Script): Played {
       model,
       checkIntent: () => null,
       checkRisk: () => null,
+      watchesEquity: false,
     },
     [{ columns, closed: 0 }],
     null,

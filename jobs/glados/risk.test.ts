@@ -1,0 +1,115 @@
+/** The risk gate: each limit at, below and above its number, and what a loss still lets through. */
+import { expect, test } from 'vitest'
+import type { PlaceIntent } from '../../strategies/api.ts'
+import { checkRisk, type RiskLimits, type RiskPicture, riskSchema, withDefaults } from './risk.ts'
+
+const ORDER: PlaceIntent = {
+  ...{ kind: 'place', client_order_id: 'w-r-0-0', symbol: 'A', side: 'buy', order_type: 'market', qty: '2' },
+  ...{ limit_price: null, stop_price: null, trail_price: null, trail_percent: null, time_in_force: 'gtc' },
+  ...{ extended_hours: false, take_profit: null, stop_loss: null, reason: null },
+}
+const PICTURE: RiskPicture = {
+  ...{ symbol: 'A', lastClose: 100, positionQty: 0, openOrders: 0, dailyLoss: 0, drawdown: 0, ordersLastMinute: 0 },
+}
+
+type Row = [name: string, limits: RiskLimits, picture: Partial<RiskPicture>, order: Partial<PlaceIntent>]
+
+test.each<Row>([
+  ['no limit', {}, { dailyLoss: 1e9, drawdown: 1, ordersLastMinute: 1e9 }, {}],
+  ['a notional at the limit', { max_order_notional: 200 }, {}, {}],
+  ['a position at the limit', { max_position: 2 }, {}, {}],
+  ['a position above the limit that gets smaller', { max_position: 1 }, { positionQty: 5 }, { side: 'sell' }],
+  ['open orders below the limit', { max_open_orders: 2 }, { openOrders: 1 }, {}],
+  ['orders below the limit', { max_orders_per_minute: 2 }, { ordersLastMinute: 1 }, {}],
+  ['a loss below the limit', { max_daily_loss: 100 }, { dailyLoss: 99.99 }, {}],
+  ['a drawdown below the limit', { max_drawdown: 0.2 }, { drawdown: 0.19 }, {}],
+  ['after a loss: a smaller long', { max_daily_loss: 100 }, { dailyLoss: 100, positionQty: 3 }, { side: 'sell' }],
+  ['after a loss: no position', { max_daily_loss: 100 }, { dailyLoss: 100, positionQty: 2 }, { side: 'sell' }],
+  ['after a drawdown: a smaller short', { max_drawdown: 0.2 }, { drawdown: 0.2, positionQty: -3 }, {}],
+  ['a price within the collar', { price_collar_bps: 100 }, {}, { limit_price: '101' }],
+  ['a symbol on the list', { symbol_allow_list: ['A'] }, {}, {}],
+])('%s passes', (_, limits, picture, order) => {
+  expect(checkRisk({ ...ORDER, ...order }, limits, { ...PICTURE, ...picture })).toBeNull()
+})
+
+test.each<[...Row, rule: string, detail: string]>([
+  ['a notional', { max_order_notional: 199 }, {}, {}, 'max_order_notional', '200 is above 199'],
+  [
+    'a notional of no known price',
+    { max_order_notional: 199 },
+    { lastClose: Number.NaN },
+    {},
+    'max_order_notional',
+    'no price of A is known yet',
+  ],
+  ['a position', { max_position: 1 }, {}, {}, 'max_position', '2 would be above 1'],
+  ['open orders', { max_open_orders: 2 }, { openOrders: 2 }, {}, 'max_open_orders', '2 are open, the limit is 2'],
+  [
+    'orders within a minute',
+    { max_orders_per_minute: 2 },
+    { ordersLastMinute: 2 },
+    {},
+    'max_orders_per_minute',
+    '2 within a minute, the limit is 2',
+  ],
+  [
+    "a day's loss",
+    { max_daily_loss: 100 },
+    { dailyLoss: 100 },
+    {},
+    'max_daily_loss',
+    '100 was lost today, the limit is 100',
+  ],
+  [
+    'a drawdown',
+    { max_drawdown: 0.2 },
+    { drawdown: 0.25 },
+    {},
+    'max_drawdown',
+    'equity fell 0.250000 of its highest, the limit is 0.2',
+  ],
+  [
+    'a position turned around after a loss',
+    { max_daily_loss: 100 },
+    { dailyLoss: 120, positionQty: 1 },
+    { side: 'sell' },
+    'max_daily_loss',
+    '120 was lost today, the limit is 100',
+  ],
+  [
+    'a price beyond the collar',
+    { price_collar_bps: 100 },
+    {},
+    { limit_price: '101.1' },
+    'price_collar_bps',
+    '101.1 is 110.0 bps from the last close 100',
+  ],
+  [
+    'a symbol that is not on the list',
+    { symbol_allow_list: ['B'] },
+    {},
+    {},
+    'symbol_allow_list',
+    'A is not on the list',
+  ],
+])('%s is refused', (_, limits, picture, order, rule, detail) => {
+  expect(checkRisk({ ...ORDER, ...order }, limits, { ...PICTURE, ...picture })).toEqual({ rule, detail })
+})
+
+test('a run has its own limits, and where it has none those of the installation', () => {
+  const defaults = { max_position: 5, max_daily_loss: 100 }
+  expect(withDefaults({ max_position: 7, max_drawdown: 0.1, max_daily_loss: null }, defaults)).toEqual({
+    max_position: 7,
+    max_drawdown: 0.1,
+    max_daily_loss: 100,
+  })
+})
+
+test.each([
+  [{ max_drawdown: 20 }, 'max_drawdown'],
+  [{ max_daily_loss: 0 }, 'max_daily_loss'],
+  [{ max_orders_per_minute: 1.5 }, 'max_orders_per_minute'],
+  [{ max_loss: 1 }, undefined],
+])('%j is refused', (limits, field) => {
+  expect(riskSchema.safeParse(limits).error?.issues[0]?.path[0]).toBe(field)
+})
