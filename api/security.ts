@@ -159,12 +159,9 @@ export function secureHeaders(scriptHashes: () => readonly string[]): Middleware
       'script-src': ["'self'", ...scriptHashes().map((hash) => `'${hash}'`)].join(' '),
       ...(isDocs ? { 'style-src': "'self' 'unsafe-inline'" } : {}),
     }
-    headers.set(
-      'Content-Security-Policy',
-      Object.entries(policy)
-        .map((entry) => entry.join(' '))
-        .join('; '),
-    )
+    const text = Object.entries(policy).map((entry) => entry.join(' '))
+    // A report has a stricter one of its own.
+    if (!headers.has('Content-Security-Policy')) headers.set('Content-Security-Policy', text.join('; '))
     headers.set('X-Content-Type-Options', 'nosniff')
     headers.set('X-Frame-Options', 'DENY')
     headers.set('Referrer-Policy', 'no-referrer')

@@ -4,11 +4,11 @@ import { EXACT_TOTAL, type Page, type Paging } from '../../db/walle/queries/page
 import { listPositions, pageDecisions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
+import { downsample, drawdowns } from '../../jobs/report/downsample.ts'
 import type { ApiDependencies } from '../dependencies.ts'
-import { downsample, drawdowns } from '../downsample.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { decision, equityPoint, fill, position, report, trade } from '../schemas/runs.ts'
+import { decision, equityPoint, fill, position, trade } from '../schemas/runs.ts'
 import { runEvent } from '../schemas/system.ts'
 import { answers, name, pageOf, paging, params } from '../schemas/values.ts'
 
@@ -16,15 +16,6 @@ const tags = ['results']
 const MOST_ROWS = 1_000
 const MOST_POINTS = 5_000
 const LEAST_POINTS = 4
-
-const reported = createRoute({
-  method: 'get',
-  path: '/runs/{id}/report',
-  tags,
-  summary: 'Statistics, and what it takes to reproduce them',
-  request: { params },
-  responses: answers(200, report, 'The report; statistics are null until the run has completed'),
-})
 
 const equity = createRoute({
   method: 'get',
@@ -90,7 +81,6 @@ export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
     if (!run) throw notFound('run', id)
     return run
   }
-  router.openapi(reported, async (c) => c.json(reportOf(await runOf(c.req.valid('param').id)), 200))
   router.openapi(equity, async (c) => {
     const run = await runOf(c.req.valid('param').id)
     const curve = await readEquity(reader, run.id)
@@ -138,30 +128,4 @@ export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
 
 export function pageJson<Item>({ items, total, total_is_estimate }: Page<Item>, { page, page_size }: Paging) {
   return { items, total, page, page_size, ...(total_is_estimate ? { total_is_estimate } : {}) }
-}
-
-function reportOf(run: RunRow) {
-  return {
-    run_id: run.id,
-    status: run.status,
-    stats: run.stats,
-    result_hash: run.result_hash,
-    reproducibility: {
-      weaver_version: run.weaver_version,
-      strategy_id: run.strategy_id,
-      strategy_version: run.strategy_version,
-      strategy_hash: run.strategy_hash,
-      config: run.config,
-      symbols: run.symbols,
-      timeframe: run.timeframe,
-      start_time: run.start_time,
-      end_time: run.end_time,
-      initial_cash: run.initial_cash,
-      dataset_fingerprint: run.dataset_fingerprint,
-      fill: run.fill,
-      risk: run.risk,
-      seed: run.seed,
-    },
-    cautions: run.cautions,
-  }
 }

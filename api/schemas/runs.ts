@@ -82,32 +82,6 @@ export const runStop = z
   .strictObject({ cancel_orders: z.boolean().default(true), close_positions: z.boolean().default(false) })
   .openapi('RunStop')
 
-export const report = z
-  .object({
-    run_id: id,
-    status: z.enum(RUN_STATUSES),
-    stats: object.nullable(),
-    result_hash: z.string().nullable(),
-    reproducibility: z.object({
-      weaver_version: z.string(),
-      strategy_id: z.string(),
-      strategy_version: z.string(),
-      strategy_hash: z.string(),
-      config: object,
-      symbols: z.array(z.string()),
-      timeframe,
-      start_time: instant.nullable(),
-      end_time: instant.nullable(),
-      initial_cash: decimal,
-      dataset_fingerprint: z.string().nullable(),
-      fill: object,
-      risk: object,
-      seed: z.number(),
-    }),
-    cautions: z.array(z.string()),
-  })
-  .openapi('Report')
-
 export const equityPoint = z
   .object({
     timestamp: instant,

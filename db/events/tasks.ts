@@ -21,6 +21,8 @@ export interface TaskPolicy {
   priority: number
   /** A job that takes longer loses its lease: its commit fails, and it is tried again. */
   timeoutMs: number
+  /** A running run gets nowhere without it: when the job is lost, the run ends. */
+  drivesRun: boolean
   /** A strategy speaks in it: the time that strategies have is added to the limit. */
   strategy: boolean
   maxAttempts: number
@@ -33,9 +35,9 @@ const caused = z.strictObject({ run_id: id, event_id: id })
 /** Five attempts in 80 seconds: long enough for a Postgres that is started again. */
 const RETRIES = { maxAttempts: 5, backoff: { firstMs: 2_000, factor: 3, mostMs: 60_000 } } as const
 /** Loads data or works on all of a run. */
-const LONG = { pool: 'batch', priority: 10, timeoutMs: 600_000, strategy: false, ...RETRIES } as const
+const LONG = { pool: 'batch', priority: 10, timeoutMs: 600_000, drivesRun: true, strategy: false, ...RETRIES } as const
 /** A few milliseconds, which are not to wait behind chunks. */
-const HOP = { pool: 'batch', priority: 0, timeoutMs: 120_000, strategy: false, ...RETRIES } as const
+const HOP = { pool: 'batch', priority: 0, timeoutMs: 120_000, drivesRun: true, strategy: false, ...RETRIES } as const
 
 export const TASKS = {
   /** A backtest's data is looked at and its first tick set off. */
@@ -53,6 +55,15 @@ export const TASKS = {
   'greta.cancel_order': { payload: caused, ...HOP },
   /** The ticks are done: statistics and result hash from the stored rows. Before chunks: a run that is done is let go. */
   'greta.finish_run': { payload: z.strictObject({ run_id: id }), ...LONG, priority: 0 },
+  /** A completed backtest is played again under a dozen other fill models. After everything that somebody waits for. */
+  'greta.run_band': {
+    payload: z.strictObject({ run_id: id }),
+    ...LONG,
+    priority: 20,
+    timeoutMs: 3_600_000,
+    drivesRun: false,
+    strategy: true,
+  },
 } as const satisfies Record<string, TaskPolicy>
 
 export type TaskName = keyof typeof TASKS

@@ -7,6 +7,7 @@ import type { NewEvent } from '../events/envelope.ts'
 import type { NewJob } from '../events/tasks.ts'
 import type { Adjustment } from './import/adjustment.ts'
 import type {
+  BandRow,
   CandleText,
   DecisionRow,
   EquityBlock,
@@ -40,6 +41,8 @@ export type Write =
   | { kind: 'save_skips'; rows: SkipRow[] }
   | { kind: 'save_positions'; rows: PositionRow[] }
   | { kind: 'append_equity'; block: EquityBlock }
+  /** Of a run whose rows were made again in this transaction (rebuild.ts), those that differ are replaced. */
+  | { kind: 'swap_rebuilt'; run_id: string }
   | {
       kind: 'save_result'
       run_id: string
@@ -49,6 +52,7 @@ export type Write =
     }
   /** Enters the run into the ledger of trials, or renews the entry of the same variant over the same ticks. */
   | { kind: 'record_trial'; run_id: string; first_tick_at: string; last_tick_at: string; sharpe: number | null }
+  | ({ kind: 'save_band' } & Pick<BandRow, 'run_id' | 'status' | 'progress' | 'result' | 'error'>)
   | StoreCandles
   /** A set of bars that a run could see, once. */
   | { kind: 'save_run_dataset'; row: RunDatasetRow }

@@ -1,15 +1,18 @@
 /** `weaver backtest`: makes a run, lets the workers play it, prints its report. */
-
+import { writeFile } from 'node:fs/promises'
 import type { Reader } from '../../db/database.ts'
+import { getBand } from '../../db/walle/queries/bands.ts'
 import { candleRange } from '../../db/walle/queries/candles.ts'
 import { listFills } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import type { FillRow, RunRow } from '../../db/walle/rows.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
-import { openControl } from '../control.ts'
+import { type Control, openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
 import { DomainError } from '../glados/errors.ts'
 import type { FillRequest } from '../greta/fill_model.ts'
+import { readReport } from '../report/data.ts'
+import { reportHtml } from '../report/report.ts'
 import type { System } from '../system.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
 import { progressBar } from './progress.ts'
@@ -28,6 +31,8 @@ export interface BacktestOptions {
   label?: string
   audit?: RunRow['audit']
   driver?: RunRow['driver']
+  band: boolean
+  html?: string
   json: boolean
 }
 
@@ -40,12 +45,33 @@ export async function backtestCommand(
 ): Promise<number> {
   return withSystem(context, 'backtest', async (system) => {
     const run = await play(context, system, strategyId, options)
+    if (options.html !== undefined) await writeReport(context, system, run, options.html)
     const fills = await listFills(system.db.reader, run.id)
     context.print(options.json ? jsonReport(run, fills) : reportText(run, fills))
     if (run.status === 'completed') return 0
     context.note(`weaver: the run ended in ${run.status}: ${run.error?.message ?? 'it was stopped'}`)
     return 1
   })
+}
+
+async function writeReport(context: CliContext, { db }: System, run: RunRow, file: string): Promise<void> {
+  const page = await reportHtml(await readReport(db.reader, run))
+  await writeFile(file, page).catch((error: Error) => {
+    throw new CliError(`the report cannot be written to ${file}: ${error.message}`)
+  })
+  context.note(`report written to ${file}`)
+}
+
+/** Sets off the assumption band and waits for it. */
+async function makeBand({ db }: System, { commands, failed }: Control, id: string): Promise<void> {
+  await commands.requestBand(id)
+  const ended = await watch('assumption band', failed, async (show) => {
+    const band = await getBand(db.reader, id)
+    if (band === null) throw new CliError(`run ${id} was deleted while its assumption band was made`)
+    show(band.progress)
+    return band.status === 'running' ? null : band
+  })
+  if (ended.error !== null) throw new CliError(`the assumption band could not be made: ${ended.error}`)
 }
 
 /** The machine's report: one JSON object. */
@@ -96,7 +122,9 @@ async function play(
       corr,
     )
     await control.commands.startRun(created.id, corr)
-    return await follow(system, created.id, control.failed)
+    const ended = await follow(system, created.id, control.failed)
+    if (options.band && ended.status === 'completed') await makeBand(system, control, ended.id)
+    return ended
   } catch (error) {
     if (error instanceof DomainError) throw new CliError(error.message)
     throw error
@@ -129,20 +157,32 @@ async function rangeOf(
   }
 }
 
-/** Waits for the run's end, with a progress bar on a terminal. */
-async function follow(system: System, id: string, failed: Promise<Error>): Promise<RunRow> {
-  const bar = progressBar('backtest')
+/** Waits for the run's end. */
+function follow({ db }: System, id: string, failed: Promise<Error>): Promise<RunRow> {
+  return watch('backtest', failed, async (show) => {
+    const run = await getRun(db.reader, id)
+    if (run === null) throw new CliError(`run ${id} was deleted while it ran`)
+    show(run.progress)
+    return run.status === 'running' || run.status === 'pending' ? null : run
+  })
+}
+
+/** Looks until there is something, with a progress bar on a terminal. */
+async function watch<T>(
+  name: string,
+  failed: Promise<Error>,
+  look: (show: (progress: number) => void) => Promise<T | null>,
+): Promise<T> {
+  const bar = progressBar(name)
   let fatal: Error | null = null
   failed.then((error) => {
     fatal = error
   })
   for (;;) {
-    const run = await getRun(system.db.reader, id)
-    if (run === null) throw new CliError(`run ${id} was deleted while it ran`)
-    bar.show(run.progress)
-    if (run.status !== 'running' && run.status !== 'pending') {
+    const found = await look(bar.show)
+    if (found !== null) {
       bar.end()
-      return run
+      return found
     }
     if (fatal !== null) throw fatal
     await wallClock.sleep(LOOK_MS)

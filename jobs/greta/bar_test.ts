@@ -50,6 +50,7 @@ function negated(price: number | null): number | null {
 
 export function testOnBar(order: Testable, bar: Bar, model: FillModel): BarTest {
   if (order.only !== null) return testInAuction(order, order.only, bar)
+  if (order.type === 'market' && model.market_fill === 'next_close') return AT_CLOSE
   if (order.type === 'market' || (order.triggered && order.limit === null)) return AT_OPEN
   if (order.side === 'buy') return testBuy(order, order.limit, order.stop, bar, model)
   return testBuy(order, negated(order.limit), negated(order.stop), mirrored(bar), model)

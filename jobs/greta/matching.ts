@@ -5,6 +5,7 @@ import { DAY_MS } from '../../db/walle/calendar/days.ts'
 import type { BarTest } from './bar_test.ts'
 import { auctionOf, fillOrder, isEligible, type MatchedBar, testOrder } from './booking.ts'
 import { Decimal } from './decimals.ts'
+import type { FillModel } from './fill_model.ts'
 import { end } from './order_events.ts'
 import { type DayOrderBar, endsSession, isOverdue } from './sessions.ts'
 import { isOpen, type SimOrder } from './sim_orders.ts'
@@ -14,9 +15,13 @@ import { extendedDayEnd, isRegularBar } from './trading_hours.ts'
 /** After what fills at the open. */
 const PHASES = ['stop losses', 'the rest', 'at the close'] as const
 
-function phaseOf(order: SimOrder): (typeof PHASES)[number] {
-  if (auctionOf(order) === 'close') return 'at the close'
-  return order.role === 'stop_loss' ? 'stop losses' : 'the rest'
+/** Where the other exit of an ambiguous bar is assumed, take profits are in the place of stop losses. */
+function phaseOf(order: SimOrder, { ambiguous_bar, market_fill }: FillModel): (typeof PHASES)[number] {
+  const auction = auctionOf(order)
+  if (auction === 'close') return 'at the close'
+  if (auction === null && order.type === 'market' && market_fill === 'next_close') return 'at the close'
+  const first = ambiguous_bar === 'take_profit' ? 'take_profit' : 'stop_loss'
+  return order.role === first ? 'stop losses' : 'the rest'
 }
 
 /** Tests the symbol's open orders on its newest closed bar, phase by phase, within each by age. */
@@ -33,7 +38,8 @@ export function matchBar(simulation: Simulation, symbol: number): void {
   }
   for (const phase of PHASES) {
     for (const order of [...simulation.open]) {
-      if (order.symbol !== symbol || phaseOf(order) !== phase || !isEligible(order, bar)) continue
+      if (order.symbol !== symbol || phaseOf(order, simulation.setup.model) !== phase || !isEligible(order, bar))
+        continue
       const known = results.get(order)
       if (known?.fills && known.from === 'open') continue
       const result = known ?? testOrder(simulation, order, bar)

@@ -68,6 +68,11 @@ export const ROOMS: readonly Room[] = [
   },
   { is: 'Marvin', files: ['jobs/marvin/**'], may: ['jobs/marvin/**', 'strategies/api.ts', ...LOG] },
   { is: 'Veda', files: ['jobs/veda/**'], may: ['jobs/veda/**', 'strategies/api.ts', ...LOG, ...CONTRACTS] },
+  {
+    is: 'the report: pure rendering of what is stored',
+    files: ['jobs/report/**'],
+    may: ['jobs/report/**', 'strategies/api.ts', ...LOG, ...CONTRACTS],
+  },
   { is: 'Greta', files: ['jobs/greta/**'], may: ['jobs/greta/**', 'strategies/api.ts', ...LOG, ...CONTRACTS] },
   {
     is: "GLaDOS's HTTP face",
@@ -79,6 +84,7 @@ export const ROOMS: readonly Room[] = [
       ...PURE_DATABASE,
       'strategies/api.ts',
       'jobs/glados/{commands,errors}.ts',
+      'jobs/report/**',
     ],
     types: ['db/walle/**', 'jobs/glados/**'],
   },

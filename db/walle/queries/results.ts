@@ -219,6 +219,21 @@ export async function readEquity(reader: Reader, runId: string): Promise<EquityC
   return { ts: column(0), equity: column(1), exposure: column(2) }
 }
 
+/** The first and the last tick that a run has played, epoch milliseconds; null before any. */
+export async function tickRange(reader: Reader, runId: string): Promise<{ first: number; last: number } | null> {
+  const edge = (order: 'asc' | 'desc', from: string) =>
+    `(select substring(ts from ${from} for 8) from weaver.equity_blocks where run_id = $1 order by first_tick ${order} limit 1)`
+  const [row] = await reader.query<{ first: Uint8Array | null; last: Uint8Array | null }>(
+    `select ${edge('asc', '1')} as first, ${edge('desc', 'octet_length(ts) - 7')} as last`,
+    [runId],
+  )
+  if (!row?.first || !row.last) return null
+  const [first, last] = [new Float64Array(1), new Float64Array(1)]
+  copyFloats(row.first, first, 0)
+  copyFloats(row.last, last, 0)
+  return { first: first[0] as number, last: last[0] as number }
+}
+
 export interface ResultRow {
   stats: Record<string, Json>
   result_hash: string

@@ -2,7 +2,7 @@
 import type { WriteTx } from '../../database.ts'
 import { floatsToBytes } from '../candle_columns.ts'
 import { type Columns, cellText, columnNames, NEW_RUNS, quoted, RUNS, SOURCES } from '../columns.ts'
-import type { EquityBlock, NewRun, RunChanges, RunRow, StrategySourceRow } from '../rows.ts'
+import type { BandRow, EquityBlock, NewRun, RunChanges, RunRow, StrategySourceRow } from '../rows.ts'
 
 /** Names, typed placeholders and values of one row's columns. */
 function parametersOf<Row>(columns: Columns<Row>, names: readonly (keyof Row & string)[], row: Partial<Row>, from = 1) {
@@ -108,5 +108,17 @@ export async function recordTrial(
      on conflict (variant, first_tick_at, last_tick_at) do update
        set run_id = excluded.run_id, sharpe = excluded.sharpe`,
     [trial.run_id, trial.first_tick_at, trial.last_tick_at, trial.sharpe],
+  )
+}
+
+export async function saveBand(
+  tx: WriteTx,
+  band: Pick<BandRow, 'run_id' | 'status' | 'progress' | 'result' | 'error'>,
+): Promise<void> {
+  await tx.execute(
+    `insert into weaver.bands (run_id, status, progress, result, error) values ($1, $2, $3, $4::jsonb, $5)
+     on conflict (run_id) do update
+       set status = excluded.status, progress = excluded.progress, result = excluded.result, error = excluded.error`,
+    [band.run_id, band.status, band.progress, cellText(band.result, 'jsonb'), cellText(band.error, 'text')],
   )
 }

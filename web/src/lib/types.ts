@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import type * as market from '../../../api/schemas/market.ts'
 import type * as orders from '../../../api/schemas/orders.ts'
+import type * as reports from '../../../api/schemas/reports.ts'
 import type * as runs from '../../../api/schemas/runs.ts'
 import type * as system from '../../../api/schemas/system.ts'
 import type * as values from '../../../api/schemas/values.ts'
@@ -10,7 +11,8 @@ export type Run = z.output<typeof runs.run>
 export type RunStatus = Run['status']
 export type RunMode = Run['mode']
 export type RunCreate = z.input<ReturnType<typeof runs.runCreate>>
-export type Report = z.output<typeof runs.report>
+export type Report = z.output<typeof reports.report>
+export type Band = z.output<typeof reports.band>
 export type EquityPoint = z.output<typeof runs.equityPoint>
 export type Fill = z.output<typeof runs.fill>
 export type Trade = z.output<typeof runs.trade>

@@ -1,0 +1,80 @@
+/** A run's report, its assumption band and the reasons for doing nothing, from real jobs to the page. */
+import { writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { columnsOf } from '../db/walle/candle_columns.ts'
+import { generateCandles } from '../db/walle/generate.ts'
+import { getBand } from '../db/walle/queries/bands.ts'
+import { pageDecisions } from '../db/walle/queries/results.ts'
+import type { CandleColumns, RunRow } from '../db/walle/rows.ts'
+import { readReport } from '../jobs/report/data.ts'
+import { reportHtml } from '../jobs/report/report.ts'
+import { type InProcess, openInProcess } from './support/in_process.ts'
+import { until } from './support/until.ts'
+
+const NASTY = `<script>alert(1)</script><img src=x onerror="alert(2)">'"&`
+
+/** Says in ever the same words why it does nothing, and buys once; with a name that would like to be a script. */
+const SAYS_WHY = `
+import { defineStrategy, z } from '../api.ts'
+export default defineStrategy({
+  id: 'says_why',
+  version: '1',
+  description: 'Explains itself.',
+  params: z.object({ reason: z.string() }),
+  window: () => ({ bars: 2 }),
+  onWindow(ctx) {
+    const [symbol] = ctx.symbols
+    if (ctx.bar_index === 30) ctx.buy({ symbol, qty: '1', type: 'market', reason: ctx.params.reason })
+    else ctx.skip(ctx.bar_index < 30 ? 'too early' : ctx.params.reason)
+  },
+})
+`
+
+let weaver: InProcess
+let candles: CandleColumns
+beforeAll(async () => {
+  weaver = await openInProcess({ 'says_why/index.ts': SAYS_WHY })
+  candles = columnsOf(
+    generateCandles({ timeframe: '1h', start: Date.UTC(2024, 0, 1), bars: 3_000, seed: 5, startPrice: 100, volatility: 0.01 }),
+  )
+  await weaver.store('BTC/USD', '1h', candles)
+})
+afterAll(() => weaver.close())
+
+async function pageOf(run: RunRow): Promise<string> {
+  return reportHtml(await readReport(weaver.system.db.reader, run))
+}
+
+function bandOf(run: RunRow) {
+  return until(
+    'the end of the band',
+    async () => {
+      const band = await getBand(weaver.system.db.reader, run.id)
+      return band?.status === 'running' ? null : band
+    },
+    60_000,
+  )
+}
+
+const BTC = { symbols: ['BTC/USD'], timeframe: '1h' as const }
+
+test('the band plays the run under every combination of assumptions, once, and the report has their range', async () => {
+  const config = { fast: 2, slow: 5, loss: 0.995, gain: 1.004, qty: '200' }
+  const fill = { slippage_bps: '2', commission_bps: '1' }
+  const run = await weaver.backtest({ strategy_id: 'bracket_sma', config, fill, ...BTC }, candles)
+  expect(run.status).toBe('completed')
+  const { requestBand } = weaver.control.commands
+  expect(await requestBand(run.id)).toMatchObject({ status: 'running', progress: 0 })
+  const band = await bandOf(run)
+  expect(band).toMatchObject({ status: 'completed', progress: 1, error: null })
+  const variants = band.result?.variants ?? []
+  expect(variants).toHaveLength(13)
+  expect(variants[0]).toMatchObject({
+    ...{ limit_fill: 'penetrate', market_fill: 'next_open', slippage_bps: '2', ambiguous_bar: 'stop_loss' },
+    ...{ final_equity: run.stats?.final_equity, total_trades: run.stats?.total_trades },
+  })
+  // No limit lies exactly at a high or a low of these bars, so that touched and traded through are the same here.
+  expect(new Set(variants.map(({ final_equity }) => final_equity)).size).toBe(7)
+  expect(band.result?.ambiguous_bars).toBeGreaterThan(0)
+  writeFileSync('/tmp/report-out.html', await pageOf(run))
+}, 60_000)
