@@ -75,6 +75,7 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
     '/api/v1/strategies',
     '/api/v1/symbols',
     '/healthz',
+    '/metrics',
     '/readyz',
   ])
   expect(Object.keys(document.components.schemas)).toContain('RunCreate')

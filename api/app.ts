@@ -9,9 +9,11 @@ import { describeApi } from './description.ts'
 import { answerError } from './errors.ts'
 import { createFeed } from './event_feed.ts'
 import { checkBody } from './json_body.ts'
+import { createHttpMetrics } from './metrics.ts'
 import { type ApiEnv, createRouter } from './router.ts'
 import { candleRoutes } from './routes/candles.ts'
 import { eventRoutes } from './routes/events.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { orderRoutes } from './routes/orders.ts'
 import { resultRoutes } from './routes/results.ts'
 import { runRoutes } from './routes/runs.ts'
@@ -33,11 +35,12 @@ export function createApp(deps: ApiDependencies): Api {
   const app = createRouter()
   const files = createStaticFiles(deps.webRoot)
   const guard = createGuard(config, clock.now)
-  const feed = createFeed(deps.db.reader)
+  const feed = createFeed(deps.db.reader, (row) => deps.log.error({ event: row }, 'an event of the log cannot be read'))
   const hub = createSseHub(deps, feed)
+  const http = createHttpMetrics(hub, deps)
 
   app.onError((error, c) => answerError(deps, error, c))
-  app.use(correlate(deps), secureHeaders(files.scriptHashes), logRequests(deps))
+  app.use(correlate(deps), secureHeaders(files.scriptHashes), http.middleware, logRequests(deps))
   app.use(...compressAnswers())
   app.use(checkHost(config), checkAddress(config), checkOrigin(config))
   if (config.corsOrigins.length > 0) app.use(allowOrigins(config))
@@ -45,6 +48,7 @@ export function createApp(deps: ApiDependencies): Api {
   app.use(`${API_BASE}/*`, checkBody())
 
   app.route('/', healthRoutes(deps))
+  app.route('/', metricsRoutes(deps, http))
   app.route(API_BASE, runRoutes(deps))
   app.route(API_BASE, resultRoutes(deps))
   app.route(API_BASE, orderRoutes(deps))
@@ -56,7 +60,7 @@ export function createApp(deps: ApiDependencies): Api {
   app.get('/openapi.json', (c) => c.json(description))
   for (const path of DOCS_PATHS) app.get(path, async () => (await serveDocs('')) ?? nothingAt(path))
   app.get('/docs/:file', async (c) => (await serveDocs(c.req.param('file'))) ?? nothingAt(c.req.path))
-  for (const path of ['/api', '/api/*', '/metrics', '/metrics/*']) app.all(path, (c) => nothingAt(c.req.path))
+  for (const path of ['/api', '/api/*', '/metrics/*']) app.all(path, (c) => nothingAt(c.req.path))
   app.get('*', async (c) => (await files.serve(c.req.path, c.req.header('if-none-match'))) ?? nothingAt(c.req.path))
   app.notFound((c) => answerError(deps, new DomainError('NOT_FOUND', `there is nothing at ${c.req.path}`), c))
   return { app, close: () => hub.close() }

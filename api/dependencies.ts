@@ -21,11 +21,15 @@ export interface ApiCatalog {
   list(): Promise<{ items: StrategyEntry[]; errors: { path: string; message: string }[] }>
 }
 
-export interface Readiness {
-  ready: boolean
-  /** By name: what was looked at, and what to do when it is not well. */
-  checks: Record<string, { ok: boolean; message: string }>
+export interface Check {
+  /** degraded: Weaver works, and somebody should look; failing: it does not. */
+  state: 'ok' | 'degraded' | 'failing'
+  /** What was found, and what to do when it is not well. */
+  message: string
 }
+
+/** By name: what was looked at. */
+export type Readiness = Record<string, Check>
 
 export interface ApiConfig {
   apiKey: { reveal(): string } | null
@@ -63,6 +67,8 @@ export interface ApiDependencies {
   commands: ApiCommands
   catalog: ApiCatalog
   readiness(): Promise<Readiness>
+  /** Of the whole system, in Prometheus' text format. Never rejects. */
+  metrics(): Promise<string>
   config: ApiConfig
   version: string
   clock: { now(): number; newId(): string; sleep(ms: number): Promise<void> }

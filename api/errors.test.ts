@@ -5,7 +5,7 @@ import { DatabaseUnavailable } from '../db/database.ts'
 import { DomainError, type ErrorCode } from '../jobs/glados/errors.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
-import type { ApiCommands } from './dependencies.ts'
+import type { ApiCommands, Readiness } from './dependencies.ts'
 import { ERROR_STATUS } from './errors.ts'
 
 const RUN = '00000001-0000-4000-8000-000000000001'
@@ -272,8 +272,15 @@ test('events get a UUID of the correlation id: the same one, or one that follows
 })
 
 test('not ready is 503 with what is wrong', async () => {
-  const checks = { database: { ok: true, message: 'answers' }, workers: { ok: false, message: 'none is running' } }
-  const { get } = createTestApi(database.db, { readiness: async () => ({ ready: false, checks }) })
+  const found: Readiness = {
+    database: { state: 'ok', message: 'answers' },
+    disk: { state: 'degraded', message: 'make room soon' },
+    workers: { state: 'failing', message: 'none is running' },
+  }
+  const checks = Object.fromEntries(
+    Object.entries(found).map(([name, one]) => [name, { ok: name === 'database', ...one }]),
+  )
+  const { get } = createTestApi(database.db, { readiness: async () => found })
   const answer = await get('/readyz')
   expect(answer.status).toBe(503)
   expect(await refusalOf(answer)).toMatchObject({

@@ -2,7 +2,7 @@
 
 import type { Reader } from '../db/database.ts'
 import type { Envelope } from '../db/events/envelope.ts'
-import { head, type LoggedEvent, oldest, readAfter } from '../db/events/read.ts'
+import { head, horizon, isReadable, type LoggedEvent, readLog, type UnreadableRow } from '../db/events/read.ts'
 import { EVENTS, type EventType, isEventType } from '../db/events/registry.ts'
 import { SSE_NAMES, type SseName } from '../db/events/sse_names.ts'
 import { modesOf } from '../db/walle/queries/runs.ts'
@@ -54,6 +54,7 @@ const PAGE = 500
 /** Pages that one request of the tail reads at most. */
 const TAIL_PAGES = 10
 const KNOWN_MODES = 1_000
+const KNOWN_UNREADABLE = 1_000
 
 export const SHOWN_TYPES = (Object.keys(EVENTS) as EventType[]).filter((type) => SSE_NAMES[type] !== null)
 const NAMES = new Set<string>(Object.values(SSE_NAMES).filter((name) => name !== null))
@@ -93,53 +94,65 @@ export interface FeedPage {
   events: FeedEvent[]
   /** All up to here was looked at. */
   scanned: number
+  /** The newest event there was when it was read. */
+  head: number
 }
 
 export interface Feed {
   head(): Promise<number>
   /** Why reading on after `seq` would miss or repeat something; null when it would not. */
-  resetReason(after: number): Promise<string | null>
+  resetReason(after: number, filter: FeedFilter): Promise<string | null>
   /** What the filter lets through of the next stretch of the log; null: all that is shown to anybody. */
   page(after: number, filter: FeedFilter | null, limit?: number): Promise<FeedPage>
   tail(after: number, filter: FeedFilter, limit: number): Promise<FeedPage>
 }
 
-export function createFeed(reader: Reader): Feed {
+/** `onUnreadable`: told once of each row that this version cannot read. Nobody can be shown it, and the others go on. */
+export function createFeed(reader: Reader, onUnreadable: (row: UnreadableRow) => void): Feed {
+  const named = new Set<number>()
   const showing = createShowing(reader)
 
   async function page(after: number, filter: FeedFilter | null, limit = PAGE): Promise<FeedPage> {
     // In this order: what is read then reaches at least as far as the head.
     const newest = await head(reader)
-    const rows = await readAfter(reader, after, limit, logFilter(filter))
+    const rows = await readLog(reader, after, limit, logFilter(filter))
     const last = rows.at(-1)?.seq ?? after
-    const events = await showing(rows)
+    for (const row of rows) {
+      if (isReadable(row) || named.has(row.seq)) continue
+      if (named.size >= KNOWN_UNREADABLE) named.clear()
+      named.add(row.seq)
+      onUnreadable(row)
+    }
+    const events = await showing(rows.filter(isReadable))
     return {
       events: filter === null ? events : events.filter((event) => wants(filter, event)),
       scanned: rows.length < limit ? Math.max(newest, last) : last,
+      head: newest,
     }
   }
 
   return {
     head: () => head(reader),
-    async resetReason(after) {
+    async resetReason(after, { runId }) {
       if (after === START) return null
       if (after > (await head(reader))) return 'ahead of the log'
-      const first = await oldest(reader)
-      return first !== null && after < first - 1 ? 'older than the log' : null
+      return after < (await horizon(reader, runId)) - 1 ? 'older than the log' : null
     },
     page,
     async tail(after, filter, limit) {
       const found: FeedEvent[] = []
       let scanned = after
+      let newest = after
       for (let pages = 0; pages < TAIL_PAGES; pages++) {
         const wanted = limit - found.length
         const next = await page(scanned, filter, wanted)
         found.push(...next.events)
         const isEnd = next.scanned === scanned
         scanned = next.scanned
+        newest = next.head
         if (isEnd || found.length >= limit) break
       }
-      return { events: found, scanned }
+      return { events: found, scanned, head: newest }
     },
   }
 }

@@ -7,7 +7,7 @@ import { SEQUENCED } from '../db/events/append.ts'
 import { DomainError } from '../jobs/glados/errors.ts'
 import type { ApiDependencies } from './dependencies.ts'
 import type { Feed, FeedFilter } from './event_feed.ts'
-import { createFrames, type Frames, frame } from './sse_frames.ts'
+import { createFrames, type Frames, frame, LogWentBack, resetFrame } from './sse_frames.ts'
 
 export interface StreamRequest {
   filter: FeedFilter
@@ -17,9 +17,23 @@ export interface StreamRequest {
   abort: () => void
 }
 
+/** Why a stream ended: by its client, or by us. */
+export type StreamEnd = 'left' | 'stalled' | 'failed' | 'log restored' | 'stopping'
+
+export interface StreamCounts {
+  open: number
+  most: number
+  /** Events between the newest one and what the last of the clients has taken or was not for it. */
+  behind: number
+  opened: number
+  refused: number
+  ended: Record<StreamEnd, number>
+  resets: number
+}
+
 export interface SseHub {
   open(request: StreamRequest): Promise<ReadableStream<Uint8Array>>
-  clients(): number
+  counts(): StreamCounts
   close(): Promise<void>
 }
 
@@ -35,8 +49,7 @@ interface Client {
   asking: boolean
   quietSince: number
   wake: () => void
-  /** `stuck`: the connection will not take what is still to be sent. */
-  end: (stuck: boolean) => void
+  end: (why: StreamEnd) => void
 }
 
 const RETRY_MIN_MS = 1_000
@@ -50,66 +63,88 @@ export function createSseHub(deps: HubDependencies, feed: Feed): SseHub {
   const clients = new Set<Client>()
   const frames = createFrames(feed)
   const loop = createLoop(deps, clients, frames)
+  const ended: StreamCounts['ended'] = { left: 0, stalled: 0, failed: 0, 'log restored': 0, stopping: 0 }
+  const told = { opened: 0, refused: 0, resets: 0 }
   let closing = false
 
+  function admit(): void {
+    if (!closing && clients.size < limits.clients) return
+    told.refused += 1
+    throw new DomainError(
+      'SERVICE_UNAVAILABLE',
+      closing ? 'Weaver is stopping' : `there are ${limits.clients} streams open, which is the limit`,
+    )
+  }
+
   return {
-    clients: () => clients.size,
+    counts() {
+      const behind = [...clients].map(({ cursor }) => frames.head() - cursor)
+      return { ...told, open: clients.size, most: limits.clients, behind: Math.max(0, ...behind), ended: { ...ended } }
+    },
     async open({ filter, after, abort }) {
-      const { cursor, reset } = await placeOf(feed, after)
-      if (closing) throw new DomainError('SERVICE_UNAVAILABLE', 'Weaver is stopping')
-      if (clients.size >= limits.clients) {
-        throw new DomainError('SERVICE_UNAVAILABLE', `there are ${limits.clients} streams open, which is the limit`)
-      }
-      // Spread, so that clients that were cut off together do not come back together.
-      const retry = RETRY_MIN_MS + (Number.parseInt(clock.newId().slice(0, 4), 16) % RETRY_SPREAD_MS)
+      const { cursor, reset } = await placeOf(feed, after, filter)
+      admit()
       const client: Client = {
         filter,
         cursor,
-        first: `retry: ${retry}\n\n${reset}`,
+        first: `${retryHint(clock)}${reset}`,
         asking: false,
         quietSince: clock.now(),
         wake: () => {},
         end: () => {},
       }
       clients.add(client)
-      const leave = () => {
-        clients.delete(client)
+      told.opened += 1
+      if (reset !== '') told.resets += 1
+      const leave = (why: StreamEnd) => {
+        if (!clients.delete(client)) return
+        ended[why] += 1
         client.wake()
         if (clients.size === 0) loop.wake()
       }
       const next = async () => {
-        const chunk = await nextChunk(client, { frames, now: clock.now, heartbeatMs: limits.heartbeatMs }, () =>
-          clients.has(client),
-        )
+        const reading = { frames, now: clock.now, heartbeatMs: limits.heartbeatMs, onReset: () => void told.resets++ }
+        const chunk = await nextChunk(client, reading, () => clients.has(client))
         client.quietSince = clock.now()
         return chunk
       }
-      const stream = streamOf(client, { next, leave, abort, isOpen: () => clients.has(client), log })
+      const farewell = () => retryHint(clock)
+      const stream = streamOf(client, { next, leave, abort, farewell, isOpen: () => clients.has(client), log })
       loop.start()
       return stream
     },
     async close() {
       closing = true
-      // Who does not ask has not taken what was sent: waiting for it may take for ever, and it resumes where it was.
-      for (const client of clients) client.end(!client.asking)
+      for (const client of clients) client.end('stopping')
       await loop.stopped()
     },
   }
 }
 
+/** Spread, so that clients that were cut off together do not come back together. */
+function retryHint({ newId }: HubDependencies['clock']): string {
+  return `retry: ${RETRY_MIN_MS + (Number.parseInt(newId().slice(0, 4), 16) % RETRY_SPREAD_MS)}\n\n`
+}
+
 /** Where a client starts, and what tells it that it cannot go on where it was. */
-async function placeOf(feed: Feed, after: string | null): Promise<{ cursor: number; reset: string }> {
+async function placeOf(
+  feed: Feed,
+  after: string | null,
+  filter: FeedFilter,
+): Promise<{ cursor: number; reset: string }> {
   if (after === null) return { cursor: await feed.head(), reset: '' }
-  const reason = PLACE.test(after) ? await feed.resetReason(Number(after)) : 'not a place in the log'
+  const reason = PLACE.test(after) ? await feed.resetReason(Number(after), filter) : 'not a place in the log'
   if (reason === null) return { cursor: Number(after), reset: '' }
   const head = await feed.head()
-  return { cursor: head, reset: frame('reset', { reason, next: head }, head) }
+  return { cursor: head, reset: resetFrame(reason, head) }
 }
 
 /** Reads the log and tends the clients for as long as there are any. */
 function createLoop({ db, clock, log, stream: limits }: HubDependencies, clients: Set<Client>, frames: Frames) {
   let signal = Promise.withResolvers<void>()
   let running: Promise<void> | null = null
+  /** An outage is told once. */
+  let isBlind = false
   const wake = () => signal.resolve()
 
   function tend(): void {
@@ -117,15 +152,19 @@ function createLoop({ db, clock, log, stream: limits }: HubDependencies, clients
     for (const client of clients) {
       const quiet = now - client.quietSince
       if (client.asking && quiet >= limits.heartbeatMs) client.wake()
-      if (!client.asking && quiet >= limits.stallMs) client.end(true)
+      if (!client.asking && quiet >= limits.stallMs) client.end('stalled')
     }
   }
 
   async function turn(): Promise<void> {
     try {
       while (clients.size > 0 && (await frames.advance())) for (const client of clients) client.wake()
+      isBlind = false
     } catch (error) {
-      log.warn({ err: error }, 'the event stream cannot read the log; it tries again')
+      if (!isBlind) log.warn({ err: error }, 'the event stream cannot read the log; it tries again')
+      isBlind = true
+      // They come back with places of the old log, and are told that these mean nothing any more.
+      if (error instanceof LogWentBack) for (const client of clients) client.end('log restored')
     }
     tend()
     await Promise.race([signal.promise, clock.sleep(limits.pollMs)])
@@ -147,7 +186,7 @@ function createLoop({ db, clock, log, stream: limits }: HubDependencies, clients
       running ??= run().catch((error: unknown) => {
         running = null
         log.error({ err: error }, 'the event stream has stopped')
-        for (const client of clients) client.end(false)
+        for (const client of clients) client.end('failed')
       })
     },
     async stopped(): Promise<void> {
@@ -162,12 +201,13 @@ interface Reading {
   frames: Frames
   now: () => number
   heartbeatMs: number
+  onReset: () => void
 }
 
 /** Waits until there is something to send; '' when the client has left. */
 async function nextChunk(
   client: Client,
-  { frames, now, heartbeatMs }: Reading,
+  { frames, now, heartbeatMs, onReset }: Reading,
   isOpen: () => boolean,
 ): Promise<string> {
   const { first } = client
@@ -177,8 +217,9 @@ async function nextChunk(
     const woken = Promise.withResolvers<void>()
     client.wake = woken.resolve
     const before = client.cursor
-    const { text, cursor } = await frames.after(before, client.filter)
+    const { text, cursor, reset } = await frames.after(before, client.filter)
     client.cursor = cursor
+    if (reset !== undefined) onReset()
     if (text !== '') return text
     if (now() - client.quietSince >= heartbeatMs) return frame('heartbeat', { ts: new Date(now()).toISOString() })
     if (cursor === before) await woken.promise
@@ -188,21 +229,28 @@ async function nextChunk(
 
 interface Connection {
   next: () => Promise<string>
-  leave: () => void
+  leave: (why: StreamEnd) => void
   abort: () => void
+  /** The last that is sent, when we end the stream. */
+  farewell: () => string
   isOpen: () => boolean
   log: HubDependencies['log']
 }
 
-function streamOf(client: Client, { next, leave, abort, isOpen, log }: Connection): ReadableStream<Uint8Array> {
+function streamOf(
+  client: Client,
+  { next, leave, abort, farewell, isOpen, log }: Connection,
+): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        client.end = (stuck) => {
+        client.end = (why) => {
           if (!isOpen()) return
-          leave()
+          leave(why)
+          if (client.asking) controller.enqueue(encoder.encode(farewell()))
           controller.close()
-          if (stuck) abort()
+          // Who does not ask has not taken what was sent: waiting for it may take for ever, and it resumes where it was.
+          if (!client.asking) abort()
         }
       },
       async pull(controller) {
@@ -212,11 +260,11 @@ function streamOf(client: Client, { next, leave, abort, isOpen, log }: Connectio
           if (isOpen()) controller.enqueue(encoder.encode(chunk))
         } catch (error) {
           log.warn({ err: error }, 'a client of the event stream is let go: the log cannot be read')
-          client.end(false)
+          client.end('failed')
         }
         client.asking = false
       },
-      cancel: leave,
+      cancel: () => leave('left'),
     },
     // What is not asked for is not made.
     { highWaterMark: 0 },

@@ -12,11 +12,25 @@ interface Frame {
   text: string
 }
 
+export interface FramesPage {
+  text: string
+  cursor: number
+  /** The text tells the client that it cannot go on where it was, and why. */
+  reset?: string
+}
+
+/** The places that clients were given mean something else by now. */
+export class LogWentBack extends Error {
+  override readonly name = 'LogWentBack'
+}
+
 export interface Frames {
   /** Reads what is new; true when a client may have something to read. */
   advance(): Promise<boolean>
   /** The next frames after a place, '' when there are none yet, and the place after them. */
-  after(cursor: number, filter: FeedFilter): Promise<{ text: string; cursor: number }>
+  after(cursor: number, filter: FeedFilter): Promise<FramesPage>
+  /** The newest place that it knows of. */
+  head(): number
   /** Forgets all: nobody listens. */
   rest(): void
 }
@@ -35,7 +49,7 @@ export function createFrames(feed: Feed): Frames {
     for (const { event } of ring.splice(0, Math.max(0, ring.length - RING))) start = event.seq
   }
 
-  function fromRing(cursor: number, filter: FeedFilter, end: number): { text: string; cursor: number } {
+  function fromRing(cursor: number, filter: FeedFilter, end: number): FramesPage {
     const texts: string[] = []
     for (let i = firstAfter(ring, cursor); i < ring.length; i++) {
       const { event, text } = ring[i] as Frame
@@ -51,7 +65,12 @@ export function createFrames(feed: Feed): Frames {
         position = start = await feed.head()
         return true
       }
-      const { events, scanned } = await feed.page(position, null)
+      const { events, scanned, head } = await feed.page(position, null)
+      if (head < position) {
+        const was = position
+        this.rest()
+        throw new LogWentBack(`the log ends at ${head}, and was at ${was}: it was restored`)
+      }
       if (scanned === position) return false
       keep(events)
       position = scanned
@@ -61,8 +80,15 @@ export function createFrames(feed: Feed): Frames {
       if (position !== null && cursor >= position) return { text: '', cursor }
       if (position !== null && cursor >= start) return fromRing(cursor, filter, position)
       const { events, scanned } = await feed.page(cursor, filter, FRAMES_AT_ONCE)
+      // Asked last: retention may have come between.
+      const reason = await feed.resetReason(cursor, filter)
+      if (reason !== null) {
+        const head = await feed.head()
+        return { text: resetFrame(reason, head), cursor: head, reset: reason }
+      }
       return { text: events.map(frameOf).join(''), cursor: scanned }
     },
+    head: () => position ?? -1,
     rest() {
       ring = []
       position = null
@@ -84,6 +110,10 @@ function firstAfter(ring: readonly Frame[], seq: number): number {
 
 function frameOf({ seq, name, data }: FeedEvent): string {
   return frame(name, data, seq)
+}
+
+export function resetFrame(reason: string, head: number): string {
+  return frame('reset', { reason, next: head }, head)
 }
 
 /** Without an id the browser keeps the one before. */

@@ -13,7 +13,7 @@ import { createHostRuns } from './host_client.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
 import type { Given } from './marvin/definition.ts'
 import { StrategyFailure } from './marvin/failure.ts'
-import { createHostPool, HOST_ENTRY } from './marvin/host_pool.ts'
+import { createHostPool, HOST_ENTRY, type HostPool } from './marvin/host_pool.ts'
 import { sourcesFolder } from './marvin/sources.ts'
 import type { System } from './system.ts'
 import { createTracer, type Tracer } from './trace.ts'
@@ -23,6 +23,7 @@ import { startWorker } from './worker.ts'
 export interface Control {
   commands: RunCommands & JobCommands
   catalog: Catalog
+  hosts: HostPool
   tracer: Tracer
   /** Settles when the process can do no more. */
   failed: Promise<Error>
@@ -70,6 +71,7 @@ export async function openControl(
       riskDefaults: config.risk,
     }),
     catalog,
+    hosts,
     tracer: createTracer({
       reader: db.reader,
       replay: createHostRuns({ db, hosts, dataDir: config.dataDir }).replay,

@@ -68,13 +68,12 @@ export function eventRoutes(feed: Feed, hub: SseHub): ApiRouter {
   router.openapi(polled, async (c) => {
     const { after, limit, ...query } = c.req.valid('query')
     const wanted = filterOf(query)
+    const { events, scanned, head } = await feed.tail(after, wanted, limit)
+    // Asked last: retention may have come between.
     const reset = (await feed.resetReason(after, wanted)) !== null
-    const head = reset ? await feed.head() : after
-    // Ahead of the log there is nothing to give; what is gone is not silently skipped.
-    if (after > head) return c.json({ items: [], next: head, reset }, 200)
-    const { events, scanned } = await feed.tail(after, wanted, limit)
     const items = events.map(({ seq, name, data, envelope }) => ({ seq, event: name, data, ...envelope }))
-    return c.json({ items, next: scanned, ...(reset ? { reset } : {}) }, 200)
+    // Ahead of the log there is nothing to give; what is gone is not silently skipped.
+    return c.json({ items, next: after > head ? head : scanned, ...(reset ? { reset } : {}) }, 200)
   })
   return router
 }

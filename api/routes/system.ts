@@ -22,7 +22,7 @@ const ready = createRoute({
   method: 'get',
   path: '/readyz',
   tags,
-  summary: 'Can it work: database, workers, consumers; 503 when not',
+  summary: 'Can it work: database, workers, consumers and more; 503 when not',
   responses: answers(200, readiness, 'It can'),
 })
 
@@ -30,12 +30,16 @@ export function healthRoutes({ version, readiness }: ApiDependencies): ApiRouter
   const router = createRouter()
   router.openapi(healthy, (c) => c.json({ status: 'ok' as const, version }, 200))
   router.openapi(ready, async (c) => {
-    const { ready, checks } = await readiness()
-    if (!ready) {
-      const why = Object.entries(checks).flatMap(([name, { ok, message }]) => (ok ? [] : [`${name}: ${message}`]))
-      throw new DomainError('SERVICE_UNAVAILABLE', `Weaver is not ready: ${why.join('; ')}`, { checks })
+    const found = Object.entries(await readiness())
+    const checks = Object.fromEntries(
+      found.map(([name, { state, message }]) => [name, { ok: state === 'ok', state, message }]),
+    )
+    const failing = found.flatMap(([name, { state, message }]) => (state === 'failing' ? [`${name}: ${message}`] : []))
+    if (failing.length > 0) {
+      throw new DomainError('SERVICE_UNAVAILABLE', `Weaver is not ready: ${failing.join('; ')}`, { checks })
     }
-    return c.json({ status: 'ready' as const, checks }, 200)
+    const status = found.every(([, { state }]) => state === 'ok') ? ('ready' as const) : ('degraded' as const)
+    return c.json({ status, checks }, 200)
   })
   return router
 }

@@ -3,10 +3,16 @@ import { json, object } from './values.ts'
 
 export const health = z.object({ status: z.literal('ok'), version: z.string() }).openapi('Health')
 
+const readinessCheck = z.object({
+  ok: z.boolean(),
+  state: z.enum(['ok', 'degraded', 'failing']),
+  message: z.string().openapi({ description: 'What was found, and what to do when it is not well.' }),
+})
+
 export const readiness = z
   .object({
-    status: z.literal('ready'),
-    checks: z.record(z.string(), z.object({ ok: z.boolean(), message: z.string() })),
+    status: z.enum(['ready', 'degraded']).openapi({ description: 'degraded: it works, and somebody should look.' }),
+    checks: z.record(z.string(), readinessCheck),
   })
   .openapi('Readiness')
 

@@ -1,12 +1,12 @@
 /** `weaver doctor`: looks at everything that Weaver stands on, and says what to do about what is wrong. */
 
 import { existsSync } from 'node:fs'
-import { statfs } from 'node:fs/promises'
 import { openOwnerPool } from '../../db/client.ts'
 import { pendingMigrations } from '../../db/migrate.ts'
 import { serverState } from '../../db/server_state.ts'
 import { openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
+import { freeBytes, judgeDisk } from '../readiness.ts'
 import { openPostgres } from '../system.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
@@ -19,7 +19,6 @@ interface Finding {
   ok: boolean
 }
 
-const LEAST_FREE_BYTES = 1_000_000_000
 const MOST_CLOCK_SKEW_MS = 1_000
 
 export async function doctorCommand(context: CliContext): Promise<number> {
@@ -43,16 +42,8 @@ function page(): Finding {
 }
 
 async function disk({ config }: CliContext): Promise<Finding> {
-  const dir = existsSync(config.dataDir) ? config.dataDir : '.'
-  const { bavail, bsize } = await statfs(dir)
-  const free = bavail * bsize
-  const text = `${(free / 1e9).toFixed(1)} GB free`
-  if (free >= LEAST_FREE_BYTES) return { name: 'disk', ok: true, text }
-  return {
-    name: 'disk',
-    ok: false,
-    text: `${text} where ${config.dataDir} lies: make room, Postgres stops when it is full`,
-  }
+  const { state, message } = judgeDisk(await freeBytes(config.dataDir), config.dataDir)
+  return { name: 'disk', ok: state === 'ok', text: message }
 }
 
 async function checkDatabase({ config, log }: CliContext): Promise<Finding[]> {

@@ -4,10 +4,11 @@ import { type ApiDependencies, STREAM_LIMITS } from '../../api/dependencies.ts'
 import { apiConfigOf, type RunningServer, startServer } from '../../api/server.ts'
 import { acquireStartLock } from '../../db/embedded.ts'
 import { append } from '../../db/events/append.ts'
-import { livePools } from '../../db/events/leases.ts'
 import { type Control, importInto, openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
 import { withLogContext } from '../log.ts'
+import { createMetrics } from '../metrics.ts'
+import { checkReadiness } from '../readiness.ts'
 import { openSystem, type System } from '../system.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
@@ -88,7 +89,8 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
     db,
     commands: { ...control.commands, importCandles: (request) => importInto(system, request) },
     catalog: control.catalog,
-    readiness: () => readiness(system),
+    readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, ...wallClock }),
+    metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now: wallClock.now }),
     config: apiConfigOf(config),
     version: VERSION,
     clock: wallClock,
@@ -98,17 +100,6 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
     webRoot: WEB_ROOT,
   }
   return startServer({ api: createApp(deps), host: config.host, port: config.port })
-}
-
-async function readiness({ db }: System): ReturnType<ApiDependencies['readiness']> {
-  const database = await db.reader.query('select 1').then(
-    () => ({ ok: true, message: 'answers' }),
-    () => ({ ok: false, message: 'does not answer: is Postgres running?' }),
-  )
-  const live = database.ok ? await livePools(db) : 0
-  const workers =
-    live > 0 ? { ok: true, message: `${live} pools` } : { ok: false, message: 'none: start some with `weaver worker`' }
-  return { ready: database.ok && workers.ok, checks: { database, workers } }
 }
 
 /**
