@@ -1,4 +1,4 @@
-/** `weaver start`, `api` and `worker`: processes that stay. */
+/** `weaver start` and `api`: the process that stays, with the API; the workers of `start` are its child. */
 import { createApp } from '../../api/app.ts'
 import { type ApiDependencies, STREAM_LIMITS } from '../../api/dependencies.ts'
 import { apiConfigOf, type RunningServer, startServer } from '../../api/server.ts'
@@ -13,22 +13,15 @@ import { openSystem, type System } from '../system.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
 import { loadDemo } from './demo.ts'
-
-interface Parts {
-  api: boolean
-  workers: boolean
-}
-
-/** A repeated signal within this time is the echo of the first. */
-const ECHO_MS = 1_000
+import { stopSignal } from './signals.ts'
+import { keepWorkers } from './workers.ts'
 
 const WEB_ROOT = new URL('../../web/build/', import.meta.url)
 
 /** Runs until it is told to stop (SIGINT, SIGTERM) or can do no more. */
-export async function start(context: CliContext, parts: Parts): Promise<number> {
-  const everything = parts.api && parts.workers
+export async function start(context: CliContext, parts: { workers: boolean }): Promise<number> {
   const stop = stopSignal()
-  const lock = everything ? await acquireStartLock(context.config.dataDir) : null
+  const lock = parts.workers ? await acquireStartLock(context.config.dataDir) : null
   try {
     const system = await openSystem(context.config, context.log, 'weaver')
     try {
@@ -41,14 +34,21 @@ export async function start(context: CliContext, parts: Parts): Promise<number> 
   }
 }
 
-async function serve(context: CliContext, system: System, parts: Parts, stop: Promise<string>): Promise<number> {
-  const control = await openControl(system, { workers: parts.workers })
+async function serve(
+  context: CliContext,
+  system: System,
+  parts: { workers: boolean },
+  stop: Promise<string>,
+): Promise<number> {
+  const control = await openControl(system, { workers: false })
+  const workers = parts.workers ? keepWorkers(context.log, { DATABASE_URL: system.url }) : null
   let server: RunningServer | null = null
   try {
-    if (parts.api) server = await listen(context, system, control)
-    if (parts.api && parts.workers) await loadDemo(system, control)
+    server = await listen(context, system, control)
+    if (workers) await loadDemo(system, control)
     await tellSystem(system, 'system.Started')
-    context.print(server ? `Weaver is ready: ${server.url}` : 'The workers are ready.')
+    await Promise.race([workers?.ready, stop])
+    context.print(`Weaver is ready: ${server.url}`)
     const end = await Promise.race([stop, control.failed])
     if (end instanceof Error) {
       context.log.error({ err: end }, 'ending, to be started again')
@@ -60,6 +60,7 @@ async function serve(context: CliContext, system: System, parts: Parts, stop: Pr
     return 0
   } finally {
     await server?.close()
+    await workers?.stop()
     await control.close()
   }
 }
@@ -100,23 +101,4 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
     webRoot: WEB_ROOT,
   }
   return startServer({ api: createApp(deps), host: config.host, port: config.port })
-}
-
-/**
- * Resolves with the signal's name at the first SIGINT or SIGTERM. A terminal tells the whole process group, and npm and
- * `deno task` pass on what they hear: the same wish comes twice. Later ones are from somebody who lost patience.
- */
-function stopSignal(): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>()
-  let asked = Number.NaN
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      const now = wallClock.now()
-      if (Number.isNaN(asked)) {
-        asked = now
-        resolve(signal)
-      } else if (now - asked > ECHO_MS) process.exit(1)
-    })
-  }
-  return promise
 }

@@ -1,7 +1,6 @@
 /** What is done to Weaver. Every choice comes from `random`, which comes from the seed. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { openDatabase } from '../../db/client.ts'
 import { createSequencer } from '../../db/events/sequencer.ts'
 import type { CommitFate, NotifyFate } from '../support/pg_proxy.ts'
 import { pause } from '../support/until.ts'
@@ -209,11 +208,14 @@ export const FAULTS: readonly Fault[] = [
     shapes: BOTH,
     weight: 1,
     async strike(world) {
-      const db = await openDatabase({ url: world.databaseUrl, applicationName: 'weaver chaos', maxConnections: 2 })
-      const second = createSequencer({ db, sleep: pause, onError: () => {} })
+      const second = createSequencer({ db: world.db, sleep: pause, onError: () => {} })
       let numbered = 0
-      for (let round = 0; round < 150; round++) numbered += (await second.runOnce()).numbered
-      await db.close()
+      for (let round = 0; round < 150; round++) {
+        numbered += await second.runOnce().then(
+          (done) => done.numbered,
+          () => 0,
+        )
+      }
       return `a second sequencer numbered ${numbered} events beside the first`
     },
   },

@@ -18,13 +18,14 @@ const PAUSE_MS = 100
 /** A client that is never answered is a finding, not a reason to wait for ever. */
 const PATIENCE_MS = 120_000
 
-export function ask(url: string): Http {
+/** `over`: nobody waits for an answer any more. */
+export function ask(url: string, over: AbortSignal): Http {
   const once = async (method: string, path: string, body?: object | string, timeoutMs = TIMEOUT_MS) => {
     const type = typeof body === 'string' ? 'text/csv' : 'application/json'
     const answer = await fetch(`${url}/api/v1${path}`, {
       method,
       headers: { 'content-type': type },
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.any([over, AbortSignal.timeout(timeoutMs)]),
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
     const text = await answer.text()
@@ -35,7 +36,7 @@ export function ask(url: string): Http {
     async until(method, path, body) {
       const deadline = Date.now() + PATIENCE_MS
       let last = ''
-      while (Date.now() < deadline) {
+      while (Date.now() < deadline && !over.aborted) {
         try {
           const answer = await once(method, path, body)
           if (answer.status < 500) return answer

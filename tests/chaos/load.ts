@@ -22,7 +22,7 @@ import type { World } from './world.ts'
 export interface Load {
   name: string
   start(): void
-  /** No new work; resolves when what is under way has ended. */
+  /** No new work; resolves when what is under way has ended, and rejects when it never will. */
   drain(): Promise<void>
   /** What is wrong with what it was given, beyond the invariants of the database. */
   check(): Promise<string[]>
@@ -145,7 +145,7 @@ async function endOf(http: Http, id: string): Promise<Record<string, unknown>> {
 
 async function createBacktests(world: World, seed: number): Promise<Load> {
   await storeCandles(world, [...CHUNK_RECIPES, ...CHAIN_RECIPES])
-  const http = ask(world.apiUrl)
+  const http = ask(world.apiUrl, world.over)
   const seen: Seen = { started: 0, problems: [] }
   let stopped = false
   let round = 0
@@ -158,6 +158,7 @@ async function createBacktests(world: World, seed: number): Promise<Load> {
       places = [CHUNK_RECIPES, CHUNK_RECIPES, CHAIN_RECIPES].map((recipes, place) =>
         keepRunning(http, recipes, seed * 1_000 + round * 10 + place, seen, () => stopped),
       )
+      for (const place of places) place.catch(() => {})
     },
     async drain() {
       stopped = true
@@ -174,7 +175,7 @@ const IMPORT_PAUSE_MS = 1_500
 
 /** Files that overlap and revise one another; at the end each bar is what the last file said. */
 function createImports(world: World, seed: number): Load {
-  const http = ask(world.apiUrl)
+  const http = ask(world.apiUrl, world.over)
   const random = mulberry32(seed)
   const closes = new Map<number, string>()
   const problems: string[] = []
@@ -204,6 +205,7 @@ function createImports(world: World, seed: number): Load {
         }
       }
       running = keepImporting()
+      running.catch(() => {})
     },
     async drain() {
       stopped = true

@@ -82,24 +82,23 @@ async function recover(world: World, before: readonly UnderWay[], since: number)
 
 /** Resolves when what was asked is done and the log is numbered to its end. */
 async function rest(world: World, loads: readonly Load[]): Promise<void> {
-  const drained = Promise.all(loads.map((load) => load.drain()))
-  let done = false
-  drained.then(() => {
-    done = true
+  const late = new Promise<never>((_, reject) => {
+    const error = new Error(`what was started has not ended ${REST_DEADLINE_MS} ms after the last fault`)
+    setTimeout(() => reject(error), REST_DEADLINE_MS).unref()
   })
+  await Promise.race([late, Promise.all(loads.map((load) => load.drain()))])
   await until(
-    'all runs to end and the log to be numbered',
+    'the log to be numbered to its end',
     async () => {
-      if (!done) return false
       const [row] = await world.db.reader.query<{ open: number }>(
         `select (select count(*) from weaver.runs where status = 'running')
-         + (select count(*) from weaver.job_overview where run_id is not null and state <> 'dead')
+         + (select count(*) from weaver.job_overview where run_id is not null and state in ('waiting', 'running', 'failed'))
          + (select count(*) from weaver.outbox o left join weaver.outbox_seq s on s.outbox_id = o.id where s.seq is null)
          as open`,
       )
       return Number(row?.open) === 0
     },
-    REST_DEADLINE_MS,
+    RECOVERY_DEADLINE_MS,
   )
 }
 

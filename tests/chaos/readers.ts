@@ -47,7 +47,7 @@ async function readStream(url: string, reading: Reading, signal: AbortSignal): P
 }
 
 async function readTail(world: World, reading: Reading, after: number): Promise<number> {
-  const { status, body } = await ask(world.apiUrl).once('GET', `/events/tail?after=${after}&limit=${PAGE}`)
+  const { status, body } = await ask(world.apiUrl, world.over).once('GET', `/events/tail?after=${after}&limit=${PAGE}`)
   if (status !== 200) return after
   if (body.reset === true) reading.problems.push('the tail was reset')
   for (const { seq } of body.items as { seq: number }[]) take(reading, 'tail', seq)
@@ -71,6 +71,7 @@ export function createReaders(world: World): Load {
   let after = -1
   let ending = new AbortController()
   let reading: Promise<unknown> = Promise.resolve()
+  world.over.addEventListener('abort', () => ending.abort())
   const repeat = async (work: () => Promise<void>, everyMs: number, { signal }: AbortController) => {
     while (!signal.aborted) {
       await work().catch(() => {})

@@ -37,7 +37,10 @@ export interface World {
   /** Past the proxies, as `db`: for the load's checks. */
   databaseUrl: string
   db: Database
+  /** Waits for Postgres when it is away. */
   ownerQuery<Row extends object>(text: string): Promise<Row[]>
+  /** Nothing is wanted of it any more. */
+  over: AbortSignal
   postgres: {
     pid(): Promise<number>
     restart(): Promise<void>
@@ -134,6 +137,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const { members, postgres, url, close } = await build(options, dataDir, common)
   await Promise.all(members.map((member) => member.ready()))
   const databaseUrl = await url()
+  const over = new AbortController()
   const db = await openDatabase({ url: databaseUrl, applicationName: 'weaver chaos', maxConnections: 3 })
   return {
     shape: options.shape,
@@ -141,8 +145,10 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     apiUrl: `http://127.0.0.1:${port}`,
     databaseUrl,
     db,
+    over: over.signal,
     async ownerQuery<Row extends object>(text: string) {
-      const client = await connectOwner({ url: databaseUrl, applicationName: 'weaver chaos owner' })
+      const options = { url: databaseUrl, applicationName: 'weaver chaos owner' }
+      const client = await until('Postgres to answer', () => connectOwner(options).catch(() => null), API_DEADLINE_MS)
       try {
         return (await client.query<Row>(text)).rows
       } finally {
@@ -151,6 +157,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     },
     postgres,
     async close() {
+      over.abort()
       await db.close()
       await Promise.all(members.map((member) => member.stop()))
       await close()

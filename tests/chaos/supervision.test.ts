@@ -1,0 +1,105 @@
+/** I11: what ends of a Weaver that nobody else looks after is started again, by itself. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { connectOwner } from '../../db/client.ts'
+import { createEmptyDatabase } from '../support/database.ts'
+import { until } from '../support/until.ts'
+import { freePort, launchWeaver, type WeaverProcess } from '../support/weaver_process.ts'
+
+const cleanUp: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step()
+})
+
+interface Setting {
+  weaver: WeaverProcess
+  dataDir: string
+  url: string
+}
+
+async function setUp(command: 'start' | 'worker', env: Record<string, string>): Promise<Setting> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'weaver-supervised-'))
+  cleanUp.push(() => rm(dataDir, { recursive: true, force: true }))
+  const port = await freePort()
+  const settings = { WEAVER_DATA_DIR: dataDir, WEAVER_PORT: String(port), WEAVER_LOG_LEVEL: 'warn', WEAVER_WORKERS: '1' }
+  const weaver = launchWeaver(command, { ...settings, ...env })
+  cleanUp.push(() => weaver.end('SIGTERM'))
+  await weaver.ready
+  return { weaver, dataDir, url: `http://127.0.0.1:${port}` }
+}
+
+async function withDatabase() {
+  const database = await createEmptyDatabase()
+  cleanUp.push(database.drop)
+  const ask = async <Row extends object>(text: string): Promise<Row[]> => {
+    const client = await connectOwner({ url: database.url, applicationName: 'weaver test owner' })
+    try {
+      return (await client.query<Row>(text)).rows
+    } finally {
+      await client.end()
+    }
+  }
+  return { env: { DATABASE_URL: database.url }, ask }
+}
+
+const isReady = (url: string) =>
+  fetch(`${url}/readyz`).then(
+    ({ ok }) => ok,
+    () => false,
+  )
+
+const POOLS = 'select id from weaver.worker_pools order by id'
+const TERMINATE = `select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and pid <> pg_backend_pid()`
+
+test.each(['start', 'worker'] as const)('weaver %s has workers again after every connection was lost', async (command) => {
+  const { env, ask } = await withDatabase()
+  const { weaver } = await setUp(command, env)
+  const before = await ask<{ id: string }>(POOLS)
+  await ask(TERMINATE)
+  const after = await until('other workers to have registered', async () => {
+    const now = await ask<{ id: string }>(POOLS)
+    return now.length === before.length && now.every(({ id }) => !before.some((old) => old.id === id)) && now
+  })
+  expect(after.length).toBeGreaterThan(0)
+  expect(weaver.hasEnded()).toBe(false)
+})
+
+test('weaver start works on after its own Postgres was killed', async () => {
+  const { weaver, dataDir, url } = await setUp('start', { DATABASE_URL: '' })
+  const pid = async () => {
+    const file = join(dataDir, 'postgres', 'data', 'postmaster.pid')
+    return Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0])
+  }
+  const first = await pid()
+  process.kill(first, 'SIGKILL')
+  await until('another Postgres', async () => ![0, first].includes(await pid()))
+  await until('Weaver to be ready again', () => isReady(url))
+  expect(weaver.hasEnded()).toBe(false)
+})
+
+test('nothing is left at work when weaver start is killed', async () => {
+  const { env, ask } = await withDatabase()
+  const { weaver } = await setUp('start', env)
+  await weaver.end('SIGKILL')
+  await until('its workers to have let go', async () => {
+    const [row] = await ask<{ connections: string }>(
+      `select count(*) as connections from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+         and backend_type = 'client backend'`,
+    )
+    return Number(row?.connections) === 0
+  })
+})
+
+test('workers that cannot start at all end with what is wrong', async () => {
+  const env = { DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' }
+  const dataDir = await mkdtemp(join(tmpdir(), 'weaver-supervised-'))
+  cleanUp.push(() => rm(dataDir, { recursive: true, force: true }))
+  const weaver = launchWeaver('worker', { ...env, WEAVER_DATA_DIR: dataDir, WEAVER_LOG_LEVEL: 'warn' })
+  weaver.ready.catch(() => {})
+  expect(await weaver.ended).toEqual({ code: 1, signal: null })
+  expect(weaver.output()).toContain('cannot use the Postgres at 127.0.0.1:1/none')
+  expect(weaver.output()).not.toContain('secret')
+})
