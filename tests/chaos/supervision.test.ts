@@ -23,7 +23,12 @@ async function setUp(command: 'start' | 'worker', env: Record<string, string>): 
   const dataDir = await mkdtemp(join(tmpdir(), 'weaver-supervised-'))
   cleanUp.push(() => rm(dataDir, { recursive: true, force: true }))
   const port = await freePort()
-  const settings = { WEAVER_DATA_DIR: dataDir, WEAVER_PORT: String(port), WEAVER_LOG_LEVEL: 'warn', WEAVER_WORKERS: '1' }
+  const settings = {
+    WEAVER_DATA_DIR: dataDir,
+    WEAVER_PORT: String(port),
+    WEAVER_LOG_LEVEL: 'warn',
+    WEAVER_WORKERS: '1',
+  }
   const weaver = launchWeaver(command, { ...settings, ...env })
   cleanUp.push(() => weaver.end('SIGTERM'))
   await weaver.ready
@@ -54,18 +59,21 @@ const POOLS = 'select id from weaver.worker_pools order by id'
 const TERMINATE = `select pg_terminate_backend(pid) from pg_stat_activity
   where datname = current_database() and pid <> pg_backend_pid()`
 
-test.each(['start', 'worker'] as const)('weaver %s has workers again after every connection was lost', async (command) => {
-  const { env, ask } = await withDatabase()
-  const { weaver } = await setUp(command, env)
-  const before = await ask<{ id: string }>(POOLS)
-  await ask(TERMINATE)
-  const after = await until('other workers to have registered', async () => {
-    const now = await ask<{ id: string }>(POOLS)
-    return now.length === before.length && now.every(({ id }) => !before.some((old) => old.id === id)) && now
-  })
-  expect(after.length).toBeGreaterThan(0)
-  expect(weaver.hasEnded()).toBe(false)
-})
+test.each(['start', 'worker'] as const)(
+  'weaver %s has workers again after every connection was lost',
+  async (command) => {
+    const { env, ask } = await withDatabase()
+    const { weaver } = await setUp(command, env)
+    const before = await ask<{ id: string }>(POOLS)
+    await ask(TERMINATE)
+    const after = await until('other workers to have registered', async () => {
+      const now = await ask<{ id: string }>(POOLS)
+      return now.length === before.length && now.every(({ id }) => !before.some((old) => old.id === id)) && now
+    })
+    expect(after.length).toBeGreaterThan(0)
+    expect(weaver.hasEnded()).toBe(false)
+  },
+)
 
 test('weaver start works on after its own Postgres was killed', async () => {
   const { weaver, dataDir, url } = await setUp('start', { DATABASE_URL: '' })
