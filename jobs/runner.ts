@@ -3,7 +3,8 @@
  * a quarter of a second, jobs that end in their business transaction, failures that are recorded.
  */
 import { type Runner as GraphileRunner, Logger, run, runMigrations, type Task } from 'graphile-worker'
-import { openOwnerPool, type Pool } from '../db/client.ts'
+import { openOwnerPool, type Pool, type PoolClient } from '../db/client.ts'
+import { FETCH_NAME, FETCH_TEXT } from '../db/events/fetch.ts'
 import { type Lease, registerPool, runOf, unregisterPool } from '../db/events/leases.ts'
 import type { TaskName } from '../db/events/tasks.ts'
 import { attempt, LostLease, messageOf } from './attempt.ts'
@@ -29,11 +30,8 @@ export interface Runner {
   stop(): Promise<void>
 }
 
-/**
- * Jobs are announced; this finds retries, and what no worker saw: a fetch locks every idle queue for a moment, and one
- * that comes just then skips the job that it was woken for (at one second, every tenth hop of a chain waited it out).
- */
-const POLL_MS = 100
+/** Jobs are announced; this finds those that are due later: retries, and what was put back. */
+const POLL_MS = 250
 const STOP_TIMEOUT_MS = 10_000
 /** Short, because a process cannot end while it sleeps. */
 const STOP_STEP_MS = 50
@@ -116,6 +114,7 @@ async function startPool(
 ): Promise<StartedPool> {
   // One connection a worker, one that listens, one to spare.
   const pool = openOwnerPool(options.url, { applicationName: `weaver jobs ${name}`, maxConnections: concurrency + 2 })
+  pool.on('connect', fetchOurWay)
   let registered: Promise<void> | undefined
   const runner = await run({
     pgPool: pool,
@@ -153,6 +152,16 @@ async function startPool(
     (error: unknown) => fail(new Error(`the worker pool ${name} failed: ${String(error)}`, { cause: error })),
   )
   return { runner, pool }
+}
+
+/** graphile-worker has no setting for the statement by which it takes a job: its connections put ours in its place. */
+function fetchOurWay(client: PoolClient): void {
+  const query = client.query.bind(client) as (...given: unknown[]) => unknown
+  const replaced = (statement: { name?: string } | string, ...rest: unknown[]) => {
+    const ours = typeof statement === 'object' && statement.name === FETCH_NAME
+    return query(ours ? { ...statement, text: FETCH_TEXT } : statement, ...rest)
+  }
+  client.query = replaced as PoolClient['query']
 }
 
 /** Every line of the log that a job causes tells which job. */

@@ -447,6 +447,14 @@ begin
   return freed;
 end $$;
 
+-- What a job is known by in logs and events: of the event that set it off, else of what its run is at.
+create function weaver.corr_of(event uuid, run uuid) returns uuid language sql stable as $$
+  select coalesce(
+    (select o.corr_id from weaver.outbox o where o.event_id = event limit 1),
+    (select r.open_corr_id from weaver.runs r where r.id = run)
+  );
+$$;
+
 create or replace view weaver.job_overview as
   select j.id, t.identifier as task, q.queue_name as queue,
     case
@@ -460,13 +468,15 @@ create or replace view weaver.job_overview as
     j.priority::integer as priority, now() - j.created_at as age, j.last_error,
     case when weaver.is_paused(j.run_at) then j.run_at - weaver.pause_shift() else j.run_at end as run_at,
     j.locked_at, j.locked_by, j.created_at, j.updated_at,
-    coalesce((select c.crashes from weaver.job_crashes c where c.job_id = j.id), 0) as crashes, null::bigint as retried_as
+    coalesce((select c.crashes from weaver.job_crashes c where c.job_id = j.id), 0) as crashes, null::bigint as retried_as,
+    weaver.corr_of(weaver.uuid_in(j.payload, 'event_id'), weaver.uuid_in(j.payload, 'run_id')) as corr_id
   from graphile_worker._private_jobs j
     join graphile_worker._private_tasks t on t.id = j.task_id
     left join graphile_worker._private_job_queues q on q.id = j.job_queue_id
   union all
   select d.id, d.task, d.queue, coalesce(d.settled, 'dead'), d.run_id::text, d.attempts, d.attempts, 0,
-    now() - d.created_at, d.error, null, null, null, d.created_at, d.updated_at, 0, d.retried_as
+    now() - d.created_at, d.error, null, null, null, d.created_at, d.updated_at, 0, d.retried_as,
+    weaver.corr_of(weaver.uuid_in(d.payload::json, 'event_id'), d.run_id)
   from weaver.job_dead_letters d;
 comment on view weaver.job_overview is
   'Every job there is: waiting, scheduled (later), paused, running, failed (about to be recorded as dead), dead; and dead letters that were retried or discarded.';
@@ -474,10 +484,7 @@ comment on view weaver.job_overview is
 create view weaver.job_history as
   select h.job_id as id, h.task, h.queue, h.run_id, h.outcome, h.attempt::integer as attempt, h.created_at, h.due_at,
     h.started_at, h.finished_at, h.started_at - h.due_at as wait, h.finished_at - h.started_at as duration, h.error,
-    h.worker, coalesce(
-      (select o.corr_id from weaver.outbox o where o.event_id = h.event_id limit 1),
-      (select r.open_corr_id from weaver.runs r where r.id = h.run_id)
-    ) as corr_id
+    h.worker, weaver.corr_of(h.event_id, h.run_id) as corr_id
   from weaver.job_runs h;
 comment on view weaver.job_history is
   'Every attempt at a job that has ended. wait: from when it was due to its start. corr_id is known as long as its event or run is.';
