@@ -13,7 +13,7 @@ import type { Checkpoint, RunSpec, Stretch } from './backtest.ts'
 import type { RiskLimits } from './glados/risk.ts'
 import type { FillModel } from './greta/fill_model.ts'
 import { StrategyFailure } from './marvin/failure.ts'
-import { DataRevised, type LoadedRun } from './run_data.ts'
+import { isUnusable, type LoadedRun } from './run_data.ts'
 import { computeResult, type RunResult } from './run_result.ts'
 
 /** A job as the runner hands it over. */
@@ -70,12 +70,13 @@ export async function startBacktest(
   job: RunningJob,
 ): Promise<void> {
   const run = await getRun(jobs.db.reader, payload.run_id)
-  const data = run?.status === 'running' ? await jobs.loadRun(run) : null
+  const data = run?.status === 'running' ? await loadOrFail(jobs, run) : null
   await settle(jobs, job, payload.run_id, async (locked) => {
     if (data === null) return null
+    if ('failure' in data) return failed(jobs, locked, data.failure)
     if (data.ticks.length === 0) {
       return failed(jobs, locked, {
-        message: 'no candle closes in the range: the candles were removed since the run was made',
+        message: 'no bar closes in the range: its candles do not fill one, or were removed since the run was made',
       })
     }
     return {
@@ -85,6 +86,7 @@ export async function startBacktest(
           id: locked.id,
           changes: { dataset_fingerprint: data.fingerprint, ticks_total: data.ticks.length },
         },
+        ...data.datasets.map((row) => ({ kind: 'save_run_dataset', row }) as const),
       ],
       events: locked.driver === 'chain' ? [firstTick(locked, data.ticks[0] as number)] : [],
       jobs:
@@ -93,6 +95,14 @@ export async function startBacktest(
           : [{ task: 'greta.run_chunk', payload: { run_id: locked.id, next_tick: 0 }, queue: `run:${locked.id}` }],
     }
   })
+}
+
+async function loadOrFail(jobs: BacktestJobs, run: RunRow): Promise<LoadedRun | { failure: RunError }> {
+  try {
+    return await jobs.loadRun(run)
+  } catch (error) {
+    return { failure: failureOf(error) }
+  }
 }
 
 function firstTick(run: RunRow, ts: number): NewEvent {
@@ -143,7 +153,7 @@ async function play(jobs: BacktestJobs, run: RunRow): Promise<Stretch | { failur
 /** What ends the run, of its strategy's or its data's making. Anything else goes on, for the job to be tried again. */
 export function failureOf(error: unknown): RunError {
   if (error instanceof StrategyFailure) return error.failure
-  if (error instanceof DataRevised) return { message: error.message }
+  if (isUnusable(error)) return { message: error.message }
   throw error
 }
 

@@ -152,7 +152,7 @@ async function openHop(jobs: ChainJobs, run: RunRow, data: LoadedRun, saved: Cha
   simulation.nextEvent = tick.next_event
   const fetched = new Map<string, CandleColumns>()
   for (const { symbol, timeframe } of tick.requests) {
-    fetched.set(`${symbol} ${timeframe}`, await loadFetched(jobs.db.reader, run, symbol, timeframe))
+    fetched.set(`${symbol} ${timeframe}`, await loadFetched(jobs.db, run, symbol, timeframe))
   }
   const windows = createWindows({
     symbols: run.symbols,

@@ -161,7 +161,7 @@ async function ask(
   const onCall = async (kind: string, body: unknown) => {
     if (kind !== 'candles') throw new Error(`A host asked for ${kind}, which nobody answers`)
     const { symbol, timeframe } = body as { symbol: string; timeframe: Timeframe }
-    return { body: null, columns: columnsNamed('c', await loadFetched(db.reader, run, symbol, timeframe)) }
+    return { body: null, columns: columnsNamed('c', await loadFetched(db, run, symbol, timeframe)) }
   }
   if (!host.warm) await openRun(host, run, data)
   const answer = await host.request(kind, body, { onCall })

@@ -10,7 +10,7 @@ import { DomainError } from './glados/errors.ts'
 import type { HostRuns } from './host_client.ts'
 import type { ReplayAnswer } from './host_runs.ts'
 import { StrategyFailure } from './marvin/failure.ts'
-import { createRunDataCache, DataRevised, type LoadedRun } from './run_data.ts'
+import { createRunDataCache, isUnusable, type LoadedRun } from './run_data.ts'
 
 /** Replays at a time in one process: each takes a strategy host from the backtests for seconds. */
 const MOST_REPLAYS = 2
@@ -91,7 +91,7 @@ function mustBeDerivable(run: RunRow): void {
 /** Not from a cache: it is today's candles that must be the run's. */
 async function loadAgain(reader: Reader, run: RunRow): Promise<LoadedRun> {
   return createRunDataCache(reader)(run).catch((error: unknown) => {
-    if (!(error instanceof DataRevised)) throw error
+    if (!isUnusable(error)) throw error
     throw refused(run, 'its candles were revised since: run it again on the new ones')
   })
 }

@@ -25,6 +25,7 @@ create table weaver.run_datasets (
   run_id uuid not null references weaver.runs on delete cascade,
   symbol text not null,
   timeframe text not null,
+  fetched boolean not null,
   source_timeframe text not null,
   first timestamptz not null,
   last timestamptz not null,
@@ -34,11 +35,13 @@ create table weaver.run_datasets (
   fingerprint text not null,
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp(),
-  unique (run_id, symbol, timeframe)
+  unique (run_id, symbol, timeframe, fetched)
 );
 create index run_datasets_by_source on weaver.run_datasets (symbol, source_timeframe, last);
 comment on table weaver.run_datasets is
   'The bars that a run could see, warm-up and what its strategy fetched included. Written when the run first reads them.';
+comment on column weaver.run_datasets.fetched is
+  'Asked for by the strategy with ctx.fetch; false: the bars of the run itself.';
 comment on column weaver.run_datasets.source_timeframe is 'Of the stored candles; finer than timeframe where bars were resampled.';
 comment on column weaver.run_datasets.first is 'Open times of the first and the last stored candle that was read.';
 comment on column weaver.run_datasets.bars is 'Bars as the run saw them.';

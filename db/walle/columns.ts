@@ -242,6 +242,7 @@ export const RUN_DATASETS: Table<RunDatasetRow> = {
     run_id: 'uuid',
     symbol: 'text',
     timeframe: 'text',
+    fetched: 'boolean',
     source_timeframe: 'text',
     first: 'timestamptz',
     last: 'timestamptz',

@@ -119,7 +119,7 @@ test('the warm-up of bars that are made has the bars asked for, over holes, and 
 test('a revision marks the runs that saw bars of its range, once', async () => {
   const seen = (run: number, changes: Partial<RunDatasetRow>): RunDatasetRow => ({
     run_id: idOf('run', run),
-    ...{ symbol: 'S/USD', timeframe: '1d', source_timeframe: '1h', bars: 10 },
+    ...{ symbol: 'S/USD', timeframe: '1d', fetched: false, source_timeframe: '1h', bars: 10 },
     ...{ first: '2024-01-01T00:00:00.000Z', last: '2024-01-10T23:00:00.000Z' },
     ...{ adjustment: 'raw', feed: 'import', fingerprint: 'abc' },
     ...changes,

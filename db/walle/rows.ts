@@ -302,6 +302,8 @@ export interface RunDatasetRow {
   run_id: string
   symbol: string
   timeframe: Timeframe
+  /** The strategy asked for them with `ctx.fetch`; false: the bars of the run itself. */
+  fetched: boolean
   /** Of the stored candles; finer than `timeframe` where bars were resampled. */
   source_timeframe: Timeframe
   /** Open times of the first and the last stored candle that was read. */

@@ -2,9 +2,9 @@
 import { writeFile } from 'node:fs/promises'
 import type { Reader } from '../../db/database.ts'
 import { getBand } from '../../db/walle/queries/bands.ts'
-import { candleRange } from '../../db/walle/queries/candles.ts'
 import { listFills } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
+import { seriesRange } from '../../db/walle/queries/series.ts'
 import type { FillRow, RunRow } from '../../db/walle/rows.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import { type Control, openControl } from '../control.ts'
@@ -145,7 +145,7 @@ async function rangeOf(
   timezone: string,
   { symbol, timeframe, start, end }: BacktestOptions,
 ): Promise<{ start_time: string | undefined; end_time: string | undefined }> {
-  const stored = await Promise.all(symbol.map((one) => candleRange(reader, one, timeframe)))
+  const stored = await Promise.all(symbol.map((one) => seriesRange(reader, one, timeframe)))
   const known = stored.filter((range) => range !== null)
   const first = Math.min(...known.map((range) => range.first))
   const last = Math.max(...known.map((range) => range.last)) + TIMEFRAME_MS[timeframe]

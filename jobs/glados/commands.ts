@@ -6,13 +6,14 @@
 import type { Reader } from '../../db/database.ts'
 import type { NewEvent } from '../../db/events/envelope.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
-import { candleRange, listCandles } from '../../db/walle/queries/candles.ts'
+import { getBand } from '../../db/walle/queries/bands.ts'
 import { getRun, lockRun } from '../../db/walle/queries/runs.ts'
-import type { NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
-import { type Json, type Mode, TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
+import type { BandRow, NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
+import type { Json, Mode, Timeframe } from '../../strategies/api.ts'
 import { type FillRequest, fillRequestSchema, resolveFillModel } from '../greta/fill_model.ts'
 import { DomainError } from './errors.ts'
 import { type RiskLimits, riskSchema, withDefaults } from './risk.ts'
+import { checkCandles } from './run_candles.ts'
 
 /** The body of POST /runs, validated in shape. */
 export interface RunRequest {
@@ -76,6 +77,7 @@ export function createCommands(deps: CommandDependencies) {
     stopRun: (id: string, options: { cancel_orders: boolean; close_positions: boolean }, context: CommandContext) =>
       stopRun(deps, id, options, context),
     deleteRun: (id: string, context: CommandContext) => deleteRun(deps, id, context),
+    requestBand: (id: string) => requestBand(deps, id),
   }
 }
 
@@ -89,7 +91,7 @@ async function createRun(deps: CommandDependencies, request: RunRequest, context
     params: request.config ?? {},
     fromText: request.config_from_text ?? false,
   })
-  await checkData(deps.reader, request, range)
+  await checkCandles(deps.reader, request, range)
   const id = deps.newId()
   const eventId = deps.newId()
   const run: NewRun = {
@@ -182,32 +184,6 @@ function checkRequest(request: RunRequest): Range {
   return { start, end }
 }
 
-/** No bar of a symbol in the range is an error that says what there is. */
-async function checkData(reader: Reader, request: RunRequest, range: Range): Promise<void> {
-  const frame = TIMEFRAME_MS[request.timeframe]
-  for (const symbol of request.symbols) {
-    const stored = await candleRange(reader, symbol, request.timeframe)
-    if (!stored) {
-      throw invalid(
-        'symbols',
-        `there are no ${request.timeframe} candles of ${symbol}: import some with \`weaver import FILE --symbol ${symbol} --timeframe ${request.timeframe}\``,
-      )
-    }
-    // Within what is stored: years that Postgres does not know are never asked for.
-    const start = iso(Math.max(range.start - frame, stored.first))
-    const end = iso(Math.min(range.end - frame, stored.last))
-    const [closing] = await listCandles(reader, { symbol, timeframe: request.timeframe, start, end, limit: 1 })
-    if (!closing) {
-      throw invalid(
-        'start_time',
-        `no ${request.timeframe} candle of ${symbol} closes between ${request.start_time} and ${request.end_time}: stored are ${iso(stored.first)} to ${iso(stored.last)}`,
-      )
-    }
-  }
-}
-
-const iso = (ms: number): string => new Date(ms).toISOString()
-
 async function startRun(deps: CommandDependencies, id: string, context: CommandContext): Promise<RunRow> {
   await deps.recorder(async (reader) => {
     const run = mustExist(await lockRun(reader, id), id)
@@ -263,34 +239,35 @@ async function stopRun(
       })
     }
     if (run.status !== 'running') return { outcome: { writes: [], events: [] }, result: null }
-    const requestId = deps.newId()
-    const stoppedId = deps.newId()
-    const request = runEvent(
-      deps,
-      id,
-      context,
-      requestId,
-      'run.StopRequested',
-      { run_id: id, ...options },
-      run.last_event_id,
-    )
-    const stopped = runEvent(deps, id, context, stoppedId, 'run.Stopped', { run_id: id }, requestId)
-    return {
-      outcome: {
-        writes: [
-          {
-            kind: 'update_run',
-            id,
-            changes: { status: 'stopped', stopped_at: stopped.ts, stop_requested: options, last_event_id: stoppedId },
-          },
-          { kind: 'drop_checkpoint', run_id: id },
-        ],
-        events: [request, stopped],
-      },
-      result: null,
-    }
+    return { outcome: stopOutcome(deps, run, options, context), result: null }
   })
   return mustExist(await getRun(deps.reader, id), id)
+}
+
+/** The end of a run that somebody stopped. */
+export function stopOutcome(
+  deps: Pick<CommandDependencies, 'now' | 'newId'>,
+  run: RunRow,
+  options: { cancel_orders: boolean; close_positions: boolean },
+  context: CommandContext,
+): Outcome {
+  const { id } = run
+  const requestId = deps.newId()
+  const stoppedId = deps.newId()
+  const payload = { run_id: id, ...options }
+  const request = runEvent(deps, id, context, requestId, 'run.StopRequested', payload, run.last_event_id)
+  const stopped = runEvent(deps, id, context, stoppedId, 'run.Stopped', { run_id: id }, requestId)
+  return {
+    writes: [
+      {
+        kind: 'update_run',
+        id,
+        changes: { status: 'stopped', stopped_at: stopped.ts, stop_requested: options, last_event_id: stoppedId },
+      },
+      { kind: 'drop_checkpoint', run_id: id },
+    ],
+    events: [request, stopped],
+  }
 }
 
 async function deleteRun(deps: CommandDependencies, id: string, context: CommandContext): Promise<void> {
@@ -304,9 +281,33 @@ async function deleteRun(deps: CommandDependencies, id: string, context: Command
   })
 }
 
+/** Sets off the assumption band of a completed backtest, once: it always comes out the same. One that failed is tried anew. */
+async function requestBand(deps: CommandDependencies, id: string): Promise<BandRow> {
+  await deps.recorder(async (reader) => {
+    const run = mustExist(await lockRun(reader, id), id)
+    if (run.mode !== 'backtest' || run.status !== 'completed') {
+      const message = `run ${id} is ${run.status}: an assumption band is made of a completed backtest`
+      throw new DomainError('CONFLICT', message, { status: run.status })
+    }
+    const known = await getBand(reader, id)
+    if (known && known.status !== 'error') return { outcome: { writes: [], events: [] }, result: null }
+    return {
+      outcome: {
+        writes: [{ kind: 'save_band', run_id: id, status: 'running', progress: 0, result: null, error: null }],
+        events: [],
+        jobs: [{ task: 'greta.run_band', payload: { run_id: id }, queue: `run:${id}` }],
+      },
+      result: null,
+    }
+  })
+  const band = await getBand(deps.reader, id)
+  if (!band) throw new DomainError('NOT_FOUND', `there is no run ${id}`, {})
+  return band
+}
+
 type RunEventType = Extract<NewEvent['type'], `run.${string}`>
 
-function runEvent<T extends RunEventType>(
+export function runEvent<T extends RunEventType>(
   deps: Pick<CommandDependencies, 'now'>,
   runId: string,
   context: CommandContext,

@@ -10,7 +10,7 @@ export async function saveRunDataset(tx: WriteTx, row: RunDatasetRow): Promise<v
   await tx.execute(
     `insert into weaver.run_datasets (${names.map(quoted).join(', ')})
      values (${names.map((name, i) => `$${i + 1}::${columns[name]}`).join(', ')})
-     on conflict (run_id, symbol, timeframe) do nothing`,
+     on conflict (run_id, symbol, timeframe, fetched) do nothing`,
     names.map((name) => cellText(row[name], columns[name])),
   )
 }
