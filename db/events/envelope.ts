@@ -29,3 +29,6 @@ export type NewEvent = {
     'id' | 'type' | 'run_id' | 'corr_id' | 'causation_id' | 'ts' | 'producer' | 'payload'
   >
 }[EventType]
+
+/** An event as it lies in the log: its type tells its payload. */
+export type LogEvent = { [T in EventType]: Envelope<T> }[EventType]

@@ -17,6 +17,7 @@ export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
   'run.Error': 'run.error',
   'run.Progressed': 'run.progress',
   'run.Deleted': null,
+  'run.Rebuilt': null,
   'clock.Tick': 'tick',
   'strategy.FetchWindow': null,
   'strategy.DecisionMade': null,

@@ -8,6 +8,7 @@ import type { NewEvent } from '../events/envelope.ts'
 import { type StoredCandles, storeCandles } from './candles.ts'
 import { DECISIONS, FILLS, ORDERS, POSITIONS, SKIPS, TRADES } from './columns.ts'
 import type { Outcome, Write } from './outcome.ts'
+import { swapRebuilt } from './rebuild.ts'
 import { insertRows, updateRows, upsertRows } from './record/bulk.ts'
 import { candleEvents } from './record/candle_events.ts'
 import { invalidateRuns, saveRunDataset } from './record/run_data.ts'
@@ -17,6 +18,7 @@ import {
   deleteRun,
   dropCheckpoint,
   recordTrial,
+  saveBand,
   saveCheckpoint,
   saveResult,
   storeSource,
@@ -70,6 +72,8 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return upsertRows(tx, SKIPS, ['run_id', 'ordinal'], write.rows)
     case 'save_positions':
       return upsertRows(tx, POSITIONS, ['run_id', 'symbol'], write.rows)
+    case 'swap_rebuilt':
+      return swapRebuilt(tx, write.run_id)
     case 'append_equity':
       return appendEquity(tx, write.block)
     case 'save_run_dataset':
@@ -78,6 +82,8 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return invalidateRuns(tx, write.revision)
     case 'save_result':
       return saveResult(tx, write)
+    case 'save_band':
+      return saveBand(tx, write)
     case 'record_trial':
       return recordTrial(tx, write)
   }

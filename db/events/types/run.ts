@@ -25,4 +25,6 @@ export const runEvents = {
   }),
   'run.Progressed': evt({ run_id: id, progress: z.number().min(0).max(1), next_tick: count, ticks_total: count }),
   'run.Deleted': evt({ run_id: id }),
+  /** `weaver rebuild --swap` replaced so many rows by what the log says. */
+  'run.Rebuilt': evt({ run_id: id, rows: count }),
 } as const
