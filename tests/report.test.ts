@@ -35,7 +35,14 @@ let candles: CandleColumns
 beforeAll(async () => {
   weaver = await openInProcess({ 'says_why/index.ts': SAYS_WHY })
   candles = columnsOf(
-    generateCandles({ timeframe: '1h', start: Date.UTC(2024, 0, 1), bars: 3_000, seed: 5, startPrice: 100, volatility: 0.01 }),
+    generateCandles({
+      timeframe: '1h',
+      start: Date.UTC(2024, 0, 1),
+      bars: 3_000,
+      seed: 5,
+      startPrice: 100,
+      volatility: 0.01,
+    }),
   )
   await weaver.store('BTC/USD', '1h', candles)
 })
@@ -78,3 +85,36 @@ test('the band plays the run under every combination of assumptions, once, and t
   expect(band.result?.ambiguous_bars).toBeGreaterThan(0)
   writeFileSync('/tmp/report-out.html', await pageOf(run))
 }, 60_000)
+
+test('what a person or a strategy wrote is text on the page, and nothing on it loads or runs', async () => {
+  const run = await weaver.backtest(
+    { strategy_id: 'says_why', config: { reason: NASTY }, label: NASTY, ...BTC },
+    candles,
+  )
+  expect(run.status).toBe('completed')
+  const page = await pageOf(run)
+  expect(page).not.toMatch(/<script|<img|onerror="|javascript:|<link|@import|url\(|https?:\/\//i)
+  expect(page.match(/&lt;script&gt;alert\(1\)&lt;\/script&gt;/g)?.length).toBeGreaterThanOrEqual(4)
+  expect(page).toContain("default-src 'none'")
+})
+
+test('the ticks that did nothing are listed with their reason, and counted on the page', async () => {
+  const run = await weaver.backtest({ strategy_id: 'says_why', config: { reason: 'enough' }, ...BTC }, candles)
+  const { items } = await pageDecisions(weaver.system.db.reader, run.id, { page: 1, page_size: 10 })
+  expect(items).toMatchObject([
+    { kind: 'skipped', bar_index: 1, last_bar_index: 29, ticks: 29, skips: ['too early'] },
+    { kind: 'acted', bar_index: 30, last_bar_index: 30, ticks: 1, intents: [{ kind: 'place' }] },
+    { kind: 'skipped', bar_index: 31, last_bar_index: 2_999, ticks: 2_969, skips: ['enough'] },
+  ])
+  const page = await pageOf(run)
+  expect(page).toMatch(/enough<\/td><td>the strategy<\/td><td class="n">2,969<\/td><td class="n">98\.97 %/)
+})
+
+test('a run that ended in an error says so first, and a run without a tick has a page too', async () => {
+  const run = await weaver.backtest({ strategy_id: 'says_why', config: { reason: 'x' }, ...BTC }, candles)
+  const broken: RunRow = { ...run, status: 'error', stats: null, error: { message: NASTY }, progress: 0.02 }
+  const page = await pageOf(broken)
+  expect(page).toContain('This run ended in an error: 2.00 % of the ticks are done, and there are no statistics')
+  const empty = await pageOf({ ...broken, id: '00000000-0000-4000-8000-00000000dead', status: 'pending' })
+  expect(empty).toContain('No tick was played.')
+})

@@ -1,4 +1,5 @@
 /** What a report shows of a run, read from the database and made small: a million ticks become a few hundred points. */
+import { mean } from 'd3-array'
 import type { Reader } from '../../db/database.ts'
 import { getBand } from '../../db/walle/queries/bands.ts'
 import { readColumns } from '../../db/walle/queries/candles.ts'
@@ -15,8 +16,10 @@ import type { BandRow, RunRow, TradeRow } from '../../db/walle/rows.ts'
 import { type Json, TIMEFRAME_MS } from '../../strategies/api.ts'
 import { downsample, drawdowns } from './downsample.ts'
 
-/** Points of each chart; of each stretch the first, lowest, highest and last. */
+/** Points of the curves; of each stretch the first, lowest, highest and last. */
 const POINTS = 1_200
+/** Stretches over which exposure is averaged: it comes and goes too fast for single ticks to tell. */
+const STRETCHES = 240
 /** Trades shown from the beginning and from the end. */
 const EDGE_TRADES = 25
 const REASONS = 30
@@ -26,7 +29,8 @@ export interface ReportCurve {
   ts: number[]
   equity: number[]
   drawdown: number[]
-  exposure: number[]
+  /** The mean of stretches, by the time of each one's last tick. */
+  exposure: { ts: number[]; mean: number[] }
   /** What holding the first symbol from its first close would have come to; null without its bars. */
   held: number[] | null
   ticks: number
@@ -71,10 +75,21 @@ async function curveOf(reader: Reader, run: RunRow, { ts, equity, exposure }: Fu
     ts: at(ts),
     equity: at(equity),
     drawdown: at(drawdowns(equity, start)),
-    exposure: at(exposure),
+    exposure: meansOf(ts, exposure),
     held: await heldAt(reader, run, at(ts), start),
     ticks: ts.length,
   }
+}
+
+function meansOf(ts: Float64Array, values: Float64Array): ReportCurve['exposure'] {
+  const stretches = Math.min(STRETCHES, ts.length)
+  const edge = (stretch: number) => Math.floor((stretch * ts.length) / stretches)
+  const means = { ts: [] as number[], mean: [] as number[] }
+  for (let stretch = 0; stretch < stretches; stretch++) {
+    means.ts.push(ts[edge(stretch + 1) - 1] as number)
+    means.mean.push(mean(values.subarray(edge(stretch), edge(stretch + 1))) ?? 0)
+  }
+  return means
 }
 
 /** The initial cash in the first symbol, bought at its first close, at each of the times. */

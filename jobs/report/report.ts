@@ -77,13 +77,13 @@ ${timeChart(
 )}
 ${timeChart(
   {
-    caption: 'Exposure: value of positions over the value of the account.',
-    told: `Exposure went up to ${percent(Math.max(...curve.exposure))}`,
+    caption: 'Exposure: value of positions over the value of the account, on average of each stretch.',
+    told: `Exposure was up to ${percent(Math.max(...curve.exposure.mean))} on average of a stretch`,
     low: true,
     filled: true,
   },
-  curve.ts,
-  [{ name: 'Exposure', values: curve.exposure, look: 'own' }],
+  curve.exposure.ts,
+  [{ name: 'Exposure', values: curve.exposure.mean, look: 'own' }],
   (value) => percent(value).replace('.00', ''),
 )}`
 }

@@ -19,17 +19,17 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:1
 .cautions h2{all:unset;display:block;font-weight:700;font-size:17px;margin-bottom:4px}
 .cautions ul{margin:0;padding-left:20px}
 .cautions.bad{background:var(--bad-bg);border-color:var(--down);color:var(--text)}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:1px;margin:18px 0;background:var(--line);border:1px solid var(--line);border-radius:8px;overflow:hidden}
+.cards{display:grid;grid-template-columns:repeat(4,1fr);gap:1px;margin:18px 0;background:var(--line);border:1px solid var(--line);border-radius:8px;overflow:hidden}
 .card{background:var(--bg);padding:12px 14px}
 .card b{display:block;font-size:22px;font-weight:650;font-variant-numeric:tabular-nums;line-height:1.25}
 .card span{display:block;font-weight:600}
 .card small{display:block;color:var(--muted);font-size:12.5px;line-height:1.35}
-.chart{margin:14px 0 8px}
+.chart{margin:18px 0 0}
 figcaption{margin-bottom:8px;font-size:14px}
 .key{white-space:nowrap;margin-left:12px}
 .key::before{content:"";display:inline-block;width:18px;border-top:3px solid;vertical-align:middle;margin-right:5px}
 .key.own::before{border-color:var(--own)}.key.other::before{border-color:var(--other)}
-.plot{position:relative;height:280px;margin:8px 0 26px 74px}
+.plot{position:relative;height:280px;margin:8px 20px 0 74px}.chart::after{content:"";display:block;height:38px}
 .low .plot{height:150px}
 .plot svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}
 .plot path{fill:none;vector-effect:non-scaling-stroke}
@@ -47,20 +47,20 @@ table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:
 th,td{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:600;color:var(--muted);font-size:12.5px;white-space:nowrap}
 tbody th{color:var(--text);font-size:inherit;white-space:normal}
-.n{text-align:right;white-space:nowrap}
+.n{text-align:right;white-space:nowrap}.n+th,.n+td{padding-left:12px}.t{white-space:nowrap}
 .break{overflow-wrap:anywhere}
 .heat td,.heat thead th{text-align:right;padding:4px 6px}
 .heat td{border:2px solid var(--bg);white-space:nowrap}
 .own-row{font-weight:650}
-.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:0 32px}
+.columns{columns:2 400px;column-gap:32px}.columns .wide{break-inside:avoid;margin-top:0}
 footer{margin-top:40px;padding-top:10px;border-top:1px solid var(--line);color:var(--muted);font-size:13px}
 @media (max-width:600px){main{padding:18px 14px 40px}h1{font-size:21px}.cards{grid-template-columns:1fr 1fr}.card{padding:10px}.card b{font-size:18px}
-.plot{height:210px;margin-left:58px}.low .plot{height:120px}.minor{display:none}.y,.x{font-size:11px}}
+.plot{height:210px;margin-left:58px;margin-right:10px}.low .plot{height:120px}.minor{display:none}.y,.x{font-size:11px}}
 @page{size:A4;margin:14mm 12mm}
 @media print{:root{color-scheme:light;--bg:#fff;--text:#151a21;--muted:#56606d;--line:#d9dee5;--soft:#f3f5f8;--own:#2350c8;--own-soft:#2350c826;--other:#8a5a00;
 --up:#08705f;--down:#b43a16;--down-soft:#b43a1633;--warn:#6b4500;--warn-bg:#fdf1d8;--warn-line:#e0b45a;--bad-bg:#fbe9e3}
 body{font-size:10pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}main{max-width:none;padding:0}
 table{font-size:8.5pt}th,td{padding:2px 6px 2px 0}.heat td,.heat thead th{padding:2px 3px;font-size:8pt}
-figure,.card,tr,.cautions{break-inside:avoid}h2{break-after:avoid}thead{display:table-header-group}.plot{height:200px}.low .plot{height:110px}
-.cards{grid-template-columns:repeat(4,1fr)}.card b{font-size:13pt}.card small{font-size:8pt}.wide{overflow:visible}}
+figure,.card,tr,.cautions{break-inside:avoid}h2{break-after:avoid}thead{display:table-header-group}.plot{height:200px}.low .plot{height:110px}.chart::after{height:30px}
+.card b{font-size:13pt}.card small{font-size:8pt}.wide{overflow:visible}}
 `

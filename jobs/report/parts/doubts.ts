@@ -64,11 +64,11 @@ function bandTable({ variants, ambiguous_bars, ambiguous_trades }: BandResult): 
   const [worst, best] = [sorted[0] as BandVariant, sorted.at(-1) as BandVariant]
   return html`<p>The same backtest under other assumptions returned between <b>${signedPercent(worst.total_return)}</b> and <b>${signedPercent(best.total_return)}</b>;
 under its own, ${signedPercent(own.total_return)}. ${count(ambiguous_trades)} closed trades ended in one of ${count(ambiguous_bars)} bars that held both their stop loss and their take profit.</p>
-<div class="wide"><table><thead><tr><th>Limits fill</th><th>Market orders fill</th><th class="n">Slippage, bps</th><th>Ambiguous bar</th><th class="n">Final equity</th><th class="n">Return</th><th class="n">Deepest fall</th><th class="n">Sharpe</th><th class="n">Trades</th></tr></thead>
+<div class="wide"><table><thead><tr><th>Limits fill when</th><th>Market orders fill at</th><th class="n">Slippage, bps</th><th>Ambiguous bar</th><th class="n">Final equity</th><th class="n">Return</th><th class="n">Deepest fall</th><th class="n">Sharpe</th><th class="n">Trades</th></tr></thead>
 <tbody>${sorted.map(
     (
       one,
-    ) => html`<tr class="${key(one) === key(own) ? 'own-row' : ''}"><td>${one.limit_fill === 'touch' ? 'when touched' : 'when traded through'}</td><td>${one.market_fill === 'next_close' ? "at the next bar's close" : 'at the next open'}</td>
+    ) => html`<tr class="${key(one) === key(own) ? 'own-row' : ''}"><td>${one.limit_fill === 'touch' ? 'touched' : 'traded through'}</td><td>${one.market_fill === 'next_close' ? 'next bar, close' : 'next bar, open'}</td>
 <td class="n">${one.slippage_bps}</td><td>${one.ambiguous_bar === 'stop_loss' ? 'stop loss first' : 'take profit first'}</td><td class="n">${money(one.final_equity)}</td><td class="n">${signedPercent(one.total_return)}</td>
 <td class="n">${percent(one.max_drawdown)}</td><td class="n">${ratio(one.sharpe_ratio)}</td><td class="n">${count(one.total_trades)}</td></tr>`,
   )}</tbody></table></div><p class="note">Worst first; the run's own assumptions in bold.</p>`

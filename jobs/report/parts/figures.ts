@@ -120,7 +120,7 @@ export function deepestFalls(stats: Record<string, Json>): Html {
 <tbody>${falls.map(
     (
       fall,
-    ) => html`<tr><td class="down">${percent(fall.drawdown)}</td><td class="n">${money(fall.amount)}</td><td>${time(fall.peak_at)}</td><td>${time(fall.trough_at)}</td>
-<td>${fall.recovered_at === null ? 'not yet' : time(fall.recovered_at)}</td><td class="n">${duration(fall.duration_seconds)}</td></tr>`,
+    ) => html`<tr><td class="down">${percent(fall.drawdown)}</td><td class="n">${money(fall.amount)}</td><td class="t">${time(fall.peak_at)}</td><td class="t">${time(fall.trough_at)}</td>
+<td class="t">${fall.recovered_at === null ? 'not yet' : time(fall.recovered_at)}</td><td class="n">${duration(fall.duration_seconds)}</td></tr>`,
   )}</tbody></table></div>`
 }

@@ -33,7 +33,7 @@ function row(trade: TradeRow): Html {
   const way = direction(trade.pnl)
   const tone = way === 0 ? '' : way > 0 ? 'up' : 'down'
   const held = (Date.parse(trade.exit_time) - Date.parse(trade.entry_time)) / 1000
-  return html`<tr><td class="n">${trade.ordinal + 1}</td><td class="break">${trade.symbol}</td><td>${trade.side}</td><td>${time(trade.entry_time)}</td><td>${time(trade.exit_time)}</td>
+  return html`<tr><td class="n">${trade.ordinal + 1}</td><td class="t">${trade.symbol}</td><td>${trade.side}</td><td class="t">${time(trade.entry_time)}</td><td class="t">${time(trade.exit_time)}</td>
 <td class="n">${trade.qty}</td><td class="n">${money(trade.entry_price)}</td><td class="n">${money(trade.exit_price)}</td><td class="n">${money(trade.fees)}</td>
 <td class="n ${tone}">${signedMoney(trade.pnl)}</td><td class="n ${tone}">${signedPercent(trade.return)}</td><td class="n">${duration(held)}</td></tr>`
 }
@@ -70,7 +70,7 @@ function moves({ returns, mae, mfe }: TradeShape): Html {
   const drawn = step > 1 ? ` Every ${step}th trade is drawn.` : ''
   return scatter(
     {
-      caption: `Each dot is a trade: to the right, how far the price went against it; upwards, how far in its favour. Green made money.${drawn}`,
+      caption: `Each dot is a trade: to the right, how far the price went against it; upwards, how far in its favour. Green made money, red lost it.${drawn}`,
       told: `Adverse against favourable moves of ${dots.length} trades`,
     },
     dots,
