@@ -13,6 +13,7 @@ import { createHttpMetrics } from './metrics.ts'
 import { type ApiEnv, createRouter } from './router.ts'
 import { candleRoutes } from './routes/candles.ts'
 import { eventRoutes } from './routes/events.ts'
+import { jobRoutes } from './routes/jobs.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { orderRoutes } from './routes/orders.ts'
 import { resultRoutes } from './routes/results.ts'
@@ -52,6 +53,7 @@ export function createApp(deps: ApiDependencies): Api {
   app.route(API_BASE, runRoutes(deps))
   app.route(API_BASE, resultRoutes(deps))
   app.route(API_BASE, orderRoutes(deps))
+  app.route(API_BASE, jobRoutes(deps))
   app.route(API_BASE, candleRoutes(deps))
   app.route(API_BASE, eventRoutes(feed, hub))
   app.route(API_BASE, systemRoutes(deps, guard))

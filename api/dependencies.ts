@@ -2,8 +2,9 @@
 import type { Database } from '../db/database.ts'
 import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
+import type { JobCommands } from '../jobs/glados/job_commands.ts'
 
-export interface ApiCommands extends RunCommands {
+export interface ApiCommands extends RunCommands, JobCommands {
   importCandles(request: ImportRequest, context: CommandContext): Promise<ImportReport>
 }
 

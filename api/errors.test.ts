@@ -26,6 +26,10 @@ function failing(error: unknown): TestApi {
     startRun: fail,
     stopRun: fail,
     deleteRun: fail,
+    retryJob: fail,
+    cancelJob: fail,
+    pauseJobs: fail,
+    resumeJobs: fail,
     importCandles: fail,
   }
   return createTestApi(database.db, { commands })
@@ -263,6 +267,10 @@ test('events get a UUID of the correlation id: the same one, or one that follows
     },
     stopRun: fail,
     deleteRun: fail,
+    retryJob: fail,
+    cancelJob: fail,
+    pauseJobs: fail,
+    resumeJobs: fail,
     importCandles: fail,
   }
   const { post } = createTestApi(database.db, { commands })

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { getRun } from '../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import type { RunRow } from '../db/walle/rows.ts'
+import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
+import { createJobCommands } from '../jobs/glados/job_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { aDecision, aFill, anOrder, aRun, aSource, aTrade, idOf, T0 } from '../tests/support/walle_rows.ts'
@@ -38,6 +40,7 @@ beforeAll(async () => {
   })
   const all: ApiCommands = {
     ...commands,
+    ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     createRun(request, context) {
       asked.push({ request, context })
       return commands.createRun(request, context)

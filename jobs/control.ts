@@ -61,15 +61,18 @@ export async function openControl(
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
   const worker = needed ? await startWorker(system, hosts, fatal.resolve) : null
   return {
-    commands: createCommands({
-      recorder: createRecorder(db),
-      reader: db.reader,
-      resolveStrategy: (id, given) => resolveStrategy(catalog, id, given),
-      now: wallClock.now,
-      newId: wallClock.newId,
-      version: VERSION,
-      riskDefaults: config.risk,
-    }),
+    commands: {
+      ...createCommands({
+        recorder: createRecorder(db),
+        reader: db.reader,
+        resolveStrategy: (id, given) => resolveStrategy(catalog, id, given),
+        now: wallClock.now,
+        newId: wallClock.newId,
+        version: VERSION,
+        riskDefaults: config.risk,
+      }),
+      ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
+    },
     catalog,
     hosts,
     tracer: createTracer({

@@ -24,7 +24,17 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
   const note = (level: string) => (fields: object) => void lines.push({ level, fields: { ...logContext(), ...fields } })
   const api = createApp({
     db,
-    commands: { createRun: missing, startRun: missing, stopRun: missing, deleteRun: missing, importCandles: missing },
+    commands: {
+      createRun: missing,
+      startRun: missing,
+      stopRun: missing,
+      deleteRun: missing,
+      retryJob: missing,
+      cancelJob: missing,
+      pauseJobs: missing,
+      resumeJobs: missing,
+      importCandles: missing,
+    },
     catalog: { list: async () => ({ items: [], errors: [] }) },
     readiness: async () => ({ database: { state: 'ok', message: 'answers' } }),
     metrics: async () => '',
