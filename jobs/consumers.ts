@@ -1,11 +1,12 @@
 /** The consumers of the log that this process takes part in, each active in one process at a time. */
 import { hostname } from 'node:os'
 import { type ConsumerDefinition, createConsumer } from '../db/events/consumer.ts'
+import { dataInvalidation } from './data_invalidation.ts'
 import { wallClock } from './glados/clock.ts'
 import type { System } from './system.ts'
 
 /** All there are. A name stays for ever: the place in the log goes by it. */
-export const CONSUMERS: readonly ConsumerDefinition[] = []
+export const CONSUMERS: readonly ConsumerDefinition[] = [dataInvalidation]
 
 export interface Consumers {
   /** Waits for the batches under way. */
