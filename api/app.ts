@@ -16,6 +16,7 @@ import { eventRoutes } from './routes/events.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { orderRoutes } from './routes/orders.ts'
+import { reportRoutes } from './routes/reports.ts'
 import { resultRoutes } from './routes/results.ts'
 import { runRoutes } from './routes/runs.ts'
 import { healthRoutes, systemRoutes } from './routes/system.ts'
@@ -52,6 +53,7 @@ export function createApp(deps: ApiDependencies): Api {
   app.route('/', metricsRoutes(deps, http))
   app.route(API_BASE, runRoutes(deps))
   app.route(API_BASE, resultRoutes(deps))
+  app.route(API_BASE, reportRoutes(deps))
   app.route(API_BASE, orderRoutes(deps))
   app.route(API_BASE, jobRoutes(deps))
   app.route(API_BASE, candleRoutes(deps))

@@ -30,6 +30,7 @@ function failing(error: unknown): TestApi {
     cancelJob: fail,
     pauseJobs: fail,
     resumeJobs: fail,
+    requestBand: fail,
     importCandles: fail,
   }
   return createTestApi(database.db, { commands })
@@ -271,6 +272,7 @@ test('events get a UUID of the correlation id: the same one, or one that follows
     cancelJob: fail,
     pauseJobs: fail,
     resumeJobs: fail,
+    requestBand: fail,
     importCandles: fail,
   }
   const { post } = createTestApi(database.db, { commands })

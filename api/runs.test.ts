@@ -12,7 +12,8 @@ import { aDecision, aFill, anOrder, aRun, aSource, aTrade, idOf, T0 } from '../t
 import type { ApiCommands } from './dependencies.ts'
 import { candle, dataset } from './schemas/market.ts'
 import { order } from './schemas/orders.ts'
-import { decision, equityPoint, fill, position, report, run as runSchema, trade } from './schemas/runs.ts'
+import { band, report } from './schemas/reports.ts'
+import { decision, equityPoint, fill, position, run as runSchema, trade } from './schemas/runs.ts'
 
 const RUN = idOf('run', 1)
 const CSV = `timestamp,open,high,low,close,volume
@@ -73,6 +74,16 @@ beforeAll(async () => {
         { kind: 'insert_trades', rows: [aTrade(RUN, 0)] },
         { kind: 'insert_decisions', rows: [aDecision(RUN, 0, { skips: ['too quiet'] })] },
         {
+          kind: 'save_skips',
+          rows: [
+            {
+              ...{ run_id: RUN, ordinal: 0, kind: 'skipped', rule: null, reason: 'too quiet', ticks: 4 },
+              ...{ first_tick: 0, last_tick: 3, first_ts: T0, last_ts: T0 },
+            },
+          ],
+        },
+        { kind: 'save_band', run_id: RUN, status: 'running', progress: 0.5, result: null, error: null },
+        {
           kind: 'save_positions',
           rows: [{ run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', last_price: 3 }],
         },
@@ -118,6 +129,46 @@ test('every answer is what its schema says, and nothing else', async () => {
     expect(items.length).toBeGreaterThan(0)
     for (const item of items) schema.parse(item)
   }
+})
+
+test('a report has the reasons for doing nothing, the band, the trials and the command that makes it again', async () => {
+  const told = report.strict().parse(await read(`/runs/${RUN}/report`))
+  expect(told).toMatchObject({
+    skips: [{ kind: 'skipped', reason: 'too quiet', ticks: 4 }],
+    band: { status: 'running', progress: 0.5 },
+    trials_now: 1,
+  })
+  expect(told.reproducibility.command).toContain(
+    'npm run weaver -- backtest sample --symbol BTC/USD --timeframe 1m --start ',
+  )
+  expect(told.reproducibility.command).toContain(`--param 'nested={"list":[1,"two",null]}'`)
+  band.strict().parse(await read(`/runs/${RUN}/band`))
+  expect(await read(`/runs/${RUN}/decisions?kind=skipped`)).toMatchObject({
+    total: 1,
+    items: [{ bar_index: 0, ticks: 4 }],
+  })
+  expect(await read(`/runs/${RUN}/decisions?kind=acted`)).toMatchObject({ total: 1, items: [{ kind: 'acted' }] })
+})
+
+test('a report is a page for who wants to read it, under a policy that lets nothing load or run', async () => {
+  const path = `/api/v1/runs/${RUN}/report`
+  for (const answer of [
+    await api.get(`${path}?format=html`),
+    await api.get(path, { accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' }),
+  ]) {
+    expect(answer.headers.get('content-type')).toContain('text/html')
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'; style-src 'unsafe-inline'")
+    expect(await answer.text()).toMatch(/^<!doctype html>[\s\S]*<\/html>\s*$/)
+  }
+  const data = await api.get(path, { accept: 'application/json, text/html' })
+  expect(data.headers.get('content-type')).toContain('application/json')
+  expect(data.headers.get('content-security-policy')).toContain("script-src 'self'")
+})
+
+test('a band is made of a completed backtest only', async () => {
+  expect((await api.get(`/api/v1/runs/${idOf('run', 999)}/band`)).status).toBe(404)
+  const answer = await api.post(`/api/v1/runs/${RUN}/band`)
+  expect([answer.status, ((await answer.json()) as Body).code]).toEqual([409, 'CONFLICT'])
 })
 
 test('an order is created at the tick that placed it', async () => {
