@@ -24,6 +24,8 @@ export const ERROR_STATUS = {
   SERVICE_UNAVAILABLE: 503,
 } as const satisfies Record<ErrorCode, ContentfulStatusCode>
 
+/** When to ask again, of what is away for now. */
+const RETRY_AFTER_S = 5
 /** Causes that are followed at most. */
 const DEPTH = 8
 
@@ -38,7 +40,8 @@ export function answerError(deps: ApiDependencies, error: unknown, c: Context<Ap
   const { code, message, details } =
     known ?? new DomainError('INTERNAL_ERROR', 'Something went wrong inside Weaver: its log tells more under this id.')
   // The rest of the body is not read, so the connection cannot carry another request.
-  if (code === 'PAYLOAD_TOO_LARGE') c.header('Connection', 'close')
+  if (code === 'PAYLOAD_TOO_LARGE' || code === 'SERVICE_UNAVAILABLE') c.header('Connection', 'close')
+  if (code === 'SERVICE_UNAVAILABLE') c.header('Retry-After', String(RETRY_AFTER_S))
   const timestamp = new Date(deps.clock.now()).toISOString()
   const answer = { code, message: redact(message), details: redactValue(details) as typeof details }
   return c.json({ ...answer, correlation_id: c.var.correlationId, timestamp }, ERROR_STATUS[code])

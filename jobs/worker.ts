@@ -16,6 +16,7 @@ import { startRetention } from './retention.ts'
 import { createRunDataCache } from './run_data.ts'
 import { type Runner, startRunner } from './runner.ts'
 import type { System } from './system.ts'
+import { systemThrottle, throttled } from './throttle.ts'
 
 export interface Worker {
   stop(): Promise<void>
@@ -74,6 +75,7 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
 
 function createHandlers(system: System, hosts: HostPool): Handlers {
   const { db, config } = system
+  const throttle = systemThrottle(system)
   const hostRuns = createHostRuns({ db, hosts, dataDir: config.dataDir })
   const jobs: BacktestJobs & ChainJobs & BandJobs = {
     db,
@@ -89,11 +91,12 @@ function createHandlers(system: System, hosts: HostPool): Handlers {
     newId: wallClock.newId,
   }
   return {
-    'greta.start_run': (payload, job) => startBacktest(jobs, payload, job),
-    'greta.run_chunk': (payload, job) => runChunkJob(jobs, payload, job),
+    'greta.start_run': throttled(throttle, (payload, job) => startBacktest(jobs, payload, job)),
+    'greta.run_chunk': throttled(throttle, (payload, job) => runChunkJob(jobs, payload, job)),
     'greta.finish_run': (payload, job) => finishBacktest(jobs, payload, job),
     'greta.run_band': (payload, job) => runBand(jobs, payload, job),
-    'greta.match_orders': (payload, job) => runHop(jobs, 'greta.match_orders', payload, job),
+    // A tick's first hop; those after it wait for it.
+    'greta.match_orders': throttled(throttle, (payload, job) => runHop(jobs, 'greta.match_orders', payload, job)),
     'marvin.on_tick': (payload, job) => runHop(jobs, 'marvin.on_tick', payload, job),
     'greta.fetch_window': (payload, job) => runHop(jobs, 'greta.fetch_window', payload, job),
     'marvin.on_window': (payload, job) => runHop(jobs, 'marvin.on_window', payload, job),

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import { createThrottle } from '../../db/events/throttle.ts'
 import { getRun, listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { RunRequest } from '../../jobs/glados/commands.ts'
@@ -73,25 +74,30 @@ const stopped = createRoute({
   responses: answers(200, run, 'The run'),
 })
 
-export function runRoutes({ db, commands, config }: ApiDependencies): ApiRouter {
+export function runRoutes({ db, commands, config, clock }: ApiDependencies): ApiRouter {
   const router = createRouter()
+  const throttle = createThrottle({ reader: db.reader, now: clock.now })
+  const runJson = async (run: RunRow) => {
+    const waits = run.status === 'running' && run.mode === 'backtest'
+    return { ...shownOf(run), waits_for: waits ? await throttle() : null }
+  }
   router.openapi(listed, async (c) => {
     const query = c.req.valid('query')
     const { items, total, total_is_estimate } = await listRuns(db.reader, query)
     const { page, page_size } = query
     const estimate = total_is_estimate ? { total_is_estimate } : {}
-    return c.json({ items: items.map(runJson), total, page, page_size, ...estimate }, 200)
+    return c.json({ items: await Promise.all(items.map(runJson)), total, page, page_size, ...estimate }, 200)
   })
   router.openapi(created(config.timezone), async (c) => {
     // Fill and risk are checked by the command, which knows their rules.
     const request = c.req.valid('json') as RunRequest
-    return c.json(runJson(await commands.createRun(request, { corrId: c.var.corrId })), 201)
+    return c.json(await runJson(await commands.createRun(request, { corrId: c.var.corrId })), 201)
   })
   router.openapi(read, async (c) => {
     const { id } = c.req.valid('param')
     const found = await getRun(db.reader, id)
     if (!found) throw notFound('run', id)
-    return c.json(runJson(found), 200)
+    return c.json(await runJson(found), 200)
   })
   router.openapi(removed, async (c) => {
     await commands.deleteRun(c.req.valid('param').id, { corrId: c.var.corrId })
@@ -99,18 +105,18 @@ export function runRoutes({ db, commands, config }: ApiDependencies): ApiRouter 
   })
   router.openapi(started, async (c) => {
     const { id } = c.req.valid('param')
-    return c.json(runJson(await commands.startRun(id, { corrId: c.var.corrId })), 200)
+    return c.json(await runJson(await commands.startRun(id, { corrId: c.var.corrId })), 200)
   })
   router.openapi(stopped, async (c) => {
     const { id } = c.req.valid('param')
     // Without a body nothing was validated, and the defaults hold.
     const options = runStop.parse(c.req.valid('json') ?? {})
-    return c.json(runJson(await commands.stopRun(id, options, { corrId: c.var.corrId })), 200)
+    return c.json(await runJson(await commands.stopRun(id, options, { corrId: c.var.corrId })), 200)
   })
   return router
 }
 
 /** What a run shows: all but the machinery that drives it. */
-function runJson({ next_tick, open_corr_id, last_event_id, stop_requested, ...shown }: RunRow) {
+function shownOf({ next_tick, open_corr_id, last_event_id, stop_requested, ...shown }: RunRow) {
   return shown
 }

@@ -59,6 +59,7 @@ export const run = z
     progress: z.number().openapi({ description: 'Fraction of the ticks done.' }),
     ticks_total: z.number().nullable(),
     halted: z.object({ rule: z.string(), at: instant }).nullable(),
+    waits_for: z.string().nullable().openapi({ description: 'Why a running backtest is held back for now, in words.' }),
     stats: object.nullable(),
     result_hash: z.string().nullable(),
     error: z

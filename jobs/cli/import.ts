@@ -6,7 +6,11 @@ import type { Timeframe } from '../../strategies/api.ts'
 import { importInto } from '../control.ts'
 import { DomainError } from '../glados/errors.ts'
 import type { ImportReport } from '../glados/import_candles.ts'
+import { systemThrottle, waitWhileThrottled } from '../throttle.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
+
+/** For consumers of the log that are far behind. */
+const LONGEST_WAIT_MS = 60_000
 
 export interface ImportOptions {
   symbol: string
@@ -20,6 +24,7 @@ export async function importCommand(context: CliContext, file: string, options: 
   await mustBeFile(file)
   return withSystem(context, 'import', async (system) => {
     try {
+      await waitWhileThrottled(systemThrottle(system), { longestMs: LONGEST_WAIT_MS, note: context.note })
       const report = await importInto(system, {
         ...options,
         source: createReadStream(file),
