@@ -1,4 +1,5 @@
 /** `weaver start` and `api`: the process that stays, with the API; the workers of `start` are its child. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { createApp } from '../../api/app.ts'
 import { type ApiDependencies, STREAM_LIMITS } from '../../api/dependencies.ts'
 import { apiConfigOf, type RunningServer, startServer } from '../../api/server.ts'
@@ -86,12 +87,15 @@ async function tellSystem({ db }: System, type: 'system.Started' | 'system.Stopp
 
 function listen({ config, log }: CliContext, system: System, control: Control): Promise<RunningServer> {
   const { db } = system
+  const { now } = wallClock
+  // An answer that was not needed must not keep the process from ending.
+  const sleep = (ms: number) => delay(ms, undefined, { ref: false })
   const deps: ApiDependencies = {
     db,
     commands: { ...control.commands, importCandles: (request) => importInto(system, request) },
     catalog: control.catalog,
-    readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, ...wallClock }),
-    metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now: wallClock.now }),
+    readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep }),
+    metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now }),
     config: apiConfigOf(config),
     version: VERSION,
     clock: wallClock,
