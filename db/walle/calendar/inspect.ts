@@ -3,6 +3,7 @@
  * mended or left out: strange bars are data, and whoever reads a result is told of them. Pure.
  */
 import type { Timeframe } from '../../../strategies/api.ts'
+import type { CandleColumns } from '../rows.ts'
 import { tradesAroundTheClock } from './calendar.ts'
 import { dayOf } from './days.ts'
 import { countGaps, type Gaps } from './gaps.ts'
@@ -47,6 +48,20 @@ export interface SeriesReport {
   zeroVolume: Findings
   jumps: Findings
   splits: Findings
+}
+
+/** The same of bars in columns. */
+export function addColumns(inspector: Inspector, { time, open, high, low, close, volume }: CandleColumns): void {
+  for (let i = 0; i < time.length; i++) {
+    inspector.add(
+      time[i] as number,
+      open[i] as number,
+      high[i] as number,
+      low[i] as number,
+      close[i] as number,
+      volume[i] as number,
+    )
+  }
 }
 
 export interface Inspector {
