@@ -127,7 +127,8 @@ async function lockPlace(tx: WriteTx, consumerId: string): Promise<Place | 'busy
   return known.length > 0 ? 'busy' : 'unknown'
 }
 
-async function moveTo(tx: WriteTx, consumerId: string, seq: number): Promise<void> {
+/** The consumer is done with all up to `seq`, and well. */
+export async function moveTo(tx: WriteTx, consumerId: string, seq: number): Promise<void> {
   await tx.execute(
     `update weaver.consumer_offsets set last_offset = $2, failing_since = null, failing_seq = null, failures = 0,
        last_error = null, next_try_at = null
