@@ -54,8 +54,8 @@ export interface ReplayRequest extends Omit<ChunkRequest, 'checkpoint' | 'from'>
 
 export interface ReplayAnswer {
   events: Stretch['events']
-  /** Where the replay stopped: before `to` when its time was spent, or its strategy threw. */
-  next: number
+  /** Its time was spent before it came to the end. */
+  late: boolean
 }
 
 export interface HopRequest {
@@ -160,16 +160,17 @@ const replay: HostHandler = async (body, _columns, io) => {
   const ended = now() + request.budget_ms
   const events: Stretch['events'] = []
   let next = 0
-  while (next < request.to && now() < ended) {
+  let thrown = false
+  while (next < request.to && !thrown && now() < ended) {
     const audit = request.ticks.includes(next) ? 'full' : 'summary'
     const to = audit === 'full' ? next + 1 : (request.ticks.find((tick) => tick > next) ?? request.to)
     const pause = pacer(request, io, () => simulation.produced.fills.length)
     const stretch = playTicks({ ...backtest, spec: { ...request.spec, audit } }, next, to, pause)
     events.push(...stretch.events)
     next = stretch.next
-    if (stretch.failure) break
+    thrown = stretch.failure !== null
   }
-  return { body: { events, next } satisfies ReplayAnswer }
+  return { body: { events, late: next < request.to && !thrown } satisfies ReplayAnswer }
 }
 
 /** Ends a chunk when its budget is spent; until then it says now and then that the strategy gets on. */

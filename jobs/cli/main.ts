@@ -8,9 +8,13 @@ import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
 import type { BacktestOptions } from './backtest.ts'
+import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
+import type { EventsOptions } from './events.ts'
 import type { ImportOptions } from './import.ts'
+import type { RebuildOptions } from './rebuild.ts'
 import type { RunsOptions } from './runs.ts'
+import type { TraceOptions } from './trace.ts'
 
 const USAGE = 2
 
@@ -142,9 +146,79 @@ function createProgram(wrap: Wrap): Command {
     .option('--limit <n>', 'how many, 1 to 100', '20')
     .option('--json', 'as JSON', false)
     .action(wrap(async (context, options: RunsOptions) => (await import('./runs.ts')).runsCommand(context, options)))
+  lookingBack(program, wrap)
   program
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
+  consumers(program, wrap)
   return program
+}
+
+/** Who reads the log, and the way out for one that is stuck. */
+function consumers(program: Command, wrap: Wrap): void {
+  const parent = program
+    .command('consumers')
+    .description('who reads the log, how far each is and whether it works')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: ConsumersOptions) =>
+        (await import('./consumers.ts')).consumersCommand(context, options),
+      ),
+    )
+  parent
+    .command('skip')
+    .description('leave out the one event that a consumer cannot get past; it is recorded')
+    .argument('<id>', 'of the consumer')
+    .argument('<seq>', 'of the event, as `weaver consumers` tells it')
+    .requiredOption('--reason <text>', 'why')
+    .action(
+      wrap(async (context, id: string, seq: string, options: { reason: string }) =>
+        (await import('./consumers.ts')).skipCommand(context, id, seq, options),
+      ),
+    )
+  parent
+    .command('rewind')
+    .description('after a restore: back to the end of the log, for a consumer that is ahead of it')
+    .argument('<id>', 'of the consumer')
+    .action(wrap(async (context, id: string) => (await import('./consumers.ts')).rewindCommand(context, id)))
+  parent
+    .command('remove')
+    .description('forget a consumer that no version runs any more')
+    .argument('<id>', 'of the consumer')
+    .action(wrap(async (context, id: string) => (await import('./consumers.ts')).removeCommand(context, id)))
+}
+
+/** What has happened, from the log. */
+function lookingBack(program: Command, wrap: Wrap): void {
+  program
+    .command('trace')
+    .description('how an order came about and what became of it, hop by hop')
+    .argument('<order>', 'its id or client_order_id')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, order: string, options: TraceOptions) =>
+        (await import('./trace.ts')).traceCommand(context, order, options),
+      ),
+    )
+  program
+    .command('events')
+    .description('the events of the log, one a line')
+    .option('--run <id>', 'of one run')
+    .option('--types <types>', 'such as orders.Filled, or orders for all of them; separated by commas', list)
+    .option('--after <seq>', 'go on after this place; default the start, with --follow the end')
+    .option('--follow', 'wait for more', false)
+    .option('--json', 'as JSON lines', false)
+    .action(
+      wrap(async (context, options: EventsOptions) => (await import('./events.ts')).eventsCommand(context, options)),
+    )
+  program
+    .command('rebuild')
+    .description('make orders, fills, trades, decisions and positions again from the log, and compare')
+    .option('--run <id>', 'one run; default all that leave everything in the log')
+    .option('--swap', 'put what the log says in the place of what differs', false)
+    .option('--json', 'as JSON lines', false)
+    .action(
+      wrap(async (context, options: RebuildOptions) => (await import('./rebuild.ts')).rebuildCommand(context, options)),
+    )
 }

@@ -11,6 +11,7 @@ import { withLogContext } from '../log.ts'
 import { createMetrics } from '../metrics.ts'
 import { checkReadiness } from '../readiness.ts'
 import { openSystem, type System } from '../system.ts'
+import { refuseWhileThrottled, systemThrottle } from '../throttle.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
 import { loadDemo } from './demo.ts'
@@ -87,13 +88,19 @@ async function tellSystem({ db }: System, type: 'system.Started' | 'system.Stopp
 
 function listen({ config, log }: CliContext, system: System, control: Control): Promise<RunningServer> {
   const { db } = system
+  const throttle = systemThrottle(system)
+  const importCandles: ApiDependencies['commands']['importCandles'] = async (request) => {
+    await refuseWhileThrottled(throttle)
+    return importInto(system, request)
+  }
   const { now } = wallClock
   // An answer that was not needed must not keep the process from ending.
   const sleep = (ms: number) => delay(ms, undefined, { ref: false })
   const deps: ApiDependencies = {
     db,
-    commands: { ...control.commands, importCandles: (request) => importInto(system, request) },
+    commands: { ...control.commands, importCandles },
     catalog: control.catalog,
+    trace: (order) => control.tracer.trace(order),
     readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep }),
     metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now }),
     config: apiConfigOf(config),
