@@ -2,6 +2,7 @@
 import { session } from './shell/session.svelte.ts'
 import type {
   ApiErrorBody,
+  Band,
   Bars,
   CandleAnswer,
   Curve,
@@ -118,6 +119,7 @@ export const api = {
   stopRun: (run: string) => request<Run>(`/runs/${id(run)}/stop`, { method: 'POST', json: {} }),
   deleteRun: (run: string) => request<void>(`/runs/${id(run)}`, { method: 'DELETE' }),
   report: (run: string, signal?: Signal) => request<Report>(`/runs/${id(run)}/report`, { signal }),
+  requestBand: (run: string) => request<Band>(`/runs/${id(run)}/band`, { method: 'POST', json: {} }),
   equity: async (run: string, points: number, signal?: Signal): Promise<Curve> =>
     readCurve(await request<{ items: EquityPoint[] }>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
   fills: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
