@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Write } from '../db/walle/outcome.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
-import type { RunRow } from '../db/walle/rows.ts'
+import type { Revision, RunDatasetRow, RunRow } from '../db/walle/rows.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
@@ -269,6 +270,40 @@ test('data sets tell their range, holes and a fingerprint that follows their bar
   })
   expect((await read('/datasets')).items[0]?.fingerprint).not.toBe(before?.fingerprint)
   expect(await read('/symbols')).toEqual({ items: [{ symbol: 'BTC/USD', timeframes: ['1m'] }] })
+})
+
+test('a run whose candles were revised since says so, in the list, by itself and in its report', async () => {
+  expect(await read(`/runs/${RUN}`)).toMatchObject({ invalidated_by: null })
+  const range = { first: '2024-01-01T00:00:00.000Z', last: '2024-01-01T00:04:00.000Z' }
+  const seen: RunDatasetRow = {
+    ...{ run_id: RUN, symbol: 'BTC/USD', timeframe: '5m', fetched: false, source_timeframe: '1m', bars: 1 },
+    ...{ ...range, adjustment: 'raw', feed: 'import', fingerprint: 'abc' },
+  }
+  const revision: Revision = {
+    ...{ event_id: idOf('event', 99), symbol: 'BTC/USD', timeframe: '1m', revised: 1 },
+    ...{ first: '2024-01-01T00:01:00.000Z', last: '2024-01-01T00:01:00.000Z' },
+  }
+  const writes: Write[] = [
+    { kind: 'save_run_dataset', row: seen },
+    { kind: 'invalidate_runs', revision },
+  ]
+  await database.db.write((tx) => record(tx, { writes, events: [] }))
+  const { invalidated_by } = await read(`/runs/${RUN}`)
+  const { first, last } = revision
+  expect(invalidated_by).toEqual({ count: 1, since: expect.any(String), symbols: ['BTC/USD'], first, last })
+  const listed = async (invalidated: boolean) =>
+    (await read(`/runs?invalidated=${invalidated}`)).items.map(({ id }) => id === RUN)
+  expect(await listed(true)).toEqual([true])
+  expect(await listed(false)).not.toContain(true)
+  const report = (await read(`/runs/${RUN}/report`)) as unknown as {
+    reproducibility: { data: unknown[] }
+    cautions: string[]
+  }
+  const { run_id, ...shown } = seen
+  expect(report.reproducibility.data).toEqual([shown])
+  expect(report.cautions.at(-1)).toBe(
+    `candles that this run saw were changed since by a revision of BTC/USD between ${first} and ${last}: run it again`,
+  )
 })
 
 test('a run is created, started, stopped and deleted, and refuses what its state does not allow', async () => {

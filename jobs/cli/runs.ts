@@ -1,3 +1,4 @@
+import { invalidationsOf } from '../../db/walle/queries/run_data.ts'
 import { listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow, RunStatus } from '../../db/walle/rows.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
@@ -14,10 +15,15 @@ export async function runsCommand(context: CliContext, options: RunsOptions): Pr
     throw new CliError('--limit must be a whole number from 1 to 100', 2)
   return withSystem(context, 'runs', async ({ db }) => {
     const { items, total } = await listRuns(db.reader, { status: options.status, page: 1, page_size: limit })
-    if (options.json) context.print(JSON.stringify({ items, total }))
+    const invalidations = await invalidationsOf(
+      db.reader,
+      items.map(({ id }) => id),
+    )
+    const marked = items.map((run) => ({ ...run, invalidated_by: invalidations.get(run.id) ?? null }))
+    if (options.json) context.print(JSON.stringify({ items: marked, total }))
     else if (items.length === 0)
       context.print('There are no runs yet: try `weaver backtest sma_cross --symbol … --timeframe …`')
-    else for (const run of items) context.print(line(run))
+    else for (const run of marked) context.print(`${line(run)}${run.invalidated_by ? '  data revised' : ''}`)
     return 0
   })
 }
