@@ -18,6 +18,8 @@ import { computeResult, type RunResult } from './run_result.ts'
 
 /** A job as the runner hands it over. */
 export interface RunningJob {
+  /** Aborted when the job was taken away: what it still stores would be rolled back. */
+  signal: AbortSignal
   /** The last statement of the transaction that does the job's work. */
   finish(tx: WriteTx): Promise<void>
 }
@@ -55,6 +57,7 @@ export async function settle(
   runId: string,
   decide: (run: RunRow, tx: WriteTx) => Promise<Outcome | null>,
 ): Promise<void> {
+  job.signal.throwIfAborted()
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, runId)
     const outcome = run?.status === 'running' ? await decide(run, tx) : null

@@ -93,6 +93,7 @@ export async function runHop(
   const run = await getRun(jobs.db.reader, payload.run_id)
   addLogContext({ corr_id: run?.open_corr_id ?? null })
   const played = run?.status === 'running' ? await playHop(jobs, run, task, payload.event_id) : null
+  job.signal.throwIfAborted()
   if (played === 'too early') await job.putBack(PUT_BACK_MS)
   await jobs.db.write(async (tx) => {
     const locked = await lockRun(tx, payload.run_id)
