@@ -75,7 +75,8 @@ export async function startBacktest(
   const run = await getRun(jobs.db.reader, payload.run_id)
   const data = run?.status === 'running' ? await loadOrFail(jobs, run) : null
   await settle(jobs, job, payload.run_id, async (locked) => {
-    if (data === null) return null
+    // Twice is once: its first tick was set off before.
+    if (data === null || locked.ticks_total !== null) return null
     if ('failure' in data) return failed(jobs, locked, data.failure)
     if (data.ticks.length === 0) {
       return failed(jobs, locked, {

@@ -98,16 +98,16 @@ function keepUp(
       asked = true
       await process.end(signal)
     },
-    ready: () =>
-      until(
-        `${name} to be ready`,
-        () =>
-          process.ready.then(
-            () => !process.hasEnded(),
-            () => false,
-          ),
-        API_DEADLINE_MS,
-      ).then(() => {}),
+    async ready() {
+      const isReady = () =>
+        process.ready.then(
+          () => !process.hasEnded(),
+          () => false,
+        )
+      await until(`${name} to be ready`, isReady, API_DEADLINE_MS).catch((error: Error) => {
+        throw new Error(`${error.message}\n${process.output().slice(-2_000)}`)
+      })
+    },
     async stop() {
       stopped = true
       process.signal('SIGCONT')
