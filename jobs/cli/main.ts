@@ -3,7 +3,8 @@ import { inspect } from 'node:util'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { redact } from '../../db/secrets.ts'
 import { ADJUSTMENTS } from '../../db/walle/import/adjustment.ts'
-import { TIMEFRAMES } from '../../strategies/api.ts'
+import { JOB_STATES } from '../../db/walle/queries/jobs.ts'
+import { ORDER_STATUSES, TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
@@ -12,6 +13,8 @@ import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
 import type { EventsOptions } from './events.ts'
 import type { ImportOptions } from './import.ts'
+import type { JobsOptions } from './jobs.ts'
+import type { OrdersOptions } from './orders.ts'
 import type { RebuildOptions } from './rebuild.ts'
 import type { RunsOptions } from './runs.ts'
 import type { TraceOptions } from './trace.ts'
@@ -147,12 +150,62 @@ function createProgram(wrap: Wrap): Command {
     .option('--json', 'as JSON', false)
     .action(wrap(async (context, options: RunsOptions) => (await import('./runs.ts')).runsCommand(context, options)))
   lookingBack(program, wrap)
+  steering(program, wrap)
   program
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
   consumers(program, wrap)
   return program
+}
+
+/** Orders and jobs, and the way to stop, retry, cancel and pause. */
+function steering(program: Command, wrap: Wrap): void {
+  program
+    .command('orders')
+    .description('the newest orders')
+    .option('--run <id>', 'of one run')
+    .addOption(new Option('--status <status>').choices(ORDER_STATUSES))
+    .option('-s, --symbol <symbol>')
+    .option('--limit <n>', 'how many, 1 to 100', '20')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: OrdersOptions) => (await import('./orders.ts')).ordersCommand(context, options)),
+    )
+  program
+    .command('stop')
+    .description('stop a run; one that has ended stays as it is')
+    .argument('<run>', 'its id')
+    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).stopCommand(context, id)))
+  const jobs = program
+    .command('jobs')
+    .description('the jobs that there are, and dead ones; with --state also those that have ended')
+    .addOption(new Option('--state <state>').choices(JOB_STATES))
+    .option('--task <name>', 'such as greta.run_chunk')
+    .option('--run <id>', 'of one run')
+    .option('--limit <n>', 'how many, 1 to 100', '20')
+    .option('--json', 'as JSON', false)
+    .action(wrap(async (context, options: JobsOptions) => (await import('./jobs.ts')).jobsCommand(context, options)))
+  jobs
+    .command('retry')
+    .description('try a dead job again; a run that ended because of it goes on from its checkpoint')
+    .argument('<id>', 'of the job')
+    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).retryCommand(context, id)))
+  jobs
+    .command('cancel')
+    .description('take a job out of the queue, also while it runs, and stop its run; discard a dead one')
+    .argument('<id>', 'of the job')
+    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).cancelCommand(context, id)))
+  jobs
+    .command('pause')
+    .description('let the jobs of a task or a queue wait; those under way go on')
+    .argument('<name>', 'a task, such as greta.run_chunk, or a queue, such as run:<run id>')
+    .action(wrap(async (context, name: string) => (await import('./jobs.ts')).pauseCommand(context, name)))
+  jobs
+    .command('resume')
+    .description('let them go on, in their old order')
+    .argument('<name>', 'as it was paused')
+    .action(wrap(async (context, name: string) => (await import('./jobs.ts')).resumeCommand(context, name)))
 }
 
 /** Who reads the log, and the way out for one that is stuck. */

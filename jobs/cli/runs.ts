@@ -1,7 +1,7 @@
 import { invalidationsOf } from '../../db/walle/queries/run_data.ts'
 import { listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow, RunStatus } from '../../db/walle/rows.ts'
-import { type CliContext, CliError, withSystem } from './context.ts'
+import { type CliContext, readLimit, withSystem } from './context.ts'
 
 export interface RunsOptions {
   status?: RunStatus
@@ -10,9 +10,7 @@ export interface RunsOptions {
 }
 
 export async function runsCommand(context: CliContext, options: RunsOptions): Promise<number> {
-  const limit = Number(options.limit)
-  if (!Number.isInteger(limit) || limit < 1 || limit > 100)
-    throw new CliError('--limit must be a whole number from 1 to 100', 2)
+  const limit = readLimit(options.limit)
   return withSystem(context, 'runs', async ({ db }) => {
     const { items, total } = await listRuns(db.reader, { status: options.status, page: 1, page_size: limit })
     const invalidations = await invalidationsOf(
