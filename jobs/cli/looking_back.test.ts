@@ -9,6 +9,7 @@ import { generateCandles } from '../../db/walle/generate.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { insertRun, progressed } from '../../tests/support/log.ts'
 import { until } from '../../tests/support/until.ts'
+import { VERSION } from '../version.ts'
 import { runCli } from './main.ts'
 
 const ON = ['--symbol', 'BTC/USD', '--timeframe', '1h']
@@ -95,6 +96,49 @@ test('trace tells an order hop by hop, from the log', async () => {
     'sent',
   ])
   expect(JSON.parse(await weaver(0, 'trace', order, '--json'))).toMatchObject({ derived: false, order: { id: order } })
+})
+
+interface Line {
+  n: number
+  what: string
+  summary: string
+}
+
+test('in SQL a trace is the same, and an unknown order an error that says so', async () => {
+  const { hops } = JSON.parse(await weaver(0, 'trace', order, '--json'))
+  expect(await database.db.reader.query('select * from weaver.order_trace($1)', [order])).toEqual(hops)
+  await expect(database.db.reader.query(`select * from weaver.order_trace('fish')`)).rejects.toThrow(
+    'there is no order fish',
+  )
+})
+
+test('a timeline tells what happened to a run, also to one that left a summary', async () => {
+  const { reader } = database.db
+  const timeline = (id: string) => reader.query<Line>('select n, what, summary from weaver.run_timeline($1)', [id])
+  const line = ['backtest', 'sma_cross', ...ON, '--param', 'fast=3', '--param', 'slow=8', '--label', 'short', '--json']
+  const report = JSON.parse(await weaver(0, ...line))
+  const lines = await timeline(report.run.id)
+  expect(lines.map(({ n }) => n)).toEqual(lines.map((_, index) => index + 1))
+  expect(lines.slice(0, 5)).toEqual([
+    { n: 1, what: 'created', summary: 'sma_cross 1 on BTC/USD 1h, backtest: short' },
+    { n: 2, what: 'started', summary: `by Weaver ${VERSION}, audit summary` },
+    { n: 3, what: 'decision', summary: expect.stringMatching(/^buy 1 BTC\/USD market \(.+\)$/) },
+    { n: 4, what: 'order', summary: expect.stringMatching(/^buy 1 BTC\/USD market: filled 1 at [\d.]+$/) },
+    { n: 5, what: 'fill', summary: expect.stringMatching(/^buy 1 BTC\/USD at [\d.]+$/) },
+  ])
+  expect(lines.slice(-2)).toEqual([
+    { n: lines.length - 1, what: 'progress', summary: '80 of 80 ticks in 1 steps' },
+    { n: lines.length, what: 'completed', summary: `result hash ${report.result_hash.slice(0, 12)}` },
+  ])
+  const count = (what: string) => lines.filter((one) => one.what === what).length
+  expect([count('fill'), count('order')]).toEqual([report.fills.length, report.fills.length])
+  await sql(
+    `insert into weaver.job_dead_letters (id, task, payload, run_id, error, attempts, failed_at)
+     values (77, 'greta.run_chunk', '{}', '${report.run.id}', 'no luck', 3, now())`,
+  )
+  const failed = (await timeline(report.run.id)).filter(({ what }) => what === 'job failed')
+  expect(failed.map(({ summary }) => summary)).toEqual(['the job greta.run_chunk failed for good: no luck'])
+  await expect(timeline('00000000-0000-4000-8000-000000000000')).rejects.toThrow('there is no run 00000000')
 })
 
 test('trace says that there is no such order', async () => {
