@@ -37,13 +37,15 @@ export interface ChunkRequest {
   /** The chunk ends after this time, or after so many fills. */
   budget_ms: number
   budget_fills: number
+  /** Of the rows only the trades are wanted: nothing of this chunk is stored. */
+  trades_only: boolean
 }
 
 /** A stretch as it travels, beside the columns of its curve. */
 export type ChunkAnswer = Omit<Stretch, 'curve' | PackedName> & Record<PackedName, PackedRows>
 type PackedName = 'newOrders' | 'fills' | 'decisions' | 'trades'
 
-export interface ReplayRequest extends Omit<ChunkRequest, 'checkpoint' | 'from'> {
+export interface ReplayRequest extends Omit<ChunkRequest, 'checkpoint' | 'from' | 'trades_only'> {
   /** Ticks of which every event is wanted, ascending. */
   ticks: number[]
   /** Of the others only what befalls the orders of this tick. */
@@ -130,9 +132,9 @@ const chunk: HostHandler = async (body, _columns, io) => {
   )
   const answer: ChunkAnswer = {
     ...rest,
-    newOrders: packRows(newOrders),
-    fills: packRows(fills),
-    decisions: packRows(decisions),
+    newOrders: packRows(request.trades_only ? [] : newOrders),
+    fills: packRows(request.trades_only ? [] : fills),
+    decisions: packRows(request.trades_only ? [] : decisions),
     trades: packRows(trades),
   }
   return { body: answer, columns: { ...curve } }
