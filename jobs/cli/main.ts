@@ -17,6 +17,7 @@ import type { JobsOptions } from './jobs.ts'
 import type { OrdersOptions } from './orders.ts'
 import type { RebuildOptions } from './rebuild.ts'
 import type { RunsOptions } from './runs.ts'
+import { addStrategyCommands } from './strategy_commands.ts'
 import type { TraceOptions } from './trace.ts'
 
 const USAGE = 2
@@ -156,6 +157,7 @@ function createProgram(wrap: Wrap): Command {
     .description('check configuration, database, strategies and disk, and say what to do')
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
   consumers(program, wrap)
+  addStrategyCommands(program, wrap, { keyValue, list, timeframe })
   return program
 }
 
