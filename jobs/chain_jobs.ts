@@ -17,14 +17,8 @@ import { type BacktestJobs, failed, failureOf, type RunningJob, specOf, stretchW
 import { carryOut, endTicks, tellDecision } from './greta/placing.ts'
 import type { EventPlace } from './greta/sim_orders.ts'
 import { equityOf, grossValue, openOrderViews, positionView, type Simulation } from './greta/simulation.ts'
-import {
-  matchOpenOrders,
-  openTick,
-  takeChanged,
-  tellFetchRequest,
-  tellWindowReady,
-  tickEvent,
-} from './greta/tick_steps.ts'
+import { matchOpenOrders, openTick, takeChanged, tellFetchRequest, tickEvent } from './greta/tick_steps.ts'
+import { tellWindows } from './greta/window_events.ts'
 import { createWindows, type Windows } from './greta/windows.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import { addLogContext } from './log.ts'
@@ -176,7 +170,7 @@ async function play(jobs: ChainJobs, run: RunRow, hop: Hop): Promise<void> {
     case 'hear':
       return hear(jobs, run, hop)
     case 'fetch':
-      hop.tick.cause = tellWindowReady(hop.simulation, requested(run, hop), hop.windows, hop.tick.cause)
+      hop.tick.cause = tellWindows(hop.simulation, requested(run, hop), hop.windows, hop.tick.cause)
       hop.tick.stage = 'window'
       return
     case 'window':

@@ -12,6 +12,7 @@ function subscribers(event: NewEvent): readonly CausedTask[] {
     case 'backtest.FetchWindow':
       return ['greta.fetch_window']
     case 'data.WindowReady':
+    case 'data.WindowComplete':
       return ['marvin.on_window']
     case 'backtest.PlaceOrder':
       return ['greta.place_order']
