@@ -34,6 +34,14 @@ async function asOwner(text: string): Promise<unknown> {
   }
 }
 
+async function waitingInserts(): Promise<{ n: number }[]> {
+  const { rows } = (await asOwner(
+    `select count(*)::int as n from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into weaver.outbox%'`,
+  )) as { rows: { n: number }[] }
+  return rows
+}
+
 const sequence = () => database.db.write((tx) => tx.query('select weaver.sequence_outbox()'))
 
 let before: Awaited<ReturnType<typeof counts>>
@@ -177,12 +185,9 @@ test('appends of one run go one transaction after the other, and so do their ids
   await appended.promise
   const second = db.write((tx) => append(tx, [progressed(run, 3), progressed(run, 4)]))
   await until('the second to wait', async () => {
-    const waiting = await db.reader.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%outbox%'`,
-    )
-    return waiting.length === 1
-  })
-  goOn.resolve()
+    const [waiting] = await waitingInserts()
+    return waiting?.n === 1
+  }).finally(goOn.resolve)
   await Promise.all([first, second])
   const rows = await db.reader.query<{ next: number }>(
     `select (payload -> 'payload' ->> 'next_tick')::int as next from weaver.outbox where run_id = $1 order by id`,
