@@ -47,6 +47,8 @@ export const queries = {
       queryFn: ({ signal }) => api.orders(filter, signal),
       placeholderData: keepPreviousData,
     }),
+  trace: (order: string) =>
+    queryOptions({ queryKey: ['trace', order], queryFn: ({ signal }) => api.trace(order, signal) }),
   fills: (id: string, paging: Paging) =>
     queryOptions({
       queryKey: [...keys.run(id), 'fills', paging],

@@ -29,6 +29,7 @@ export const routes = {
   run: (id: string, query: { tab?: string } = {}) => withQuery(`/runs/${encodeURIComponent(id)}`, query),
   /** A page of its own, made by the server: to read, to print, to send. */
   report: (id: string) => `/api/v1/runs/${encodeURIComponent(id)}/report?format=html`,
+  order: (id: string) => `/orders/${encodeURIComponent(id)}`,
   strategies: () => '/strategies',
   data: () => '/data',
   about: () => '/about',
