@@ -272,6 +272,39 @@ test('data sets tell their range, holes and a fingerprint that follows their bar
   expect(await read('/symbols')).toEqual({ items: [{ symbol: 'BTC/USD', timeframes: ['1m'] }] })
 })
 
+test('a chart may ask for a timeframe that is not stored, within the years of the calendar', async () => {
+  const { columns } = await read('/candles?symbol=BTC/USD&timeframe=5m&buckets=9')
+  expect(columns).toMatchObject({ time: [Date.UTC(2024, 0, 1)], open: [1], high: [6], low: [0.5], close: [5] })
+  const old = `${CSV.split('\n')[0]}\n1989-12-29T15:00:00Z,1,1,1,1,1\n`
+  await api.app.request('/api/v1/candles/import?symbol=OLD&timeframe=1h', { method: 'POST', body: old })
+  const refused = await api.get('/api/v1/candles?symbol=OLD&timeframe=1d&buckets=9')
+  expect(refused.status).toBe(422)
+  expect(await refused.json()).toMatchObject({
+    code: 'VALIDATION_ERROR',
+    message: expect.stringContaining('the exchange calendar does not know 1989-12-29T15:00:00.000Z'),
+  })
+})
+
+test('candles of another adjustment than the stored ones are refused with what to do', async () => {
+  const post = async (query: string) => {
+    const path = `/api/v1/candles/import?symbol=MIX&timeframe=1m${query}`
+    const answer = await api.app.request(path, { method: 'POST', body: CSV.replace('10\n', '11\n') })
+    return [answer.status, ((await answer.json()) as { message?: string }).message]
+  }
+  const longer = `${CSV}2024-01-01T00:05:00Z,4,6,3.5,5,40\n`
+  const first = '/api/v1/candles/import?symbol=MIX&timeframe=1m&adjustment=split&feed=sip'
+  expect((await api.app.request(first, { method: 'POST', body: longer })).status).toBe(200)
+  expect(await post('&adjustment=raw&feed=sip')).toEqual([
+    422,
+    expect.stringContaining('MIX 1m holds 5 candles with adjustment split, and these have adjustment raw: say adjust'),
+  ])
+  expect(await post('&adjustment=none')).toEqual([422, expect.stringContaining('use one of raw, split, all, unknown')])
+  expect(await post('&feed=a%20b')).toEqual([422, expect.stringContaining('is not a name of a feed')])
+  expect(await post('&adjustment=split&feed=sip')).toEqual([200, undefined])
+  const set = (await read('/datasets')).items.find(({ symbol }) => symbol === 'MIX')
+  expect(set).toMatchObject({ adjustment: 'split', feed: 'sip' })
+})
+
 test('a run whose candles were revised since says so, in the list, by itself and in its report', async () => {
   expect(await read(`/runs/${RUN}`)).toMatchObject({ invalidated_by: null })
   const range = { first: '2024-01-01T00:00:00.000Z', last: '2024-01-01T00:04:00.000Z' }

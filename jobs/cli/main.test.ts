@@ -67,6 +67,28 @@ async function weaver(...args: string[]): Promise<string> {
   return printed.out
 }
 
+test('an import says what is strange about candles, and refuses those of another adjustment', async () => {
+  const file = join(home, 'split.csv')
+  const bars = ['2024-01-02,400', '2024-01-03,100', '2024-01-05,100'].map((bar) => {
+    const [date, price] = bar.split(',')
+    return [date, price, price, price, price, 5].join(',')
+  })
+  await writeFile(file, ['timestamp,open,high,low,close,volume', ...bars].join('\n'))
+  const on = ['import', file, '--symbol', 'SPLIT', '--timeframe', '1d']
+  printed = { out: '', err: '' }
+  expect(await runCli([...on, '--adjustment', 'raw', '--feed', 'sip'])).toBe(0)
+  expect(printed.out).toContain('gaps: 1, 1 bars missing, the longest 1 bars\n')
+  expect(printed.err).toContain(
+    'warning: SPLIT 1d: 1 overnight jump like a split in candles that are said to be raw, 2024-01-03T00:00:00.000Z (4:1)',
+  )
+  await writeFile(file, ['timestamp,open,high,low,close,volume', ...bars.slice(1)].join('\n'))
+  printed = { out: '', err: '' }
+  expect(await runCli([...on, '--adjustment', 'split', '--feed', 'sip'])).toBe(1)
+  expect(printed.err).toContain(
+    'SPLIT 1d holds 3 candles with adjustment raw, and these have adjustment split: say adju',
+  )
+})
+
 test('an import tells how much was read, stored and left out, and a second one finds nothing new', async () => {
   const file = join(home, 'bars.csv')
   const first = '2024-01-01T00:00:00.000Z to 2024-01-09T07:00:00.000Z'
