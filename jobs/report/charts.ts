@@ -39,7 +39,8 @@ export function timeChart(
   label: (value: number) => string,
 ): Html {
   const x = scaleUtc(spread(times), [0, WIDTH])
-  const y = scaleLinear(spread(series.flatMap(({ values }) => [...values])), [HEIGHT, 0]).nice(4)
+  const values = series.flatMap((one) => [...one.values])
+  const y = scaleLinear(spread(frame.filled ? [0, ...values] : values), [HEIGHT, 0]).nice(4)
   const known = (values: readonly number[]) => (_: number, index: number) => Number.isFinite(values[index])
   const paths = series.map(({ values, look }, index) => {
     const at = (i: number) => x(times[i] as number)
