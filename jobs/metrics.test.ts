@@ -1,11 +1,17 @@
+import { hostname } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectOwner } from '../db/client.ts'
 import { DatabaseUnavailable } from '../db/database.ts'
 import { append } from '../db/events/append.ts'
+import { workerProcesses } from '../db/events/health.ts'
 import { createSequencer } from '../db/events/sequencer.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { insertRun, progressed } from '../tests/support/log.ts'
+import { until } from '../tests/support/until.ts'
+import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { startSampling } from './process_samples.ts'
+import type { System } from './system.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -49,7 +55,14 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
        select n, 1, 'done', 'greta.run_chunk', now(), now() - interval '20 seconds', now() - interval '10 seconds',
          now() - interval '10 seconds' + n * interval '1 second' from generate_series(1, 4) n`,
   )
+  const sampling = startSampling({ db, log: createLog('silent') } as System, HOSTS)
+  await until('the worker', async () => (await workerProcesses(db.reader)).length === 1)
   const found = read(await metricsAt(Date.now)())
+  await sampling.stop()
+  expect(await workerProcesses(db.reader)).toEqual([])
+  const me = `{host="${hostname()}",pid="${process.pid}"}`
+  expect(found.get(`weaver_worker_strategy_hosts_lost_total${me}`)).toBe(6)
+  expect(found.get(`weaver_worker_resident_bytes${me}`)).toBeGreaterThan(1_000_000)
   const values = Object.fromEntries(
     [
       'weaver_log_head_seq',
@@ -94,7 +107,7 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
   expect(found.get('weaver_database_bytes')).toBeGreaterThan(1_000_000)
   expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(1_000_000)
   const parts = [...found].filter(([name]) => name.startsWith('weaver_metrics_part_ok'))
-  expect(parts.length).toBe(9)
+  expect(parts.length).toBe(10)
   expect(new Set(parts.map(([, value]) => value))).toEqual(new Set([1]))
 })
 
@@ -137,16 +150,16 @@ test('however many scrape, each question is asked once in its time', async () =>
   }
   const metrics = metricsAt(() => now, { read, health: () => db.health() })
   await Promise.all([metrics(), metrics(), metrics()])
-  expect(asked).toBe(8)
+  expect(asked).toBe(9)
   now = 999
   await metrics()
-  expect(asked).toBe(8)
+  expect(asked).toBe(9)
   now = 1_000
   await metrics()
-  expect(asked).toBe(12)
+  expect(asked).toBe(14)
   now = 10_000
   await metrics()
-  expect(asked).toBe(20)
+  expect(asked).toBe(23)
 })
 
 test('an open transaction is told by its age and its holder', async () => {

@@ -39,13 +39,14 @@ async function launch(kind: 'real' | 'bare', url: string) {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  const next = async () => JSON.parse(String((await lines.next()).value)) as Record<string, never>
+  const next = async () => JSON.parse(String((await lines.next()).value)) as Record<string, unknown>
   const { address } = await next()
   return {
     address: new URL(String(address)),
     async usage(): Promise<{ cpuMs: number; rss: number }> {
       child.stdin.write('?\n')
-      return (await next()) as { cpuMs: number; rss: number }
+      const { cpuMs, rss } = await next()
+      return { cpuMs: Number(cpuMs), rss: Number(rss) }
     },
     async end() {
       child.kill('SIGKILL')
