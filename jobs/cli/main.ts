@@ -84,26 +84,7 @@ function createProgram(wrap: Wrap): Command {
     .exitOverride()
     .showHelpAfterError('(weaver COMMAND --help tells what it takes)')
 
-  program
-    .command('start')
-    .description('everything in one: Postgres, workers, API and web page')
-    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: true })))
-  program
-    .command('api')
-    .description('only the API and the web page')
-    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: false })))
-  program
-    .command('worker')
-    .description('only workers, for another machine on the same Postgres')
-    .action(wrap(async (context) => (await import('./workers.ts')).workerCommand(context)))
-  program
-    .command('work', { hidden: true })
-    .description('what `start` and `worker` keep running; ends with its standard input')
-    .action(wrap(async (context) => (await import('./workers.ts')).workCommand(context)))
-  program
-    .command('migrate')
-    .description('bring the database to this version')
-    .action(wrap(async (context) => (await import('./migrate.ts')).migrateCommand(context)))
+  processes(program, wrap)
   program
     .command('import')
     .description('candles from a CSV or Parquet file')
@@ -242,6 +223,30 @@ function consumers(program: Command, wrap: Wrap): void {
     .description('forget a consumer that no version runs any more')
     .argument('<id>', 'of the consumer')
     .action(wrap(async (context, id: string) => (await import('./consumers.ts')).removeCommand(context, id)))
+}
+
+/** What runs Weaver. */
+function processes(program: Command, wrap: Wrap): void {
+  program
+    .command('start')
+    .description('everything in one: Postgres, workers, API and web page')
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: true })))
+  program
+    .command('api')
+    .description('only the API and the web page')
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: false })))
+  program
+    .command('worker')
+    .description('only workers, for another machine on the same Postgres')
+    .action(wrap(async (context) => (await import('./workers.ts')).workerCommand(context)))
+  program
+    .command('work', { hidden: true })
+    .description('what `start` and `worker` keep running; ends with its standard input')
+    .action(wrap(async (context) => (await import('./workers.ts')).workCommand(context)))
+  program
+    .command('migrate')
+    .description('bring the database to this version')
+    .action(wrap(async (context) => (await import('./migrate.ts')).migrateCommand(context)))
 }
 
 /** What has happened, from the log. */
