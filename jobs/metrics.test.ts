@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectOwner } from '../db/client.ts'
@@ -5,6 +6,7 @@ import { DatabaseUnavailable } from '../db/database.ts'
 import { append } from '../db/events/append.ts'
 import { workerProcesses } from '../db/events/health.ts'
 import { createSequencer } from '../db/events/sequencer.ts'
+import { createTestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { insertRun, progressed } from '../tests/support/log.ts'
 import { until } from '../tests/support/until.ts'
@@ -179,4 +181,17 @@ test('an open transaction is told by its age and its holder', async () => {
   await holding
   expect(found.get('weaver_postgres_xmin_age_transactions')).toBeGreaterThanOrEqual(2)
   expect(found.get('weaver_postgres_xmin_age_seconds')).toBeGreaterThan(0)
+})
+
+test('every family is in the manual', async () => {
+  const manual = await readFile(new URL('../docs/operations.md', import.meta.url), 'utf8')
+  const text = `${await metricsAt(Date.now)()}\n${await (await createTestApi(database.db).get('/metrics')).text()}`
+  const names = [...text.matchAll(/^# TYPE (weaver_\S+) /gm)].map(([, name]) => name as string)
+  expect(names.length).toBeGreaterThan(30)
+  // A row names the first in full and of the others what differs.
+  const missing = names.filter((name) => {
+    const ends = name.split('_').map((_, n, words) => `…_${words.slice(n).join('_')}`)
+    return !manual.includes(`\`${name}`) && !ends.some((end) => manual.includes(`\`${end}`))
+  })
+  expect(missing).toEqual([])
 })
