@@ -1,3 +1,4 @@
+import { cumsum } from 'd3-array'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { histogram, scatter, timeChart } from './charts.ts'
@@ -27,7 +28,7 @@ test('bars stand on the bottom, however narrow', () => {
     fc.property(
       fc.array(fc.tuple(fc.double({ min: 1e-6, max: 1, noNaN: true }), fc.nat(50)), { minLength: 1 }),
       (parts) => {
-        const edges = parts.reduce((known, [width]) => [...known, (known.at(-1) ?? 0) + width], [-0.5])
+        const edges = [0, ...cumsum(parts, ([width]) => width)].map((edge) => edge - 0.5)
         const bars = parts.map(([, count], at) => ({ from: edges[at] as number, to: edges[at + 1] as number, count }))
         expect(String(histogram(FRAME, bars, label))).not.toMatch(UNDRAWABLE)
       },
