@@ -174,7 +174,7 @@ async function checkFutures(audit: Audit, check: 'cut_future' | 'changed_future'
     const other = (columns: CandleColumns, timeframe: Timeframe) =>
       check === 'cut_future'
         ? cutFuture(columns, TIMEFRAME_MS[timeframe], ts)
-        : changeFuture(columns, TIMEFRAME_MS[timeframe], ts, options.seed + cut)
+        : changeFuture(columns, TIMEFRAME_MS[timeframe], ts, mulberry32(options.seed + cut))
     const columns = subject.columns.map((one) => other(one, subject.spec.timeframe))
     const played = await play.other({ to: cut + 1 }, { columns, fetched: other })
     const comparison = compareDecisions(baseline.decisions, played.decisions, { from: 0, to: cut + 1 })

@@ -1,6 +1,5 @@
 /** Other futures for the same past: bars as they would lie in memory had history ended at a moment, or gone on otherwise. */
 import { firstAtOrAfter } from '../../db/walle/candle_columns.ts'
-import { mulberry32 } from '../../db/walle/generate.ts'
 import type { CandleColumns } from '../../db/walle/rows.ts'
 
 /** How many bars are closed at `ts`. */
@@ -30,12 +29,16 @@ export function cutPast(columns: CandleColumns, timeframeMs: number, ts: number,
 
 /**
  * The same bars up to `ts`, and after it others at the same times: each is drawn from all that there are, and its prices
- * are moved by up to a half, so that whoever has seen the real ones decides otherwise.
+ * are moved by up to a half, so that whoever has seen the real ones decides otherwise. `random` is uniform in [0, 1).
  */
-export function changeFuture(columns: CandleColumns, timeframeMs: number, ts: number, seed: number): CandleColumns {
+export function changeFuture(
+  columns: CandleColumns,
+  timeframeMs: number,
+  ts: number,
+  random: () => number,
+): CandleColumns {
   const end = closedAt(columns, timeframeMs, ts)
   const changed = mapped(columns, (column) => column.slice())
-  const random = mulberry32(seed)
   const { length } = columns.time
   for (let bar = end; bar < length; bar++) {
     const drawn = Math.floor(random() * length)
