@@ -1,15 +1,20 @@
 /** Rows made again from the log: equal for every run that leaves one, and whatever was changed by hand is named and healed. */
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectOwner } from '../db/client.ts'
+import type { LogEvent } from '../db/events/envelope.ts'
+import { evolveRun, type RunState } from '../db/walle/projections/runs.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import type { RunRow } from '../db/walle/rows.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { isRebuildable, type RunRebuild, rebuildRun } from '../jobs/rebuild.ts'
 import { BREAKS } from './support/breaks.ts'
 import { type InProcess, openInProcess } from './support/in_process.ts'
+import { progressed } from './support/log.ts'
 import { seededRun } from './support/seeded.ts'
 
 const LIMIT = 60_000
+const RUN = '6c84fb90-12c4-41e1-840d-7e9d1ba3ea59'
 const SEEDS = [2, 4, 5, 8, 9, 12]
 const MOST = 5
 
@@ -198,6 +203,34 @@ test.each([{ audit: 'full' }, { driver: 'chain' }] as const)(
     expect(report.left_out).toEqual([])
   },
 )
+
+test('a run that goes on after an error, and ends well, forgets the error as its row does', () => {
+  const root = { ...progressed(RUN, 1), version: 1, kind: 'evt', trace_id: null, headers: {} } as const
+  const told = (type: LogEvent['type'], payload: object, ts: string) =>
+    ({ ...root, id: randomUUID(), type, payload: { run_id: RUN, ...payload }, ts }) as unknown as LogEvent
+  const events = [
+    told('run.Created', { mode: 'backtest' }, '2026-01-01T00:00:00.000Z'),
+    told('run.Started', { mode: 'backtest' }, '2026-01-01T00:00:01.000Z'),
+    told('run.Error', { message: 'gone', stack: null, bar_index: null, ts: null }, '2026-01-01T00:00:02.000Z'),
+    told('run.Started', { mode: 'backtest' }, '2026-01-01T00:00:03.000Z'),
+    told('run.Completed', { result_hash: 'abc', final_equity: '1' }, '2026-01-01T00:00:04.000Z'),
+    told('run.Rebuilt', { rows: 1 }, '2026-01-01T00:00:05.000Z'),
+  ]
+  expect(events.slice(0, 3).reduce<RunState | null>(evolveRun, null)).toMatchObject({
+    status: 'error',
+    error: { message: 'gone' },
+  })
+  expect(events.reduce<RunState | null>(evolveRun, null)).toEqual({
+    id: RUN,
+    status: 'completed',
+    started_at: '2026-01-01T00:00:01.000Z',
+    stopped_at: '2026-01-01T00:00:04.000Z',
+    stop_requested: null,
+    error: null,
+    result_hash: 'abc',
+    last_event_id: events[4]?.id,
+  })
+})
 
 test('of a backtest that leaves a summary there is nothing to rebuild', async () => {
   expect(isRebuildable({ mode: 'backtest', audit: 'summary' })).toBe(false)
