@@ -44,21 +44,27 @@ test('backtests wait for the consumer with all their attempts, and end as they w
   const ended = Promise.all(
     (['chunk', 'chain'] as const).map((driver) => weaver.backtest({ ...request, driver }, columns)),
   )
-  await until('both jobs are put back', async () => {
+  const putBack = until('both jobs are put back', async () => {
     const all = await jobs()
     return all.length === 2 && all.every(({ state, attempts }) => state === 'scheduled' && attempts === 0)
   })
+  const early = ended.then(() => {
+    throw new Error('they were not held back')
+  })
+  await Promise.race([putBack, early])
   const { reader } = db
   const runs = await reader.query<{ id: string }>(`select id from weaver.runs where status = 'running'`)
   for (const { id } of runs) expect(await getRun(reader, id)).toMatchObject({ next_tick: 0, ticks_total: null })
 
+  early.catch(() => {})
   await stuck(null)
   const [chunk, chain] = await ended
   expect([chunk?.status, chain?.status]).toEqual(['completed', 'completed'])
   expect(chain?.result_hash).toBe(chunk?.result_hash)
-})
+}, 90_000)
 
 test('imports are refused, or wait, by name; the log tells of it once', async () => {
+  await stuck(null)
   const told: (string | null)[] = []
   let time = 0
   const throttle = createThrottle({
