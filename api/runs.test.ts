@@ -140,13 +140,15 @@ test('a backtest that is held back says what it waits for', async () => {
   const id = idOf('run', 77)
   await db.write(async (tx) => {
     await tx.execute(slow)
-    await record(tx, { writes: [{ kind: 'create_run', run: aRun(77, { status: 'running' }) }], events: [] })
+    const running: Write = { kind: 'update_run', id, changes: { status: 'running' } }
+    await record(tx, { writes: [{ kind: 'create_run', run: aRun(77) }, running], events: [] })
   })
   const fresh = await createTestApi(db).get(`/api/v1/runs/${id}`)
   expect(await fresh.json()).toMatchObject({ waits_for: 'the consumer slow is 99 events behind, of 1 allowed' })
   await db.write(async (tx) => {
     await tx.execute(`delete from weaver.consumer_offsets where consumer_id = 'slow'`)
-    await record(tx, { writes: [{ kind: 'delete_run', id }], events: [] })
+    const stopped: Write = { kind: 'update_run', id, changes: { status: 'stopped' } }
+    await record(tx, { writes: [stopped, { kind: 'delete_run', id }], events: [] })
   })
 })
 
