@@ -5,10 +5,10 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
-import type { Log } from '../log.ts'
 import { openSystem } from '../system.ts'
 import { type CliContext, CliError } from './context.ts'
 import { stopSignal } from './signals.ts'
@@ -26,10 +26,11 @@ const STEADY_MS = 10_000
 /** Longer than jobs under way may take to end. */
 const STOP_MS = 20_000
 
-function launch(env: Record<string, string>) {
+function launch({ config }: CliContext, env: Record<string, string>) {
   const runtime = process.versions.deno ? ['run', '-A'] : process.execArgv
   const child = spawn(process.execPath, [...runtime, ENTRY, 'work'], {
-    env: { ...process.env, ...env },
+    // Compiled once: a third of the time until they work again.
+    env: { ...process.env, NODE_COMPILE_CACHE: join(config.dataDir, 'compile-cache'), ...env },
     // It reads nothing; that its input has ended tells it that we have.
     stdio: ['pipe', 'pipe', 'inherit'],
   })
@@ -43,11 +44,12 @@ function launch(env: Record<string, string>) {
 }
 
 /** Starts workers and keeps them: `env` is added to the environment. */
-export function keepWorkers(log: Log, env: Record<string, string> = {}): Workers {
+export function keepWorkers(context: CliContext, env: Record<string, string> = {}): Workers {
+  const { log } = context
   const first = Promise.withResolvers<void>()
   const stopping = Promise.withResolvers<void>()
   let stopped = false
-  let current = launch(env)
+  let current = launch(context, env)
 
   async function keep(): Promise<void> {
     let pauseMs = PAUSE_MS.first
@@ -68,7 +70,7 @@ export function keepWorkers(log: Log, env: Record<string, string> = {}): Workers
       log.warn({ how }, `the workers ended by themselves: starting them again in ${pauseMs} ms`)
       await Promise.race([stopping.promise, wallClock.sleep(pauseMs)])
       pauseMs = Math.min(pauseMs * 2, PAUSE_MS.most)
-      if (!stopped) current = launch(env)
+      if (!stopped) current = launch(context, env)
     }
   }
   first.promise.catch(() => {})
@@ -91,7 +93,7 @@ export function keepWorkers(log: Log, env: Record<string, string> = {}): Workers
 /** `weaver worker`: workers without an API, until told to stop. */
 export async function workerCommand(context: CliContext): Promise<number> {
   const stop = stopSignal()
-  const workers = keepWorkers(context.log)
+  const workers = keepWorkers(context)
   try {
     await Promise.race([workers.ready, stop])
     context.print('The workers are ready.')
