@@ -29,7 +29,7 @@ const STOP_MS = 20_000
 function launch({ config }: CliContext, env: Record<string, string>) {
   const runtime = process.versions.deno ? ['run', '-A'] : process.execArgv
   const child = spawn(process.execPath, [...runtime, ENTRY, 'work'], {
-    // Compiled once: a third of the time until they work again.
+    // Compiled once: loading the program takes a third of the time from then on.
     env: { ...process.env, NODE_COMPILE_CACHE: join(config.dataDir, 'compile-cache'), ...env },
     // It reads nothing; that its input has ended tells it that we have.
     stdio: ['pipe', 'pipe', 'inherit'],
