@@ -50,16 +50,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   const { hosts, now, dataDir, describeTimeoutMs: timeoutMs = DESCRIBE_TIMEOUT_MS } = options
   const remembered = new Map<string, Promise<Told>>()
 
-  /** A host that ended through no doing of the file says nothing about it: another one is asked. */
-  const request = async (kind: 'describe' | 'resolve', body: object): Promise<unknown> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return (await hosts.withHost((host) => host.request(kind, body, { timeoutMs }))).body
-      } catch (error) {
-        if (!(error instanceof HostLost) || attempt === HOSTS_ASKED) throw error
-      }
-    }
-  }
+  const request = requester(hosts, timeoutMs)
   const ask = async (source: StrategySource): Promise<Told> => {
     const began = now()
     try {
@@ -120,6 +111,19 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const entry = await materialise(found.source, dataDir)
       return { ...found, resolved: (await request('resolve', { ...given, entry })) as Resolved }
     },
+  }
+}
+
+/** A host that ended through no doing of the file says nothing about it: another one is asked. */
+function requester(hosts: HostPool, timeoutMs: number) {
+  return async (kind: 'describe' | 'resolve', body: object): Promise<unknown> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await hosts.withHost((host) => host.request(kind, body, { timeoutMs }))).body
+      } catch (error) {
+        if (!(error instanceof HostLost) || attempt === HOSTS_ASKED) throw error
+      }
+    }
   }
 }
 
