@@ -24,8 +24,9 @@ export interface Recovery {
   fault: string
   /** From the fault's end until every process is ready; milliseconds. */
   readyMs: number
-  /** From the fault's end until every run that was under way has moved on; milliseconds. */
-  progressMs: number
+  /** Until one of the runs that were under way has moved on, and until all have. */
+  firstMs: number
+  allMs: number
 }
 
 export interface ChaosReport {
@@ -39,6 +40,7 @@ export interface ChaosReport {
 
 const RECOVERY_DEADLINE_MS = 60_000
 const REST_DEADLINE_MS = 180_000
+const POLL_MS = 30
 const LONGEST_GAP_MS = 1_500
 /** So often the next fault does not wait until Weaver has recovered from the last. */
 const OVERLAP = 0.2
@@ -52,9 +54,9 @@ async function runsUnderWay(world: World): Promise<UnderWay[]> {
   return world.db.reader.query<UnderWay>(`select id, next_tick from weaver.runs where status = 'running'`)
 }
 
-async function haveMoved(world: World, before: readonly UnderWay[]): Promise<boolean> {
+async function countMoved(world: World, before: readonly UnderWay[]): Promise<number> {
   const now = new Map((await runsUnderWay(world)).map((run) => [run.id, run.next_tick]))
-  return before.every(({ id, next_tick }) => now.get(id) !== next_tick)
+  return before.filter(({ id, next_tick }) => now.get(id) !== next_tick).length
 }
 
 async function isReady({ apiUrl, members, db, pools }: World): Promise<boolean> {
@@ -66,19 +68,23 @@ async function isReady({ apiUrl, members, db, pools }: World): Promise<boolean> 
 /** A process may find out late what it has lost, and end: it counts from when it was ready for the last time. */
 async function recover(world: World, before: readonly UnderWay[], since: number): Promise<Omit<Recovery, 'fault'>> {
   let readyAt: number | null = null
-  let movedAt: number | null = null
+  let firstAt: number | null = null
+  let allAt: number | null = null
   await until(
     'every process to be ready and every run under way to move on',
     async () => {
       const ready = await isReady(world).catch(() => false)
       if (!ready) readyAt = null
       else readyAt ??= performance.now()
-      if (movedAt === null && (await haveMoved(world, before).catch(() => false))) movedAt = performance.now()
-      return readyAt !== null && movedAt !== null
+      await pause(POLL_MS)
+      const moved = allAt === null ? await countMoved(world, before).catch(() => -1) : before.length
+      if (moved > 0 || before.length === 0) firstAt ??= performance.now()
+      if (moved === before.length) allAt ??= performance.now()
+      return readyAt !== null && allAt !== null
     },
     RECOVERY_DEADLINE_MS,
   )
-  return { readyMs: Number(readyAt) - since, progressMs: Number(movedAt) - since }
+  return { readyMs: Number(readyAt) - since, firstMs: Number(firstAt) - since, allMs: Number(allAt) - since }
 }
 
 /** Resolves when what was asked is done and the log is numbered to its end. */
@@ -130,8 +136,9 @@ async function episode(
     }
     const recovery = await recover(world, before, since)
     report.recoveries.push({ fault: fault.name, ...recovery })
-    const [ready, progress] = [recovery.readyMs, recovery.progressMs].map(Math.round)
-    log(`${fault.name}: ${what}; ready after ${ready} ms, all ${before.length} runs moved on after ${progress} ms`)
+    const [ready, first, all] = [recovery.readyMs, recovery.firstMs, recovery.allMs].map(Math.round)
+    const moved = `a run moved on after ${first} ms, all ${before.length} after ${all} ms`
+    log(`${fault.name}: ${what}; ready after ${ready} ms, ${moved}`)
   }
   await rest(world, loads)
   const before = performance.now()

@@ -1,6 +1,6 @@
 import type { ChaosReport, Recovery } from './loop.ts'
 
-const WIDTHS = [16, 7, 26, 26]
+const WIDTHS = [16, 7, 23, 23, 23]
 
 function quantiles(values: readonly number[]): string {
   if (values.length === 0) return '-'
@@ -13,19 +13,20 @@ function row(cells: readonly string[]): string {
   return cells.map((cell, column) => cell.padEnd(WIDTHS[column] ?? 0)).join(' ')
 }
 
-/** Faults by kind, and how long Weaver took to be ready and to move on: p50 / p99 / max in milliseconds. */
+/** Faults by kind, and how long Weaver took to be ready and to move on, in milliseconds. */
 export function tableOf(report: ChaosReport): string {
   const line = (name: string, count: number, recoveries: readonly Recovery[]) =>
     row([
       name,
       String(count),
       quantiles(recoveries.map(({ readyMs }) => readyMs)),
-      quantiles(recoveries.map(({ progressMs }) => progressMs)),
+      quantiles(recoveries.map(({ firstMs }) => firstMs)),
+      quantiles(recoveries.map(({ allMs }) => allMs)),
     ])
   const kinds = [...report.faults].sort(([one], [other]) => one.localeCompare(other))
   const all = kinds.reduce((sum, [, count]) => sum + count, 0)
   return [
-    row(['fault', 'times', 'ready p50 / p99 / max ms', 'progress p50 / p99 / max ms']),
+    row(['fault', 'times', 'ready p50/p99/max ms', 'first run moves on', 'all runs move on']),
     ...kinds.map(([name, count]) =>
       line(
         name,

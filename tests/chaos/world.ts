@@ -56,7 +56,8 @@ const RESTART_PAUSE_MS = 100
 const SLOW_RESTART_PAUSE_MS = 500
 /** Kept from a power loss nothing is, from kills everything: Postgres still writes before it answers. */
 const SETTINGS = { ...LOCAL_SETTINGS, fsync: 'off', shared_buffers: '64MB', max_connections: '200' }
-const WORKERS = '2'
+/** Enough that no run waits for another. */
+const WORKERS = { parts: '2', start: '4' }
 const API_DEADLINE_MS = 60_000
 
 function keepUp(
@@ -131,7 +132,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const dataDir = await mkdtemp(join(options.dataWithin ?? tmpdir(), 'weaver-chaos-'))
   await chmod(dataDir, 0o755)
   const port = await freePort()
-  const common = { WEAVER_PORT: String(port), WEAVER_LOG_LEVEL: 'warn', WEAVER_WORKERS: WORKERS }
+  const common = { WEAVER_PORT: String(port), WEAVER_LOG_LEVEL: 'warn', WEAVER_WORKERS: WORKERS[options.shape] }
   const build = options.shape === 'parts' ? openParts : openAllInOne
   const { members, postgres, url, close } = await build(options, dataDir, common)
   await Promise.all(members.map((member) => member.ready()))
