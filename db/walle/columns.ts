@@ -232,6 +232,7 @@ export const POSITIONS: Table<PositionRow> = {
     qty: 'numeric',
     avg_price: 'numeric',
     realised_pnl: 'numeric',
+    cost: 'numeric',
     last_price: 'float8',
   },
 }

@@ -7,6 +7,15 @@ import type { NewEvent } from '../events/envelope.ts'
 import type { NewJob } from '../events/tasks.ts'
 import type { Adjustment } from './import/adjustment.ts'
 import type {
+  AccountPositionRow,
+  AccountRow,
+  ClockTickRow,
+  HaltRow,
+  OrderSendRow,
+  RunLedgerRow,
+  VenueUpdateRow,
+} from './live_rows.ts'
+import type {
   BandRow,
   CandleText,
   DecisionRow,
@@ -24,6 +33,7 @@ import type {
 } from './rows.ts'
 
 export type Write =
+  | LiveWrite
   | { kind: 'create_run'; run: NewRun }
   | { kind: 'update_run'; id: string; changes: RunChanges }
   | { kind: 'delete_run'; id: string }
@@ -58,6 +68,17 @@ export type Write =
   | { kind: 'save_run_dataset'; row: RunDatasetRow }
   /** Marks the runs that saw bars of the revised range. */
   | { kind: 'invalidate_runs'; revision: Revision }
+
+/** Of paper and live runs. Each inserts, or overwrites the row of the same key. */
+export type LiveWrite =
+  | { kind: 'save_accounts'; rows: AccountRow[] }
+  | { kind: 'save_account_positions'; rows: AccountPositionRow[] }
+  | { kind: 'save_run_ledgers'; rows: RunLedgerRow[] }
+  | { kind: 'save_order_sends'; rows: OrderSendRow[] }
+  | { kind: 'save_clock_ticks'; rows: ClockTickRow[] }
+  | { kind: 'save_halts'; rows: HaltRow[] }
+  /** As received; only ever added to. */
+  | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
 
 export interface StoreCandles {
   kind: 'store_candles'

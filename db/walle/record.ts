@@ -11,6 +11,7 @@ import type { Outcome, Write } from './outcome.ts'
 import { swapRebuilt } from './rebuild.ts'
 import { insertRows, updateRows, upsertRows } from './record/bulk.ts'
 import { candleEvents } from './record/candle_events.ts'
+import { recordLive } from './record/live.ts'
 import { invalidateRuns, saveRunDataset } from './record/run_data.ts'
 import {
   appendEquity,
@@ -86,6 +87,8 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return saveBand(tx, write)
     case 'record_trial':
       return recordTrial(tx, write)
+    default:
+      return recordLive(tx, write)
   }
 }
 

@@ -262,6 +262,8 @@ export interface PositionRow {
   qty: string
   avg_price: string
   realised_pnl: string
+  /** What the open quantity cost, exact (positive for both sides). */
+  cost: string
   last_price: number | null
 }
 

@@ -22,6 +22,8 @@ export function evolveOrder(row: OrderRow | null, event: OrderEvent): OrderRow |
     ...(isOpen(status) ? {} : { closed_at: event.ts }),
   }
   switch (event.type) {
+    case 'orders.Accepted':
+      return { ...moved, exchange_order_id: event.payload.exchange_order_id ?? row.exchange_order_id }
     case 'orders.Submitted':
       return { ...moved, submitted_at: event.ts }
     case 'orders.PartiallyFilled':

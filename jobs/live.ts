@@ -1,0 +1,27 @@
+/** What the jobs and services of paper and live runs share. */
+import type { Database, WriteTx } from '../db/database.ts'
+import type { Outcome } from '../db/walle/outcome.ts'
+import type { RunRow } from '../db/walle/rows.ts'
+import type { HopAnswer, HopView } from './hop_view.ts'
+import type { TradingMode, Venue } from './veda/venue.ts'
+
+/** The venues of this process, opened when first asked for. */
+export interface Venues {
+  /** Throws VenueError `unauthorised` when the mode has no credentials. */
+  get(exchange: string, mode: TradingMode): Promise<Venue>
+  /** What is configured, never with a secret. */
+  configured(): { exchange: string; mode: TradingMode }[]
+  close(): Promise<void>
+}
+
+export interface Live {
+  db: Database
+  record: (tx: WriteTx, outcome: Outcome) => Promise<void>
+  venues: Venues
+  /** Lets the strategy speak in its host. Rejects with a StrategyFailure. */
+  hop: (run: RunRow, view: HopView) => Promise<HopAnswer>
+  now: () => number
+  newId: () => string
+  sleep: (ms: number) => Promise<void>
+  log: (level: 'info' | 'warn' | 'error', fields: object, message: string) => void
+}
