@@ -1,5 +1,6 @@
 /** What the HTTP face stands on. The entry file puts it together; tests put in fakes. */
 import type { Database } from '../db/database.ts'
+import type { OrderTrace } from '../db/walle/queries/trace.ts'
 import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
 import type { JobCommands } from '../jobs/glados/job_commands.ts'
@@ -67,6 +68,8 @@ export interface ApiDependencies {
   db: Pick<Database, 'reader' | 'listen'>
   commands: ApiCommands
   catalog: ApiCatalog
+  /** An order's causal chain, by its id or client_order_id; throws a DomainError that says why there is none. */
+  trace(order: string): Promise<OrderTrace>
   readiness(): Promise<Readiness>
   /** Of the whole system, in Prometheus' text format. Never rejects. */
   metrics(): Promise<string>

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Write } from '../db/walle/outcome.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
-import type { RunRow } from '../db/walle/rows.ts'
+import type { Revision, RunDatasetRow, RunRow } from '../db/walle/rows.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
@@ -269,6 +270,73 @@ test('data sets tell their range, holes and a fingerprint that follows their bar
   })
   expect((await read('/datasets')).items[0]?.fingerprint).not.toBe(before?.fingerprint)
   expect(await read('/symbols')).toEqual({ items: [{ symbol: 'BTC/USD', timeframes: ['1m'] }] })
+})
+
+test('a chart may ask for a timeframe that is not stored, within the years of the calendar', async () => {
+  const { columns } = await read('/candles?symbol=BTC/USD&timeframe=5m&buckets=9')
+  expect(columns).toMatchObject({ time: [Date.UTC(2024, 0, 1)], open: [1], high: [6], low: [0.5], close: [5] })
+  const old = `${CSV.split('\n')[0]}\n1989-12-29T15:00:00Z,1,1,1,1,1\n`
+  await api.app.request('/api/v1/candles/import?symbol=OLD&timeframe=1h', { method: 'POST', body: old })
+  const refused = await api.get('/api/v1/candles?symbol=OLD&timeframe=1d&buckets=9')
+  expect(refused.status).toBe(422)
+  expect(await refused.json()).toMatchObject({
+    code: 'VALIDATION_ERROR',
+    message: expect.stringContaining('the exchange calendar does not know 1989-12-29T15:00:00.000Z'),
+  })
+})
+
+test('candles of another adjustment than the stored ones are refused with what to do', async () => {
+  const post = async (query: string) => {
+    const path = `/api/v1/candles/import?symbol=MIX&timeframe=1m${query}`
+    const answer = await api.app.request(path, { method: 'POST', body: CSV.replace('10\n', '11\n') })
+    return [answer.status, ((await answer.json()) as { message?: string }).message]
+  }
+  const longer = `${CSV}2024-01-01T00:05:00Z,4,6,3.5,5,40\n`
+  const first = '/api/v1/candles/import?symbol=MIX&timeframe=1m&adjustment=split&feed=sip'
+  expect((await api.app.request(first, { method: 'POST', body: longer })).status).toBe(200)
+  expect(await post('&adjustment=raw&feed=sip')).toEqual([
+    422,
+    expect.stringContaining('MIX 1m holds 5 candles with adjustment split, and these have adjustment raw: say adjust'),
+  ])
+  expect(await post('&adjustment=none')).toEqual([422, expect.stringContaining('use one of raw, split, all, unknown')])
+  expect(await post('&feed=a%20b')).toEqual([422, expect.stringContaining('is not a name of a feed')])
+  expect(await post('&adjustment=split&feed=sip')).toEqual([200, undefined])
+  const set = (await read('/datasets')).items.find(({ symbol }) => symbol === 'MIX')
+  expect(set).toMatchObject({ adjustment: 'split', feed: 'sip' })
+})
+
+test('a run whose candles were revised since says so, in the list, by itself and in its report', async () => {
+  expect(await read(`/runs/${RUN}`)).toMatchObject({ invalidated_by: null })
+  const range = { first: '2024-01-01T00:00:00.000Z', last: '2024-01-01T00:04:00.000Z' }
+  const seen: RunDatasetRow = {
+    ...{ run_id: RUN, symbol: 'BTC/USD', timeframe: '5m', fetched: false, source_timeframe: '1m', bars: 1 },
+    ...{ ...range, adjustment: 'raw', feed: 'import', fingerprint: 'abc' },
+  }
+  const revision: Revision = {
+    ...{ event_id: idOf('event', 99), symbol: 'BTC/USD', timeframe: '1m', revised: 1 },
+    ...{ first: '2024-01-01T00:01:00.000Z', last: '2024-01-01T00:01:00.000Z' },
+  }
+  const writes: Write[] = [
+    { kind: 'save_run_dataset', row: seen },
+    { kind: 'invalidate_runs', revision },
+  ]
+  await database.db.write((tx) => record(tx, { writes, events: [] }))
+  const { invalidated_by } = await read(`/runs/${RUN}`)
+  const { first, last } = revision
+  expect(invalidated_by).toEqual({ count: 1, since: expect.any(String), symbols: ['BTC/USD'], first, last })
+  const listed = async (invalidated: boolean) =>
+    (await read(`/runs?invalidated=${invalidated}`)).items.map(({ id }) => id === RUN)
+  expect(await listed(true)).toEqual([true])
+  expect(await listed(false)).not.toContain(true)
+  const report = (await read(`/runs/${RUN}/report`)) as unknown as {
+    reproducibility: { data: unknown[] }
+    cautions: string[]
+  }
+  const { run_id, ...shown } = seen
+  expect(report.reproducibility.data).toEqual([shown])
+  expect(report.cautions.at(-1)).toBe(
+    `candles that this run saw were changed since by a revision of BTC/USD between ${first} and ${last}: run it again`,
+  )
 })
 
 test('a run is created, started, stopped and deleted, and refuses what its state does not allow', async () => {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { getRequestListener } from '@hono/node-server'
@@ -15,7 +14,7 @@ import { record } from '../db/walle/record.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { openStream, type StreamClient, type StreamMessage } from '../tests/support/stream.ts'
-import { until } from '../tests/support/until.ts'
+import { pause, until } from '../tests/support/until.ts'
 import { aRun, aSource, idOf, T0 } from '../tests/support/walle_rows.ts'
 import { STREAM_LIMITS, type StreamLimits } from './dependencies.ts'
 import type { Feed, FeedEvent } from './event_feed.ts'
@@ -45,7 +44,7 @@ beforeEach(async () => {
       events: [],
     }),
   )
-  sequencer = createSequencer({ db, sleep: delayed, onError: (error) => troubles.push(error), pollMs: 20 })
+  sequencer = createSequencer({ db, sleep: pause, onError: (error) => troubles.push(error), pollMs: 20 })
   sequencer.start()
 })
 afterEach(async () => {
@@ -53,10 +52,6 @@ afterEach(async () => {
   await sequencer.stop()
   await database.drop()
 })
-
-async function delayed(ms: number): Promise<void> {
-  await delay(ms)
-}
 
 async function serve(stream: Partial<StreamLimits> = {}, graceMs = 600_000): Promise<string> {
   api = createTestApi(database.db, { stream: { ...STREAM_LIMITS, pollMs: 20, ...stream } })
@@ -116,7 +111,7 @@ async function writeConcurrently(random: () => number, writers: number, perWrite
       })
       await database.db.write(async (tx) => {
         await append(tx, events, { route: false })
-        await delay(random() * 4)
+        await pause(random() * 4)
       })
     }
   }
@@ -324,7 +319,7 @@ test('a client that never reads costs bounded memory while 50 MB go past it, and
   let now = 0
   const feed = endlessFeed(total)
   const db = { reader: database.db.reader, listen: async () => ({ close: async () => {} }) }
-  const clock = { now: () => now, newId: () => randomUUID(), sleep: delayed }
+  const clock = { now: () => now, newId: () => randomUUID(), sleep: pause }
   const silent = { debug: () => {}, warn: () => {}, error: () => {} }
   const stream = { ...STREAM_LIMITS, pollMs: 5, stallMs: 1_000 }
   const hub = createSseHub({ db, clock, log: silent, stream }, feed)

@@ -15,12 +15,12 @@ const LOCK_TIMEOUT_MS = 120_000
 /** A server that is there but does not answer yet replays its log, or stops. */
 const ANSWER_TIMEOUT_MS = 60_000
 const ANSWER_POLL_MS = 50
-const REVIVE_PAUSE_MS = 500
+const REVIVE_PAUSE_MS = { first: 500, most: 5_000 }
 const IN_USE = "hashtextextended('weaver:in-use', 0)"
 
 export interface EmbeddedPostgres {
   url: string
-  /** Settles when the server went away and came back elsewhere, or not at all: the process should end. */
+  /** Settles when the server went away and came back elsewhere: the process should end. */
   lost: Promise<Error>
   release(): Promise<void>
 }
@@ -113,17 +113,25 @@ export async function acquirePostgres({ dataDir, log = () => {} }: AcquireOption
 
   const watch = (keeper: Client) => {
     keeper.once('end', () => {
-      if (!released) revive().catch((error: Error) => lose(error))
+      if (!released) void revive()
     })
   }
   const revive = async () => {
     log('Postgres went away: starting it again')
-    await sleep(REVIVE_PAUSE_MS)
-    await underLock(async () => {
-      if (released) return
-      ;({ cluster, held } = await enter())
-      watch(held.keeper)
-    })
+    let pauseMs = REVIVE_PAUSE_MS.first
+    for (let back = false; !back && !released; pauseMs = Math.min(pauseMs * 2, REVIVE_PAUSE_MS.most)) {
+      await sleep(pauseMs)
+      // What keeps it from starting, such as a full disk, may pass: whoever makes room need not start Weaver again.
+      back = await underLock(async () => {
+        if (released) return true
+        ;({ cluster, held } = await enter())
+        watch(held.keeper)
+        return true
+      }).catch((error: Error) => {
+        log(`Postgres does not start; it is tried again: ${error.message}`)
+        return false
+      })
+    }
     if (held.url !== url) lose(new Error('Postgres came back on another port: restart Weaver'))
   }
   watch(held.keeper)

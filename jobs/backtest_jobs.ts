@@ -18,6 +18,8 @@ import { computeResult, type RunResult } from './run_result.ts'
 
 /** A job as the runner hands it over. */
 export interface RunningJob {
+  /** Aborted when the job was taken away: what it still stores would be rolled back. */
+  signal: AbortSignal
   /** The last statement of the transaction that does the job's work. */
   finish(tx: WriteTx): Promise<void>
 }
@@ -55,6 +57,7 @@ export async function settle(
   runId: string,
   decide: (run: RunRow, tx: WriteTx) => Promise<Outcome | null>,
 ): Promise<void> {
+  job.signal.throwIfAborted()
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, runId)
     const outcome = run?.status === 'running' ? await decide(run, tx) : null
@@ -72,7 +75,8 @@ export async function startBacktest(
   const run = await getRun(jobs.db.reader, payload.run_id)
   const data = run?.status === 'running' ? await loadOrFail(jobs, run) : null
   await settle(jobs, job, payload.run_id, async (locked) => {
-    if (data === null) return null
+    // Twice is once: its first tick was set off before.
+    if (data === null || locked.ticks_total !== null) return null
     if ('failure' in data) return failed(jobs, locked, data.failure)
     if (data.ticks.length === 0) {
       return failed(jobs, locked, {

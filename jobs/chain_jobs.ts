@@ -17,14 +17,8 @@ import { type BacktestJobs, failed, failureOf, type RunningJob, specOf, stretchW
 import { carryOut, endTicks, tellDecision } from './greta/placing.ts'
 import type { EventPlace } from './greta/sim_orders.ts'
 import { equityOf, grossValue, openOrderViews, positionView, type Simulation } from './greta/simulation.ts'
-import {
-  matchOpenOrders,
-  openTick,
-  takeChanged,
-  tellFetchRequest,
-  tellWindowReady,
-  tickEvent,
-} from './greta/tick_steps.ts'
+import { matchOpenOrders, openTick, takeChanged, tellFetchRequest, tickEvent } from './greta/tick_steps.ts'
+import { tellWindows } from './greta/window_events.ts'
 import { createWindows, type Windows } from './greta/windows.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import { addLogContext } from './log.ts'
@@ -93,6 +87,7 @@ export async function runHop(
   const run = await getRun(jobs.db.reader, payload.run_id)
   addLogContext({ corr_id: run?.open_corr_id ?? null })
   const played = run?.status === 'running' ? await playHop(jobs, run, task, payload.event_id) : null
+  job.signal.throwIfAborted()
   if (played === 'too early') await job.putBack(PUT_BACK_MS)
   await jobs.db.write(async (tx) => {
     const locked = await lockRun(tx, payload.run_id)
@@ -175,7 +170,7 @@ async function play(jobs: ChainJobs, run: RunRow, hop: Hop): Promise<void> {
     case 'hear':
       return hear(jobs, run, hop)
     case 'fetch':
-      hop.tick.cause = tellWindowReady(hop.simulation, requested(run, hop), hop.windows, hop.tick.cause)
+      hop.tick.cause = tellWindows(hop.simulation, requested(run, hop), hop.windows, hop.tick.cause)
       hop.tick.stage = 'window'
       return
     case 'window':

@@ -40,13 +40,10 @@ export interface ControlOptions {
   strategiesDir?: string
 }
 
-export async function openControl(
-  system: System,
-  { workers, strategiesDir = STRATEGIES_DIR }: ControlOptions,
-): Promise<Control> {
-  const { db, config, log } = system
-  const hosts = createHostPool({
-    size: config.workers + 1,
+/** Strategy hosts as this installation wants them. */
+export function openHosts({ config, log }: System, size: number): HostPool {
+  return createHostPool({
+    size,
     entry: HOST_ENTRY,
     readable: [sourcesFolder(config.dataDir)],
     timeoutMs: config.strategyTimeoutMs,
@@ -55,6 +52,14 @@ export async function openControl(
     sleep: wallClock.sleep,
     log: (line) => log.warn({ host: line }, 'strategy host'),
   })
+}
+
+export async function openControl(
+  system: System,
+  { workers, strategiesDir = STRATEGIES_DIR }: ControlOptions,
+): Promise<Control> {
+  const { db, config } = system
+  const hosts = openHosts(system, config.workers + 1)
   const catalog = createCatalog({ strategiesDir, dataDir: config.dataDir, hosts, now: wallClock.now })
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
@@ -89,7 +94,7 @@ export async function openControl(
 }
 
 /** Values that come as text are read as the strategy's schema wants them: `fast=10` on a command line is the number 10. */
-async function resolveStrategy(catalog: Catalog, id: string, given: Given): Promise<ResolvedStrategy> {
+export async function resolveStrategy(catalog: Catalog, id: string, given: Given): Promise<ResolvedStrategy> {
   const found = await catalog.resolve(id, given).catch((error: unknown) => {
     if (!(error instanceof StrategyFailure)) throw error
     const message = `${id} fails with these parameters: ${error.message}`

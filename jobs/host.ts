@@ -4,6 +4,7 @@
  */
 import { writeSync } from 'node:fs'
 import process from 'node:process'
+import { auditHandlers } from './host_audit.ts'
 import { runHandlers } from './host_runs.ts'
 import { serve } from './marvin/host_io.ts'
 import { loadHandlers } from './marvin/host_load.ts'
@@ -22,4 +23,4 @@ function say(line: string): void {
 // Strategy code that rejects after its run is over must not end the runs of others.
 process.on('unhandledRejection', (error) => say(`unhandled rejection: ${String(error)}`))
 raiseWalls({ say, sealGlobal: !('Deno' in globalThis) })
-await serve({ ...loadHandlers, ...runHandlers })
+await serve({ ...loadHandlers, ...runHandlers, ...auditHandlers })

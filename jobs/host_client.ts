@@ -6,6 +6,7 @@ import type { Timeframe } from '../strategies/api.ts'
 import type { Checkpoint, Stretch } from './backtest.ts'
 import { specOf } from './backtest_jobs.ts'
 import type { BandJobs } from './band_job.ts'
+import type { FillModel } from './greta/fill_model.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import { unpackRows } from './host_rows.ts'
 import {
@@ -76,11 +77,12 @@ export function createHostRuns(options: HostRunsOptions): HostRuns {
     data: LoadedRun,
     checkpoint: Checkpoint | null,
     from: number,
-    spec = specOf(run),
+    variant: FillModel | null = null,
   ): Promise<Stretch> => {
     const entry = await entryOf(options, run)
     const request: ChunkRequest = {
-      spec,
+      spec: variant === null ? specOf(run) : { ...specOf(run), fill: variant, audit: 'summary' },
+      trades_only: variant !== null,
       entry,
       checkpoint,
       from,
@@ -102,8 +104,7 @@ export function createHostRuns(options: HostRunsOptions): HostRuns {
     forget(runId) {
       ahead.delete(runId)
     },
-    playVariant: (run, data, fill, checkpoint, from) =>
-      play(run, data, checkpoint, from, { ...specOf(run), fill, audit: 'summary' }),
+    playVariant: (run, data, fill, checkpoint, from) => play(run, data, checkpoint, from, fill),
     async hop(run, view) {
       const entry = await entryOf(options, run)
       const columns: Columns = Object.assign(

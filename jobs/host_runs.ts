@@ -37,13 +37,15 @@ export interface ChunkRequest {
   /** The chunk ends after this time, or after so many fills. */
   budget_ms: number
   budget_fills: number
+  /** Of the rows only the trades are wanted: nothing of this chunk is stored. */
+  trades_only: boolean
 }
 
 /** A stretch as it travels, beside the columns of its curve. */
 export type ChunkAnswer = Omit<Stretch, 'curve' | PackedName> & Record<PackedName, PackedRows>
 type PackedName = 'newOrders' | 'fills' | 'decisions' | 'trades'
 
-export interface ReplayRequest extends Omit<ChunkRequest, 'checkpoint' | 'from'> {
+export interface ReplayRequest extends Omit<ChunkRequest, 'checkpoint' | 'from' | 'trades_only'> {
   /** Ticks of which every event is wanted, ascending. */
   ticks: number[]
   /** Of the others only what befalls the orders of this tick. */
@@ -54,8 +56,8 @@ export interface ReplayRequest extends Omit<ChunkRequest, 'checkpoint' | 'from'>
 
 export interface ReplayAnswer {
   events: Stretch['events']
-  /** Where the replay stopped: before `to` when its time was spent, or its strategy threw. */
-  next: number
+  /** Its time was spent before it came to the end. */
+  late: boolean
 }
 
 export interface HopRequest {
@@ -130,9 +132,9 @@ const chunk: HostHandler = async (body, _columns, io) => {
   )
   const answer: ChunkAnswer = {
     ...rest,
-    newOrders: packRows(newOrders),
-    fills: packRows(fills),
-    decisions: packRows(decisions),
+    newOrders: packRows(request.trades_only ? [] : newOrders),
+    fills: packRows(request.trades_only ? [] : fills),
+    decisions: packRows(request.trades_only ? [] : decisions),
     trades: packRows(trades),
   }
   return { body: answer, columns: { ...curve } }
@@ -160,16 +162,17 @@ const replay: HostHandler = async (body, _columns, io) => {
   const ended = now() + request.budget_ms
   const events: Stretch['events'] = []
   let next = 0
-  while (next < request.to && now() < ended) {
+  let thrown = false
+  while (next < request.to && !thrown && now() < ended) {
     const audit = request.ticks.includes(next) ? 'full' : 'summary'
     const to = audit === 'full' ? next + 1 : (request.ticks.find((tick) => tick > next) ?? request.to)
     const pause = pacer(request, io, () => simulation.produced.fills.length)
     const stretch = playTicks({ ...backtest, spec: { ...request.spec, audit } }, next, to, pause)
     events.push(...stretch.events)
     next = stretch.next
-    if (stretch.failure) break
+    thrown = stretch.failure !== null
   }
-  return { body: { events, next } satisfies ReplayAnswer }
+  return { body: { events, late: next < request.to && !thrown } satisfies ReplayAnswer }
 }
 
 /** Ends a chunk when its budget is spent; until then it says now and then that the strategy gets on. */

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Secret } from '../db/secrets.ts'
+import { pause } from '../tests/support/until.ts'
 import { addLogContext, createLog, withLogContext } from './log.ts'
 
 const CANARY = 'canary-of-the-log-0123456789'
@@ -22,11 +22,11 @@ test('a line carries what its job is known by, also after waiting, and what beca
   const { log, lines } = logging()
   const job = (job_id: string, ms: number) =>
     withLogContext({ job_id, task: 'greta.run_chunk' }, async () => {
-      await delay(ms)
+      await pause(ms)
       log.info('before')
       addLogContext({ corr_id: `corr ${job_id}` })
       await withLogContext({ run_id: `run ${job_id}` }, async () => {
-        await delay(ms)
+        await pause(ms)
         log.info({ task: 'its own' }, 'after')
       })
     })

@@ -12,6 +12,7 @@ import {
   logHealth,
   recentAttempts,
   serverHealth,
+  workerProcesses,
 } from '../db/events/health.ts'
 import { countRuns } from '../db/walle/queries/runs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
@@ -134,6 +135,7 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
       read: async () => [gauge('weaver_database_bytes', 'Size of the database', await asked(databaseBytes))],
     },
     { name: 'runs', everyMs: SLOW_MS, read: async () => runFamilies(await asked(countRuns)) },
+    { name: 'workers', everyMs: QUICK_MS, read: async () => workerFamilies(await asked(workerProcesses)) },
     { name: 'process', everyMs: 0, read: () => processFamilies(db.health(), hosts.counts(), version, now()) },
   ]
 }
@@ -269,6 +271,45 @@ function tableFamilies(tables: Answer<typeof busyTables>): Family[] {
 function runFamilies(counts: Answer<typeof countRuns>): Family[] {
   const samples = counts.map(({ mode, status, count }) => ({ labels: { mode, status }, value: count }))
   return [gauge('weaver_runs', 'Runs by mode and status', samples)]
+}
+
+function workerFamilies(processes: Answer<typeof workerProcesses>): Family[] {
+  const each = (value: (one: (typeof processes)[number]) => number) =>
+    processes.map((one) => ({ labels: { host: one.host, pid: String(one.pid) }, value: value(one) }))
+  const hosts = processes.flatMap(({ host, pid, hostsOpen, hostsBusy }) =>
+    Object.entries({ busy: hostsBusy, idle: hostsOpen - hostsBusy }).map(([state, value]) => ({
+      labels: { host, pid: String(pid), state },
+      value,
+    })),
+  )
+  return [
+    gauge(
+      'weaver_worker_resident_bytes',
+      'Memory of a worker process',
+      each(({ rssBytes }) => rssBytes),
+    ),
+    counter(
+      'weaver_worker_cpu_seconds_total',
+      'Its processor time',
+      each(({ cpuSeconds }) => cpuSeconds),
+    ),
+    gauge(
+      'weaver_worker_event_loop_lag_seconds',
+      '99th percentile of how late its event loop was in the last seconds',
+      each(({ eventLoopLagSeconds }) => eventLoopLagSeconds),
+    ),
+    gauge('weaver_worker_strategy_hosts', 'Its strategy processes by state', hosts),
+    counter(
+      'weaver_worker_strategy_hosts_started_total',
+      'Strategy processes that it started',
+      each(({ hostsStarted }) => hostsStarted),
+    ),
+    counter(
+      'weaver_worker_strategy_hosts_lost_total',
+      'Of those, ended before their worker did: each is replaced',
+      each(({ hostsLost }) => hostsLost),
+    ),
+  ]
 }
 
 function processFamilies(

@@ -20,7 +20,7 @@ const LIVENESS_MS = 250
 const BURY_AT_MOST = 20
 const PARTITION_DAYS = 7
 /** In rounds of LIVENESS_MS. */
-const EVERY = { overdue: 4, bury: 20, removeQueues: 240, premake: 14_400 }
+const EVERY = { overdue: 4, bury: 8, removeQueues: 240, premake: 14_400 }
 
 /** Jobs under way in this process, each with what tells its handler that it was taken away. */
 export interface ActiveJobs {

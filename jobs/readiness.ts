@@ -129,17 +129,16 @@ const ANSWER_MS = 3_000
 const STATEMENT_TIMEOUT_MS = 2_000
 
 export async function checkReadiness({ db, dataDir, schemaVersion, now, sleep }: ReadinessOptions): Promise<Checks> {
-  const late = sleep(ANSWER_MS).then(() => {
-    throw new Error(`no answer in ${ANSWER_MS / 1000} s`)
-  })
+  const late = sleep(ANSWER_MS).then(() => failing(`no answer in ${ANSWER_MS / 1000} s`))
   const ask = async (question: (reader: Reader) => Promise<Check>): Promise<Check> => {
     const answer = db.read(async (reader) => {
       await reader.query(`set local statement_timeout = ${STATEMENT_TIMEOUT_MS}`)
       return question(reader)
     })
-    return Promise.race([answer, late]).catch((error: unknown) =>
+    const known = answer.catch((error: unknown) =>
       failing(`cannot be looked at: ${error instanceof Error ? error.message : String(error)}`),
     )
+    return Promise.race([known, late])
   }
   const here = {
     listeners: judgeListeners(db.health().listeners, now()),

@@ -109,7 +109,7 @@ async function remake(tx: WriteTx, run: RunRow) {
   } catch (error) {
     if (!(error instanceof MisfitEvent)) throw error
     for (const name of ALL) await keepStored(tx, name, run.id)
-    const leftOut = [`all of it: ${error.message}; it was written by another version of Weaver, or changed since`]
+    const leftOut = [`all of it: ${error.message}`]
     return { events: rows.events, leftOut, status: run.status }
   }
 }
@@ -185,11 +185,12 @@ async function openRows(tx: WriteTx, run: RunRow): Promise<Rows> {
       decisions = []
     },
     async end(locked) {
+      if (state === null) throw new MisfitEvent('its beginning is not in the log any more')
       ended.push(...open.values())
       projection?.end(locked.ticks_total !== null && locked.next_tick === locked.ticks_total)
       await rows.flush()
       await addRebuilt(tx, 'positions', projection === null ? [] : await positionsOf(tx, run.id, projection))
-      await addRebuilt(tx, 'runs', state === null ? [] : [state])
+      await addRebuilt(tx, 'runs', [state])
       if (projection === null) for (const name of ['trades', 'positions'] as const) await keepStored(tx, name, run.id)
       const lost = await keepDecisions(tx, onlyInRow)
       leftOut.push(...lost.map((id) => `decision ${id}: too large for its event, and its row is gone`))

@@ -9,9 +9,11 @@ import {
   otherTrials,
   readEquity,
 } from '../db/walle/queries/results.ts'
+import { listRunDatasets } from '../db/walle/queries/run_data.ts'
 import type { RunRow, TradeRow } from '../db/walle/rows.ts'
 import { type Json, TIMEFRAME_MS } from '../strategies/api.ts'
 import type { Checkpoint } from './backtest.ts'
+import { dataCautions } from './data_cautions.ts'
 import { Decimal, ZERO } from './greta/decimals.ts'
 import { createResultHasher } from './greta/result_hash.ts'
 import { calendarOf, computeStats, DAYS_A_YEAR, type StatsInput } from './greta/stats.ts'
@@ -56,7 +58,8 @@ export async function computeResult(reader: Reader, run: RunRow, data: LoadedRun
     last_tick_at: new Date(tried.last).toISOString(),
     sharpe,
   }
-  return { resultHash, finalEquity: account.finalEquity, stats, cautions: stats.cautions, trial }
+  const cautions = [...stats.cautions, ...dataCautions(run, data, await listRunDatasets(reader, run.id))]
+  return { resultHash, finalEquity: account.finalEquity, stats, cautions, trial }
 }
 
 /** Bars that held both exits of a position, and the trades whose end such a bar decided. */

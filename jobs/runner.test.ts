@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectOwner } from '../db/client.ts'
 import { append } from '../db/events/append.ts'
 import { claim } from '../db/events/claims.ts'
+import { cancelJob } from '../db/events/job_control.ts'
 import { registerPool } from '../db/events/leases.ts'
 import { TASK_NAMES, type TaskName } from '../db/events/tasks.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
@@ -249,4 +250,127 @@ test('the job of a worker process that is killed runs again on a survivor, with 
   await once(child, 'exit')
   await noJobsLeft()
   expect(attempts).toEqual([1])
+})
+
+const outcomes = () =>
+  asOwner<{ outcome: string; attempt: number; error: string | null }>(
+    'select outcome, attempt, error from weaver.job_history order by finished_at',
+  )
+
+test('a job over its time-out is taken from its worker, which goes on with others, and is tried again', async () => {
+  const signals: AbortSignal[] = []
+  await add(0)
+  await start(
+    {
+      'greta.run_chunk': async (_, job) => {
+        signals.push(job.signal)
+        if (signals.length === 1) await new Promise(() => {})
+      },
+    },
+    { pools: [{ name: 'test', concurrency: 1, tasks: TASK_NAMES }] },
+  )
+  await until('it runs', async () => signals.length === 1)
+  await asOwner(`update graphile_worker._private_jobs set locked_at = now() - interval '631 seconds'`)
+  await until('it is taken away', async () => (await outcomes()).length === 1)
+  const error = 'took longer than the 630 seconds that greta.run_chunk may take'
+  expect(await outcomes()).toEqual([{ outcome: 'timed_out', attempt: 1, error }])
+  await asOwner('update graphile_worker._private_jobs set run_at = now()')
+  await noJobsLeft()
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true, false])
+  expect(await outcomes()).toMatchObject([{ outcome: 'timed_out' }, { outcome: 'done', attempt: 2 }])
+})
+
+test('a running job that is cancelled leaves no effect and frees its worker', async () => {
+  const other = await insertRun(database.db)
+  const eventId = randomUUID()
+  const outcome = Promise.withResolvers<unknown>()
+  let held = ''
+  await add(0)
+  await start(
+    {
+      'greta.run_chunk': async ({ run_id }, job) => {
+        if (run_id === other) return
+        held = job.id
+        await new Promise((resolve) => job.signal.addEventListener('abort', resolve))
+        const work = database.db.write(async (tx) => {
+          await claim(tx, 'greta', eventId)
+          await job.finish(tx)
+        })
+        outcome.resolve(await work.catch((error) => error))
+      },
+    },
+    { pools: [{ name: 'test', concurrency: 1, tasks: TASK_NAMES }] },
+  )
+  await until('it runs', async () => held !== '')
+  await database.db.write((tx) => cancelJob(tx, held, 'enough'))
+  expect(await outcome.promise).toBeInstanceOf(LostLease)
+  expect(await database.db.write((tx) => claim(tx, 'greta', eventId))).toBe(true)
+  await database.db.write((tx) =>
+    append(tx, [], {
+      jobs: [{ task: 'greta.run_chunk', payload: { run_id: other, next_tick: 0 }, queue: `run:${other}` }],
+    }),
+  )
+  await noJobsLeft()
+  expect(await outcomes()).toMatchObject([{ outcome: 'cancelled', error: 'enough' }, { outcome: 'done' }])
+})
+
+test('a job that fails waits as long as its task says, longer each time', async () => {
+  await add(0)
+  await start({
+    'greta.run_chunk': async () => {
+      throw new Error('not today')
+    },
+  })
+  for (const [attempts, seconds] of [
+    [1, 2],
+    [2, 6],
+    [3, 18],
+  ]) {
+    await until('it waits', async () => (await outcomes()).length === attempts)
+    const [row] = await asOwner<{ seconds: number }>(
+      'select extract(epoch from run_at - updated_at)::int as seconds from graphile_worker._private_jobs',
+    )
+    expect(row?.seconds).toBe(seconds)
+    await asOwner('update graphile_worker._private_jobs set run_at = now()')
+  }
+})
+
+test('a pool that looks for its jobs in vain locks nobody out of his queue', async () => {
+  await asOwner(`select graphile_worker.add_job('greta.finish_run', '{}', 'run:idle', now() + interval '1 hour')`)
+  await start({}, { pools: [{ name: 'test', concurrency: 2, tasks: ['greta.finish_run'] }] })
+  const fetches = async () => {
+    const [row] = await asOwner<{ n: number }>(
+      `select (extract(epoch from max(state_change)) * 1000)::float8 as n from pg_stat_activity
+       where application_name = 'weaver jobs test' and query ~ 'skip\\s+locked'`,
+    )
+    return row?.n ?? 0
+  }
+  const first = await until('it looks', fetches)
+  await until('it looks again', async () => (await fetches()) > first)
+  // graphile-worker's own statement would have left its lock's transaction here.
+  expect(await asOwner('select queue_name, xmax::text from graphile_worker._private_job_queues')).toEqual([
+    { queue_name: 'run:idle', xmax: '0' },
+  ])
+})
+
+test('two pools share a queue of jobs, each doing its own tasks only', async () => {
+  const seen: string[] = []
+  const note = (task: TaskName) => async () => void seen.push(task)
+  const event = tick(run)
+  await start(
+    { 'greta.match_orders': note('greta.match_orders'), 'marvin.on_tick': note('marvin.on_tick') },
+    {
+      pools: [
+        { name: 'live', concurrency: 1, tasks: ['greta.match_orders'] },
+        { name: 'batch', concurrency: 1, tasks: ['marvin.on_tick'] },
+      ],
+    },
+  )
+  await database.db.write((tx) => append(tx, [event]))
+  await noJobsLeft()
+  const workers = await asOwner<{ task: string; worker: string }>('select task, worker from weaver.job_history')
+  const pools = await asOwner<{ id: string; name: string }>('select id, name from weaver.worker_pools')
+  const poolOf = (task: string) => pools.find(({ id }) => id === workers.find((one) => one.task === task)?.worker)?.name
+  expect(seen.toSorted()).toEqual(['greta.match_orders', 'marvin.on_tick'])
+  expect([poolOf('greta.match_orders'), poolOf('marvin.on_tick')]).toEqual(['live', 'batch'])
 })

@@ -14,7 +14,7 @@ export interface System {
   db: Database
   /** The newest migration, as this Weaver knows them; the database was brought to it. */
   schemaVersion: number
-  /** Settles when the embedded server is gone for good. Never with a given one. */
+  /** Settles when the embedded server came back elsewhere. Never with a given one. */
   lost: Promise<Error>
   close(): Promise<void>
 }

@@ -68,7 +68,7 @@ async function derive(options: TracerOptions, order: OrderRow): Promise<Hop[]> {
     throw refused(run, `its strategy fails when it is played again: ${error.message}`)
   })
   if (!tellsOf(answer, order)) {
-    if (answer.next < wanted.to && answer.events.length === 0) throw refused(run, 'playing it again takes too long')
+    if (answer.late) throw refused(run, 'playing it again takes too long')
     const versions =
       run.weaver_version === version ? '' : `: it was made by Weaver ${run.weaver_version}, this is ${version}`
     throw refused(run, `played again, it takes another course than its record${versions}`)

@@ -12,6 +12,7 @@ import { CONSUMERS, startConsumers } from './consumers.ts'
 import { wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
 import type { HostPool } from './marvin/host_pool.ts'
+import { startSampling } from './process_samples.ts'
 import { startRetention } from './retention.ts'
 import { createRunDataCache } from './run_data.ts'
 import { type Runner, startRunner } from './runner.ts'
@@ -63,11 +64,13 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
   sequencer.start()
   const consumers = startConsumers(system, CONSUMERS)
   const retention = startRetention(system)
+  const sampling = startSampling(system, hosts)
   return {
     async stop() {
       await runner.stop()
       await consumers.stop()
       await retention.stop()
+      await sampling.stop()
       await sequencer.stop()
     },
   }

@@ -88,10 +88,12 @@ export interface OrderRequest {
   type: OrderType
   limit_price?: DecimalInput
   stop_price?: DecimalInput
+  /** Of a trailing stop, its distance. On any other type: a trailing exit attached to the entry, instead of `stop_loss`. */
   trail_price?: DecimalInput
   trail_percent?: DecimalInput
-  /** Default `gtc`. */
+  /** Default `gtc`. `opg` and `cls` are for equities: the auctions that open and close a session. */
   time_in_force?: TimeInForce
+  /** For equities, on a `limit` order with `day`: it also trades before and after the session. */
   extended_hours?: boolean
   /** Price of an attached exit, active once the entry is filled; always `gtc`. */
   take_profit?: DecimalInput

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { riskVariables } from '../jobs/risk_config.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -41,7 +42,8 @@ test('every file that README names exists', () => {
 test('the variables that docs/operations.md tells of are those of the template and of the configuration', () => {
   const told = [...read('docs/operations.md').matchAll(/^\| `([A-Z_]+)`\s*\|/gm)].map(([, name]) => name)
   const template = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name)
-  const known = [...read('jobs/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => name)
+  const own = [...read('jobs/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => name)
+  const known = [...own, ...Object.keys(riskVariables)]
   expect(told.toSorted()).toEqual(known.toSorted())
   expect(template.toSorted()).toEqual(known.toSorted())
 })

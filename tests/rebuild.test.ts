@@ -1,20 +1,26 @@
 /** Rows made again from the log: equal for every run that leaves one, and whatever was changed by hand is named and healed. */
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectOwner } from '../db/client.ts'
+import type { LogEvent } from '../db/events/envelope.ts'
+import { evolveRun, type RunState } from '../db/walle/projections/runs.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import type { RunRow } from '../db/walle/rows.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { isRebuildable, type RunRebuild, rebuildRun } from '../jobs/rebuild.ts'
+import { BREAKS } from './support/breaks.ts'
 import { type InProcess, openInProcess } from './support/in_process.ts'
+import { progressed } from './support/log.ts'
 import { seededRun } from './support/seeded.ts'
 
 const LIMIT = 60_000
-const SEEDS = [1, 3, 4, 6, 7, 8, 9]
+const RUN = '6c84fb90-12c4-41e1-840d-7e9d1ba3ea59'
+const SEEDS = [2, 4, 5, 8, 9, 12]
 const MOST = 5
 
 let weaver: InProcess
 beforeAll(async () => {
-  weaver = await openInProcess()
+  weaver = await openInProcess({ 'breaks/index.ts': BREAKS })
 })
 afterAll(() => weaver?.close())
 
@@ -55,7 +61,7 @@ const found = (report: RunRebuild) =>
 test.each(SEEDS)(
   'seed %i: the log makes the very rows that the run stored',
   async (seed) => {
-    for (const how of [{ audit: 'full' }, ...(seed % 3 === 1 ? [{ driver: 'chain' } as const] : [])] as const) {
+    for (const how of [{ audit: 'full' }, ...(seed === 5 ? [{ driver: 'chain' } as const] : [])] as const) {
       const run = await played(seed, 'driver' in how ? 'CHAIN' : 'FULL', how)
       const report = await rebuild(run)
       expect(found(report)).toEqual([])
@@ -151,7 +157,7 @@ test('a running run is compared, and left as it is', async () => {
   expect((await getRun(weaver.system.db.reader, run.id))?.status).toBe('running')
 })
 
-test('revised candles leave trades and positions out, with the reason; events of another version all of it', async () => {
+test('revised candles leave trades and positions out, with the reason', async () => {
   const run = await played(3, 'REVISED', { audit: 'full' })
   const { columns, timeframe } = seededRun(3 * 7919, 60)
   const volume = columns.volume.map((one, index) => (index === 1 ? one + 1 : one))
@@ -160,6 +166,70 @@ test('revised candles leave trades and positions out, with the reason; events of
   const report = await rebuild(run)
   expect(found(report)).toEqual([])
   expect(report.left_out).toEqual([expect.stringMatching(/^trades and positions: candles of the run were revised/)])
+})
+
+test('an event of another version, or a log that has lost its beginning, leaves the run out, with the reason', async () => {
+  const run = await played(9, 'VERSION', { audit: 'full' })
+  const change = (text: string) => sql(`set session_replication_role = replica; ${text}`)
+  const [created] = await weaver.system.db.reader.query<{ event_id: string }>(
+    `select event_id from weaver.outbox where run_id = $1 and type = 'orders.Created' order by id limit 1`,
+    [run.id],
+  )
+  const where = `where run_id = '${run.id}' and event_id = '${created?.event_id}'`
+  await change(`update weaver.outbox set payload = payload #- '{payload,ordinal}' ${where}`)
+  const told = await rebuild(run)
+  expect(found(told)).toEqual([])
+  expect(told.left_out).toEqual([
+    expect.stringMatching(
+      /^all of it: event .* \(orders\.Created\) is of another version of Weaver, or changed: ordinal: Invalid input/,
+    ),
+  ])
+  await change(`update weaver.outbox set payload = jsonb_set(payload, '{payload,ordinal}', '0') ${where}`)
+  expect((await rebuild(run)).left_out).toEqual([])
+  await change(`delete from weaver.outbox where run_id = '${run.id}' and type in ('run.Created', 'run.Started')`)
+  expect((await rebuild(run)).left_out).toEqual(['all of it: its beginning is not in the log any more'])
+})
+
+test.each([{ audit: 'full' }, { driver: 'chain' }] as const)(
+  'a run that failed is rebuilt as it ended, %o',
+  async (how) => {
+    const { columns, timeframe } = seededRun(9 * 7919, 60)
+    await weaver.store('FAILS/USD', timeframe, columns)
+    const run = await weaver.backtest({ strategy_id: 'breaks', symbols: ['FAILS/USD'], timeframe, ...how }, columns)
+    expect(run).toMatchObject({ status: 'error', error: { message: expect.stringContaining('enough') } })
+    expect(await countOf('fills', run)).toBe(20)
+    const report = await rebuild(run)
+    expect(found(report)).toEqual([])
+    expect(report.left_out).toEqual([])
+  },
+)
+
+test('a run that goes on after an error, and ends well, forgets the error as its row does', () => {
+  const root = { ...progressed(RUN, 1), version: 1, kind: 'evt', trace_id: null, headers: {} } as const
+  const told = (type: LogEvent['type'], payload: object, ts: string) =>
+    ({ ...root, id: randomUUID(), type, payload: { run_id: RUN, ...payload }, ts }) as unknown as LogEvent
+  const events = [
+    told('run.Created', { mode: 'backtest' }, '2026-01-01T00:00:00.000Z'),
+    told('run.Started', { mode: 'backtest' }, '2026-01-01T00:00:01.000Z'),
+    told('run.Error', { message: 'gone', stack: null, bar_index: null, ts: null }, '2026-01-01T00:00:02.000Z'),
+    told('run.Started', { mode: 'backtest' }, '2026-01-01T00:00:03.000Z'),
+    told('run.Completed', { result_hash: 'abc', final_equity: '1' }, '2026-01-01T00:00:04.000Z'),
+    told('run.Rebuilt', { rows: 1 }, '2026-01-01T00:00:05.000Z'),
+  ]
+  expect(events.slice(0, 3).reduce<RunState | null>(evolveRun, null)).toMatchObject({
+    status: 'error',
+    error: { message: 'gone' },
+  })
+  expect(events.reduce<RunState | null>(evolveRun, null)).toEqual({
+    id: RUN,
+    status: 'completed',
+    started_at: '2026-01-01T00:00:01.000Z',
+    stopped_at: '2026-01-01T00:00:04.000Z',
+    stop_requested: null,
+    error: null,
+    result_hash: 'abc',
+    last_event_id: events[4]?.id,
+  })
 })
 
 test('of a backtest that leaves a summary there is nothing to rebuild', async () => {

@@ -1,5 +1,4 @@
 /** A run's report, its assumption band and the reasons for doing nothing, from real jobs to the page. */
-import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { columnsOf } from '../db/walle/candle_columns.ts'
 import { generateCandles } from '../db/walle/generate.ts'
@@ -83,7 +82,17 @@ test('the band plays the run under every combination of assumptions, once, and t
   // No limit lies exactly at a high or a low of these bars, so that touched and traded through are the same here.
   expect(new Set(variants.map(({ final_equity }) => final_equity)).size).toBe(7)
   expect(band.result?.ambiguous_bars).toBeGreaterThan(0)
-  writeFileSync('/tmp/report-out.html', await pageOf(run))
+  const page = await pageOf(run)
+  expect(page).toMatch(/returned between <b>[^<]+<\/b> and <b>[^<]+<\/b>/)
+  expect(page.match(/<tr class="own-row">/g)).toHaveLength(1)
+
+  // Asked again, it is the same one; deleted with the run, the trial stays.
+  expect(await requestBand(run.id)).toEqual(band)
+  const { deleteRun } = weaver.control.commands
+  await deleteRun(run.id, { corrId: run.id })
+  expect(await getBand(weaver.system.db.reader, run.id)).toBeNull()
+  const kept = await weaver.system.db.reader.query('select from weaver.trials where run_id = $1', [run.id])
+  expect(kept).toHaveLength(1)
 }, 60_000)
 
 test('what a person or a strategy wrote is text on the page, and nothing on it loads or runs', async () => {
@@ -96,6 +105,19 @@ test('what a person or a strategy wrote is text on the page, and nothing on it l
   expect(page).not.toMatch(/<script|<img|onerror="|javascript:|<link|@import|url\(|https?:\/\//i)
   expect(page.match(/&lt;script&gt;alert\(1\)&lt;\/script&gt;/g)?.length).toBeGreaterThanOrEqual(4)
   expect(page).toContain("default-src 'none'")
+})
+
+test('the page is small, and every word of the record is on it', async () => {
+  const run = await weaver.backtest(
+    { strategy_id: 'says_why', config: { reason: 'a b' }, fill: { slippage_bps: '7' }, ...BTC },
+    candles,
+  )
+  const page = await pageOf(run)
+  expect(page.length).toBeLessThan(200_000)
+  for (const told of [run.id, run.strategy_hash, run.dataset_fingerprint, run.result_hash, run.weaver_version]) {
+    expect(page).toContain(told)
+  }
+  expect(page).toContain('--param &#39;reason=a b&#39; --fill preset=weaver --fill slippage_bps=7 --cash 100000')
 })
 
 test('the ticks that did nothing are listed with their reason, and counted on the page', async () => {

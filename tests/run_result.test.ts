@@ -44,7 +44,7 @@ async function hashByQuery(runId: string): Promise<unknown> {
 
 async function resultOf(runId: string, columns: CandleColumns) {
   const run = (await getRun(database.db.reader, runId)) as RunRow
-  const data = { columns: [columns], ticks: ticksOf([columns], [0], HOUR), warmup: [0], fingerprint: '' }
+  const data = { columns: [columns], ticks: ticksOf([columns], [0], HOUR), warmup: [0], fingerprint: '', datasets: [] }
   return computeResult(database.db.reader, run, data)
 }
 

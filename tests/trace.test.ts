@@ -1,21 +1,24 @@
 /** An order's causal chain: from the log, or derived again by playing the run's record; the same either way. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connectOwner } from '../db/client.ts'
 import type { NewEvent } from '../db/events/envelope.ts'
 import { listOrders } from '../db/walle/queries/orders.ts'
 import type { Hop } from '../db/walle/queries/trace.ts'
 import type { OrderRow, RunRow } from '../db/walle/rows.ts'
+import { createTestApi } from './support/api.ts'
+import { BREAKS } from './support/breaks.ts'
 import { type InProcess, openInProcess } from './support/in_process.ts'
 import { playPure } from './support/pure_run.ts'
 import { seededRun } from './support/seeded.ts'
 
 const LIMIT = 60_000
 const ALL = { page: 1, page_size: 1000 }
-/** Of which one has brackets, one cancels, one closes at its end. */
-const SEEDS = [1, 3, 4, 6, 7, 9]
+/** With cancels, exits, fills in parts and positions that are closed at the end. */
+const SEEDS = [2, 4, 5, 9]
 
 let weaver: InProcess
 beforeAll(async () => {
-  weaver = await openInProcess()
+  weaver = await openInProcess({ 'breaks/index.ts': BREAKS })
 })
 afterAll(() => weaver?.close())
 
@@ -83,7 +86,8 @@ describe.each(SEEDS)('seed %i', (seed) => {
     'every cause is in the log before its effect, in chains and in chunks of any audit',
     async () => {
       const { request, columns } = await seeded(seed, 'CAUSE')
-      for (const how of [{ driver: 'chain' }, { audit: 'full' }, { audit: 'acted' }] as const) {
+      const chain = seed === 5 ? [{ driver: 'chain' } as const] : []
+      for (const how of [...chain, { audit: 'full' }, { audit: 'acted' }] as const) {
         const run = await weaver.backtest({ ...request, ...how }, columns)
         const log = await logOf(run)
         checkCausality(log, '0f0e0d0c-0b0a-4908-8706-050403020100')
@@ -138,6 +142,93 @@ describe.each(SEEDS)('seed %i', (seed) => {
     },
     LIMIT,
   )
+})
+
+test(
+  'of a run that failed, or was stopped, what is derived goes as far as its rows',
+  async () => {
+    const { columns, timeframe } = seededRun(9 * 7919, 60)
+    await weaver.store('FAILS/USD', timeframe, columns)
+    const run = await weaver.backtest({ strategy_id: 'breaks', symbols: ['FAILS/USD'], timeframe }, columns)
+    expect(run).toMatchObject({ status: 'error', error: { bar_index: 20 } })
+    const orders = await ordersOf(run)
+    const last = orders.at(-1) as OrderRow
+    expect([orders.length, last.status]).toEqual([20, 'filled'])
+    const { derived, hops } = await weaver.control.tracer.trace(last.id)
+    expect([derived, hops.at(-1)?.type, hops.at(-1)?.event_id]).toEqual([true, 'orders.Filled', last.last_event_id])
+  },
+  LIMIT,
+)
+
+describe('what cannot be told', () => {
+  const trace = (order: string) => weaver.control.tracer.trace(order)
+  let run: RunRow
+  let order: OrderRow
+  beforeAll(async () => {
+    const { request, columns } = await seeded(4, 'REFUSE')
+    run = await weaver.backtest({ ...request, audit: 'summary' }, columns)
+    order = (await ordersOf(run)).at(-1) as OrderRow
+  }, LIMIT)
+
+  async function sql(text: string): Promise<void> {
+    const owner = await connectOwner({ url: weaver.system.url, applicationName: 'tamper' })
+    await owner.query(text).finally(() => owner.end())
+  }
+
+  test('an order that nobody placed', async () => {
+    await expect(trace('w-nothing-0-0')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: 'there is no order w-nothing-0-0',
+    })
+  })
+
+  test('a run that has not ended', async () => {
+    await sql(`update weaver.runs set status = 'running' where id = '${run.id}'`)
+    await expect(trace(order.id)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringMatching(/cannot be derived: the run .*: it is running: wait for its end, or stop it$/),
+    })
+    await sql(`update weaver.runs set status = 'completed' where id = '${run.id}'`)
+    expect((await trace(order.id)).derived).toBe(true)
+  })
+
+  test('a record that another course of events belongs to', async () => {
+    await sql(`update weaver.runs set config = '{"period": 9}', weaver_version = '0.0.9' where id = '${run.id}'`)
+    await expect(trace(order.id)).rejects.toThrow(
+      /another course than its record: it was made by Weaver 0\.0\.9, this is /,
+    )
+    await sql(`update weaver.runs set config = '${JSON.stringify(run.config)}' where id = '${run.id}'`)
+    expect((await trace(order.id)).derived).toBe(true)
+  })
+
+  test('candles that were revised', async () => {
+    const { columns, timeframe } = seededRun(4 * 7919, 60)
+    const volume = columns.volume.map((one, index) => (index === 1 ? one + 1 : one))
+    await weaver.store('REFUSE4/USD', timeframe, { ...columns, volume })
+    await expect(trace(order.id)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('its candles were revised since: run it again on the new ones'),
+    })
+  })
+
+  test('the API gives the chain, and the reason where there is none', async () => {
+    const { request, columns } = await seeded(1, 'API')
+    const told = await weaver.backtest({ ...request, audit: 'full' }, columns)
+    const [first] = (await ordersOf(told)) as [OrderRow]
+    const api = createTestApi(weaver.system.db, { trace })
+    const answer = await api.get(`/api/v1/orders/${first.client_order_id}/trace`)
+    const { hops, ...rest } = await trace(first.id)
+    expect(await answer.json()).toEqual({
+      derived: rest.derived,
+      hops,
+      order: expect.objectContaining({ id: first.id }),
+    })
+    const refused = await api.get(`/api/v1/orders/${order.id}/trace`)
+    expect([refused.status, (await refused.json()).code]).toEqual([409, 'CONFLICT'])
+    const unknown = await api.get('/api/v1/orders/w-nothing-0-0/trace')
+    expect([unknown.status, (await unknown.json()).code]).toEqual([404, 'NOT_FOUND'])
+    await api.close()
+  })
 })
 
 async function envelopesOf(run: RunRow): Promise<NewEvent[]> {

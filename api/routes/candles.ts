@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import type { SeriesReport } from '../../db/walle/calendar/inspect.ts'
+import { OutsideCalendarError } from '../../db/walle/calendar/resample.ts'
 import { warningsOf } from '../../db/walle/calendar/warnings.ts'
 import {
   datasetFingerprint,
@@ -10,6 +11,7 @@ import {
   listSymbols,
 } from '../../db/walle/queries/candles.ts'
 import { readSeries, seriesRange } from '../../db/walle/queries/series.ts'
+import { DomainError } from '../../jobs/glados/errors.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import { bucketBars } from '../buckets.ts'
 import type { ApiDependencies } from '../dependencies.ts'
@@ -140,7 +142,8 @@ async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQue
   // Clipped to what is stored: the bounds of a query may be any date.
   const from = Math.max(range?.first ?? 0, query.start === undefined ? 0 : Date.parse(query.start))
   const to = Math.min(range?.last ?? 0, query.end === undefined ? Number.POSITIVE_INFINITY : Date.parse(query.end)) + 1
-  const read = range && from < to ? await readSeries(reader, { symbol, timeframe, from, to, warmupBars: 0 }) : null
+  const read =
+    range && from < to ? await readSeries(reader, { symbol, timeframe, from, to, warmupBars: 0 }).catch(refuse) : null
   const empty = new Float64Array()
   const bars = read?.columns ?? { time: empty, open: empty, high: empty, low: empty, close: empty, volume: empty }
   const { bucketMs, columns } = bucketBars(bars, frame, query.buckets)
@@ -162,6 +165,11 @@ async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQue
 interface Notes {
   fingerprint: string
   report: SeriesReport | null
+}
+
+function refuse(error: unknown): never {
+  if (!(error instanceof OutsideCalendarError)) throw error
+  throw new DomainError('VALIDATION_ERROR', error.message, { issues: [{ path: 'start', message: error.message }] })
 }
 
 /** Of a set that came between the two looks at what there is. */

@@ -5,7 +5,7 @@ import { ORDER_STATUSES } from '../../strategies/api.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { order } from '../schemas/orders.ts'
+import { order, orderTrace } from '../schemas/orders.ts'
 import { answers, name, pageOf, paging, params, timeIn } from '../schemas/values.ts'
 import { pageJson } from './results.ts'
 
@@ -39,7 +39,16 @@ const read = createRoute({
   responses: answers(200, order, 'The order'),
 })
 
-export function orderRoutes({ db: { reader }, config }: ApiDependencies): ApiRouter {
+const traced = createRoute({
+  method: 'get',
+  path: '/orders/{id}/trace',
+  tags,
+  summary: 'How an order came about and what became of it, hop by hop; by id or client_order_id',
+  request: { params: z.object({ id: name.openapi({ param: { name: 'id', in: 'path' } }) }) },
+  responses: answers(200, orderTrace, 'From the tick to the last fill'),
+})
+
+export function orderRoutes({ db: { reader }, config, trace }: ApiDependencies): ApiRouter {
   const router = createRouter()
   router.openapi(listed(config.timezone), async (c) => {
     const query = c.req.valid('query')
@@ -51,6 +60,10 @@ export function orderRoutes({ db: { reader }, config }: ApiDependencies): ApiRou
     const found = await getOrder(reader, id)
     if (!found) throw notFound('order', id)
     return c.json(orderJson(found), 200)
+  })
+  router.openapi(traced, async (c) => {
+    const { order: found, ...chain } = await trace(c.req.valid('param').id)
+    return c.json({ order: orderJson(found), ...chain }, 200)
   })
   return router
 }

@@ -1,8 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { getBand } from '../../db/walle/queries/bands.ts'
 import { otherTrials, summariseSkips, tickRange } from '../../db/walle/queries/results.ts'
+import { invalidationsOf, invalidationText, listRunDatasets } from '../../db/walle/queries/run_data.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
-import type { RunRow } from '../../db/walle/rows.ts'
+import type { RunDatasetRow, RunRow } from '../../db/walle/rows.ts'
 import { readReport } from '../../jobs/report/data.ts'
 import { commandOf } from '../../jobs/report/parts/record.ts'
 import { REPORT_POLICY, reportHtml } from '../../jobs/report/report.ts'
@@ -80,13 +81,14 @@ export function reportRoutes({ db: { reader }, commands }: ApiDependencies): Api
 
   async function reportJson(run: RunRow) {
     const ticks = await tickRange(reader, run.id)
+    const invalidation = (await invalidationsOf(reader, [run.id])).get(run.id)
     return {
       run_id: run.id,
       status: run.status,
       stats: run.stats,
       result_hash: run.result_hash,
-      reproducibility: recordOf(run),
-      cautions: run.cautions,
+      reproducibility: { ...recordOf(run), data: (await listRunDatasets(reader, run.id)).map(datasetJson) },
+      cautions: [...run.cautions, ...(invalidation ? [invalidationText(invalidation)] : [])],
       trials_now: ticks && (await otherTrials(reader, run, ticks)).count + 1,
       skips: await summariseSkips(reader, run.id, REASONS),
       band: await getBand(reader, run.id),
@@ -98,6 +100,10 @@ export function reportRoutes({ db: { reader }, commands }: ApiDependencies): Api
 /** A browser that opens the address wants to read, a program that fetches it wants data. */
 function formatFor(accept = ''): 'json' | 'html' {
   return accept.includes('text/html') && !accept.includes('application/json') ? 'html' : 'json'
+}
+
+function datasetJson({ run_id, ...shown }: RunDatasetRow) {
+  return shown
 }
 
 function recordOf(run: RunRow) {

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { createThrottle } from '../../db/events/throttle.ts'
+import { invalidationsOf } from '../../db/walle/queries/run_data.ts'
 import { getRun, listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { RunRequest } from '../../jobs/glados/commands.ts'
@@ -22,6 +23,10 @@ const listed = createRoute({
       status: z.enum(RUN_STATUSES).optional(),
       mode: z.enum(MODES).optional(),
       strategy_id: name.optional(),
+      invalidated: z
+        .stringbool()
+        .optional()
+        .openapi({ description: 'Only runs whose candles were revised, or were not.' }),
       ...paging({ page_size: 20, most: 100 }),
     }),
   },
@@ -77,16 +82,29 @@ const stopped = createRoute({
 export function runRoutes({ db, commands, config, clock }: ApiDependencies): ApiRouter {
   const router = createRouter()
   const throttle = createThrottle({ reader: db.reader, now: clock.now })
+  const runsJson = async (runs: readonly RunRow[]) => {
+    const invalidations = await invalidationsOf(
+      db.reader,
+      runs.map(({ id }) => id),
+    )
+    return Promise.all(
+      runs.map(async (run) => {
+        const waits = run.status === 'running' && run.mode === 'backtest'
+        const waits_for = waits ? await throttle() : null
+        return { ...shownOf(run), waits_for, invalidated_by: invalidations.get(run.id) ?? null }
+      }),
+    )
+  }
   const runJson = async (run: RunRow) => {
-    const waits = run.status === 'running' && run.mode === 'backtest'
-    return { ...shownOf(run), waits_for: waits ? await throttle() : null }
+    const [shown] = await runsJson([run])
+    return shown as NonNullable<typeof shown>
   }
   router.openapi(listed, async (c) => {
     const query = c.req.valid('query')
     const { items, total, total_is_estimate } = await listRuns(db.reader, query)
     const { page, page_size } = query
     const estimate = total_is_estimate ? { total_is_estimate } : {}
-    return c.json({ items: await Promise.all(items.map(runJson)), total, page, page_size, ...estimate }, 200)
+    return c.json({ items: await runsJson(items), total, page, page_size, ...estimate }, 200)
   })
   router.openapi(created(config.timezone), async (c) => {
     // Fill and risk are checked by the command, which knows their rules.

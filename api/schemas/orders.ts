@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { ORDER_STATUSES, ORDER_TYPES, SIDES, TIMES_IN_FORCE } from '../../strategies/api.ts'
-import { decimal, id, instant } from './values.ts'
+import { decimal, id, instant, object } from './values.ts'
 
 export const order = z
   .object({
@@ -37,3 +37,32 @@ export const order = z
     corr_id: id,
   })
   .openapi('Order')
+
+const hop = z.object({
+  n: z.number(),
+  type: z.string(),
+  at: instant.openapi({ description: "The event's time; in a backtest the run's." }),
+  created_at: instant
+    .nullable()
+    .openapi({ description: 'When it was written to the log; null for one that is derived.' }),
+  latency_ms: z
+    .number()
+    .nullable()
+    .openapi({ description: 'Since the hop before; null for the first and for derived ones.' }),
+  event_id: id,
+  causation_id: id.nullable(),
+  corr_id: id,
+  producer: z.string(),
+  summary: z.string().openapi({ description: 'In words.' }),
+  payload: object,
+})
+
+export const orderTrace = z
+  .object({
+    order,
+    derived: z
+      .boolean()
+      .openapi({ description: 'The log does not hold these events: the run was played again for them.' }),
+    hops: z.array(hop),
+  })
+  .openapi('OrderTrace')

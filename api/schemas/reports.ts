@@ -42,6 +42,21 @@ export const band = z
   })
   .openapi('AssumptionBand')
 
+const seenDataset = z
+  .object({
+    symbol: z.string(),
+    timeframe,
+    fetched: z.boolean().openapi({ description: 'The strategy asked for them with `ctx.fetch`.' }),
+    source_timeframe: timeframe.openapi({ description: 'Of the stored candles that the bars are made of.' }),
+    first: instant.openapi({ description: 'Open times of the first and the last stored candle.' }),
+    last: instant,
+    bars: z.number(),
+    adjustment: z.string(),
+    feed: z.string(),
+    fingerprint: z.string(),
+  })
+  .openapi('SeenDataset')
+
 export const report = z
   .object({
     run_id: id,
@@ -60,18 +75,16 @@ export const report = z
       end_time: instant.nullable(),
       initial_cash: decimal,
       dataset_fingerprint: z.string().nullable(),
+      data: z.array(seenDataset).openapi({ description: 'All bars that the run could see, what it fetched included.' }),
       fill: object,
       risk: object,
       seed: z.number(),
       command: z.string().openapi({ description: 'The command line that plays the run again.' }),
     }),
     cautions: z.array(z.string()),
-    trials_now: z
-      .number()
-      .nullable()
-      .openapi({
-        description: 'Variants of the strategy tried on this data until now; `stats.trials` is that of the completion.',
-      }),
+    trials_now: z.number().nullable().openapi({
+      description: 'Variants of the strategy tried on this data until now; `stats.trials` is that of the completion.',
+    }),
     skips: z.array(skip).openapi({ description: 'Why nothing was done, the most frequent reason first.' }),
     band: band.nullable(),
   })

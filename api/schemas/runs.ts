@@ -60,6 +60,16 @@ export const run = z
     ticks_total: z.number().nullable(),
     halted: z.object({ rule: z.string(), at: instant }).nullable(),
     waits_for: z.string().nullable().openapi({ description: 'Why a running backtest is held back for now, in words.' }),
+    invalidated_by: z
+      .object({
+        count: z.number().openapi({ description: 'Revisions.' }),
+        since: instant.openapi({ description: 'When the first of them was recorded.' }),
+        symbols: z.array(z.string()),
+        first: instant.openapi({ description: 'Open times of the first and the last candle in the revised ranges.' }),
+        last: instant,
+      })
+      .nullable()
+      .openapi({ description: 'Candles that the run saw were revised since. Null: they are as they were.' }),
     stats: object.nullable(),
     result_hash: z.string().nullable(),
     error: z

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { insertRun, progressed, systemStarted, tick } from '../../tests/support/log.ts'
+import { until } from '../../tests/support/until.ts'
 import { connectOwner } from '../client.ts'
 import { append } from './append.ts'
 import { claim } from './claims.ts'
@@ -31,6 +32,14 @@ async function asOwner(text: string): Promise<unknown> {
   } finally {
     await client.end()
   }
+}
+
+async function waitingInserts(): Promise<{ n: number }[]> {
+  const { rows } = (await asOwner(
+    `select count(*)::int as n from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into weaver.outbox%'`,
+  )) as { rows: { n: number }[] }
+  return rows
 }
 
 const sequence = () => database.db.write((tx) => tx.query('select weaver.sequence_outbox()'))
@@ -160,6 +169,31 @@ test('thousands of events in one append keep their order', async () => {
   expect(read.map(({ envelope }) => envelope.id)).toEqual(events.map(({ id }) => id))
   expect(read.map(({ seq }) => seq)).toEqual(events.map((_, n) => last + 1 + n))
   expect(await head(database.db.reader)).toBe(last + 2_500)
+})
+
+test('appends of one run go one transaction after the other, and so do their ids', async () => {
+  const { db } = database
+  const run = await insertRun(db)
+  const appended = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  const first = db.write(async (tx) => {
+    await append(tx, [progressed(run, 1)])
+    appended.resolve()
+    await goOn.promise
+    await append(tx, [progressed(run, 2)])
+  })
+  await appended.promise
+  const second = db.write((tx) => append(tx, [progressed(run, 3), progressed(run, 4)]))
+  await until('the second to wait', async () => {
+    const [waiting] = await waitingInserts()
+    return waiting?.n === 1
+  }).finally(goOn.resolve)
+  await Promise.all([first, second])
+  const rows = await db.reader.query<{ next: number }>(
+    `select (payload -> 'payload' ->> 'next_tick')::int as next from weaver.outbox where run_id = $1 order by id`,
+    [run],
+  )
+  expect(rows.map(({ next }) => next)).toEqual([1, 2, 3, 4])
 })
 
 test('the log is read by run and by type', async () => {

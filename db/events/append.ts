@@ -31,9 +31,9 @@ export async function append(tx: WriteTx, events: readonly NewEvent[], options: 
   const jobs = options.route === false ? [] : events.flatMap(jobsOf)
   const specs = [...jobs, ...(options.jobs ?? [])].map(checkJob)
   if (envelopes.length > 0) {
-    await lockRuns(tx, events)
+    const runs = [...new Set(events.flatMap(({ run_id }) => (run_id === null ? [] : [run_id])))]
     for (let from = 0; from < envelopes.length; from += BATCH) {
-      await insert(tx, `[${envelopes.slice(from, from + BATCH).join(',')}]`)
+      await insert(tx, runs, `[${envelopes.slice(from, from + BATCH).join(',')}]`)
     }
   }
   if (specs.length > 0) await tx.query('select weaver.enqueue($1::jsonb)', [JSON.stringify(specs)])
@@ -94,22 +94,22 @@ function checkJob({ task, payload, queue }: NewJob) {
   return { task, payload: checked.data, queue: queue ?? null, max_attempts: maxAttempts, priority }
 }
 
-/** Not `for update`, which would keep others from inserting rows that refer to the run. */
-async function lockRuns(tx: WriteTx, events: readonly NewEvent[]): Promise<void> {
-  const runs = [...new Set(events.flatMap(({ run_id }) => (run_id === null ? [] : [run_id])))]
-  if (runs.length === 0) return
-  await tx.query('select id from weaver.runs where id = any ($1::uuid[]) order by id for no key update', [runs])
-}
-
-async function insert(tx: WriteTx, envelopes: string): Promise<void> {
+/**
+ * One round trip: the rows are joined with the count of the locked runs, so that all of these are locked before the first
+ * row gets its id. Not `for update`, which would keep others from inserting rows that refer to the run.
+ */
+async function insert(tx: WriteTx, runs: readonly string[], envelopes: string): Promise<void> {
   await tx.query(
-    `with added as (
+    `with locked as materialized (
+       select id from weaver.runs where id = any ($2::uuid[]) order by id for no key update
+     ), added as (
        insert into weaver.outbox (event_id, type, run_id, corr_id, causation_id, payload)
        select (e ->> 'id')::uuid, e ->> 'type', (e ->> 'run_id')::uuid, (e ->> 'corr_id')::uuid,
          (e ->> 'causation_id')::uuid, e
-       from jsonb_array_elements($1::jsonb) with ordinality as list (e, n) order by n
+       from (select count(*) from locked) first cross join jsonb_array_elements($1::jsonb) with ordinality as list (e, n)
+       order by n
      )
      select pg_notify('${APPENDED}', '')`,
-    [envelopes],
+    [envelopes, runs],
   )
 }

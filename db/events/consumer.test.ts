@@ -8,6 +8,7 @@ import { connectOwner, openDatabase } from '../client.ts'
 import type { Database } from '../database.ts'
 import { append } from './append.ts'
 import { type Consumer, type ConsumerDefinition, createConsumer } from './consumer.ts'
+import { listConsumers, removeConsumer, rewindToHead, skipEvent } from './consumer_admin.ts'
 import type { NewEvent } from './envelope.ts'
 import { createSequencer } from './sequencer.ts'
 
@@ -193,10 +194,10 @@ test('with types the offset moves over the other events without handing them ove
       seen.push(...events.map(({ seq }) => seq))
     },
   })
-  expect(await consumer.runOnce()).toEqual({ events: 1, from: -1, to: 0 })
-  expect(await consumer.runOnce()).toEqual({ events: 1, from: 0, to: 3 })
-  expect(await consumer.runOnce()).toEqual({ events: 0, from: 3, to: 4 })
-  expect(await consumer.runOnce()).toEqual({ events: 0, from: 4, to: 4 })
+  expect(await consumer.runOnce()).toMatchObject({ events: 1, from: -1, to: 0 })
+  expect(await consumer.runOnce()).toMatchObject({ events: 1, from: 0, to: 3 })
+  expect(await consumer.runOnce()).toMatchObject({ events: 0, from: 3, to: 4 })
+  expect(await consumer.runOnce()).toMatchObject({ events: 0, from: 4, to: 4 })
   expect(seen).toEqual([0, 3])
 })
 
@@ -224,7 +225,53 @@ test('a row that is no event stops the consumers that would have to pass over it
     new RegExp(`${unfit} \\(seq 2, run.Progressed\\) cannot be read: payload.progress: `),
   )
   const none = consumerOn(database.db, { id: 'untouched', types: ['system.Started'] })
-  expect(await none.runOnce()).toEqual({ events: 2, from: -1, to: 3 })
+  expect(await none.runOnce()).toMatchObject({ events: 2, from: -1, to: 3 })
+})
+
+test('a person can have a consumer leave out the event that it is stuck at, and no other; it is recorded', async () => {
+  const { db } = database
+  const run = await insertRun(db)
+  const events = [systemStarted(), progressed(run, 1), systemStarted(), progressed(run, 2)]
+  await log(...events)
+  const done: number[] = []
+  const consumer = consumerOn(db, {
+    types: ['run.Progressed'],
+    handle: async (_tx, batch) => {
+      for (const { seq } of batch) if (seq === 1) throw new Error('not this one')
+      done.push(...batch.map(({ seq }) => seq))
+    },
+  })
+  const skip = (seq: number, consumerId = 'tester') =>
+    skipEvent(db, { consumerId, seq, reason: 'a run of last year', skippedBy: 'ann on desk' })
+  await expect(skip(1)).rejects.toThrow('there is no consumer tester; there is none')
+  consumer.start()
+  await until('it fails', async () => (await overview())?.failing_seq === 1)
+  await expect(skip(3)).rejects.toThrow('consumer tester is stuck at seq 1, not at 3: only that one can be skipped')
+  await expect(skip(1, 'other')).rejects.toThrow('there is no consumer other; there are: tester')
+  await skip(1)
+  await until('it goes on', offsetIs(3))
+  expect(done).toEqual([3])
+  await expect(skip(1)).rejects.toThrow('consumer tester is not stuck at an event')
+  expect(
+    await db.reader.query(
+      'select consumer_id, seq, event_id, type, error, reason, skipped_by from weaver.consumer_skips',
+    ),
+  ).toEqual([
+    {
+      consumer_id: 'tester',
+      seq: 1,
+      event_id: events[1]?.id,
+      type: 'run.Progressed',
+      error: `seq 1, run.Progressed ${events[1]?.id}: not this one`,
+      reason: 'a run of last year',
+      skipped_by: 'ann on desk',
+    },
+  ])
+
+  await expect(removeConsumer(db, 'tester')).rejects.toThrow('consumer tester is at work')
+  await consumer.stop()
+  await removeConsumer(db, 'tester')
+  expect(await listConsumers(db.reader)).toEqual([])
 })
 
 test('an offset ahead of the log is an error that says what to do', async () => {
@@ -238,6 +285,12 @@ test('an offset ahead of the log is an error that says what to do', async () => 
   consumer.start()
   await until('it fails', async () => (await overview())?.state === 'failing')
   expect((await overview())?.last_error).toContain('weaver consumers rewind tester')
+  expect(await rewindToHead(database.db, 'tester')).toBe(0)
+  await log(systemStarted())
+  await until('it goes on', offsetIs(1))
+  await expect(rewindToHead(database.db, 'tester')).rejects.toThrow(
+    'consumer tester is not ahead of the log: it is at 1 of 1',
+  )
 })
 
 test('a hole in the log that retention did not make stops a consumer', async () => {
@@ -247,5 +300,5 @@ test('a hole in the log that retention did not make stops a consumer', async () 
     '1 events between seq 0 and 2 are missing from the log',
   )
   await asOwner('update weaver.outbox_horizon set seq = 2')
-  expect(await consumerOn(database.db, {}).runOnce()).toEqual({ events: 2, from: -1, to: 2 })
+  expect(await consumerOn(database.db, {}).runOnce()).toMatchObject({ events: 2, from: -1, to: 2 })
 })

@@ -27,6 +27,8 @@ const SETTINGS = z.strictObject({
   batchSize: whole(1, 5_000).default(200),
   /** The log is looked at this often even if no notification comes. */
   pollMs: whole(250, 1_000).default(500),
+  /** Between two rounds of one that keeps up, so that it reads a busy log in batches. */
+  restMs: whole(0, 1_000).default(50),
   /** How often a stand-by asks whether the active instance is gone. */
   standByMs: whole(50, 1_000).default(500),
   /** Further behind, backtests and imports wait for it; null: never. Absent: WEAVER_LAG_LIMIT. */
@@ -114,7 +116,8 @@ export function createConsumer(definition: ConsumerDefinition, dependencies: Con
     if (failures > 0) log.info({ consumer: id, failures, seq: batch.to }, `consumer ${id} works again`)
     failures = 0
     size = Math.min(size * 2, batchSize)
-    return batch.to > batch.from ? 'again' : 'rest'
+    if (batch.more) return 'again'
+    return batch.to > batch.from ? { pauseMs: settings.restMs } : 'rest'
   }
 
   const leader = createLeader({

@@ -1,5 +1,5 @@
 /** How the log, the queue and the server are doing: each question one cheap statement. For metrics, readiness and doctor. */
-import type { Reader } from '../database.ts'
+import type { Database, Reader } from '../database.ts'
 
 export interface LogHealth {
   /** The newest seq; -1: none. */
@@ -133,4 +133,54 @@ export async function databaseBytes(reader: Reader): Promise<number> {
 export async function migratedTo(reader: Reader): Promise<number> {
   const [row] = await reader.query<{ version: number }>('select max(version) as version from public.weaver_migrations')
   return Number(row?.version ?? 0)
+}
+
+export interface ProcessSample {
+  host: string
+  pid: number
+  startedAt: string
+  rssBytes: number
+  cpuSeconds: number
+  /** 99th percentile since the last sample. */
+  eventLoopLagSeconds: number
+  hostsOpen: number
+  hostsBusy: number
+  /** Since the process began. */
+  hostsStarted: number
+  hostsLost: number
+}
+
+/** Of a process that was killed nothing more comes: it is forgotten. */
+const PROCESS_GONE = "interval '1 minute'"
+
+export async function noteProcess(db: Database, sample: ProcessSample): Promise<void> {
+  await db.write(async (tx) => {
+    await tx.execute(`delete from weaver.process_samples where sampled_at < clock_timestamp() - ${PROCESS_GONE}`)
+    await tx.execute(
+      `insert into weaver.process_samples (host, pid, started_at, rss_bytes, cpu_seconds, event_loop_lag_seconds,
+         hosts_open, hosts_busy, hosts_started, hosts_lost)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+       on conflict (host, pid) do update set (started_at, rss_bytes, cpu_seconds, event_loop_lag_seconds, hosts_open,
+         hosts_busy, hosts_started, hosts_lost, sampled_at) = (excluded.started_at, excluded.rss_bytes,
+         excluded.cpu_seconds, excluded.event_loop_lag_seconds, excluded.hosts_open, excluded.hosts_busy,
+         excluded.hosts_started, excluded.hosts_lost, clock_timestamp())`,
+      [
+        ...[sample.host, sample.pid, sample.startedAt, sample.rssBytes, sample.cpuSeconds, sample.eventLoopLagSeconds],
+        ...[sample.hostsOpen, sample.hostsBusy, sample.hostsStarted, sample.hostsLost],
+      ],
+    )
+  })
+}
+
+export async function forgetProcess(db: Database, { host, pid }: Pick<ProcessSample, 'host' | 'pid'>): Promise<void> {
+  await db.write((tx) => tx.execute('delete from weaver.process_samples where host = $1 and pid = $2', [host, pid]))
+}
+
+export async function workerProcesses(reader: Reader): Promise<ProcessSample[]> {
+  return reader.query<ProcessSample>(
+    `select host, pid, started_at as "startedAt", rss_bytes as "rssBytes", cpu_seconds as "cpuSeconds",
+       event_loop_lag_seconds as "eventLoopLagSeconds", hosts_open as "hostsOpen", hosts_busy as "hostsBusy",
+       hosts_started as "hostsStarted", hosts_lost as "hostsLost"
+     from weaver.process_samples where sampled_at > clock_timestamp() - ${PROCESS_GONE} order by host, pid`,
+  )
 }

@@ -11,6 +11,7 @@ import {
   deadLetter,
   discardDeadJob,
   listPauses,
+  type PauseKind,
   pauseJobs,
   resumeJobs,
   retryDeadJob,
@@ -258,10 +259,10 @@ test('a job that is just being fetched cannot be cancelled at the same time', as
   await other.close()
 })
 
-test.each([
+test.each<[PauseKind, () => string]>([
   ['queue', () => `run:${run}`],
   ['task', () => 'greta.run_chunk'],
-] as const)('a paused %s holds back its jobs, old and new, in their order, and nothing else', async (kind, nameOf) => {
+])('a paused %s holds back its jobs, old and new, in their order, and nothing else', async (kind, nameOf) => {
   const other = await insertRun(database.db)
   const event = tick(other)
   const [first, second] = [await queue.add(run), await queue.add(run)]

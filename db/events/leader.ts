@@ -30,39 +30,24 @@ export interface Leader {
   stop(): Promise<void>
 }
 
-/** A sleep cannot be cut short, and a process cannot end while it lasts. */
-const LONGEST_SLEEP_MS = 500
-
 export function createLeader(options: LeaderOptions): Leader {
   const { db, sleep, onError, key, channel, pollMs, standByMs, onLead, round } = options
+  const waiting = createWaiting(sleep)
   let running: Promise<void> | null = null
-  let stopped = false
-  let ended = Promise.withResolvers<void>()
-  let woken = Promise.withResolvers<void>()
-  const wake = () => woken.resolve()
-  const rest = async (ms: number) => {
-    await Promise.race([woken.promise, sleep(ms)])
-    if (!stopped) woken = Promise.withResolvers<void>()
-  }
-  const pause = async (ms: number, isOver: () => boolean) => {
-    for (let left = ms; left > 0 && !isOver(); left -= LONGEST_SLEEP_MS) {
-      await Promise.race([ended.promise, sleep(Math.min(left, LONGEST_SLEEP_MS))])
-    }
-  }
 
   async function lead(session: Session): Promise<void> {
     let lost = false
     session.lost.then(() => {
       lost = true
-      wake()
+      waiting.wake()
     })
-    const isOver = () => stopped || lost
+    const isOver = () => waiting.stopped() || lost
     await onLead?.()
     // What happens during a round wakes the rest after it.
     while (!isOver()) {
       const next = await round()
       if (next === 'again') continue
-      await (next === 'rest' ? rest(pollMs) : pause(next.pauseMs, isOver))
+      await (next === 'rest' ? waiting.rest(pollMs) : waiting.pause(next.pauseMs, isOver))
     }
   }
 
@@ -71,16 +56,16 @@ export function createLeader(options: LeaderOptions): Leader {
     const session = await db.session()
     let listener: Listener | null = null
     try {
-      while (!stopped) {
+      while (!waiting.stopped()) {
         const [row] = await session.query<{ mine: boolean }>(
           `select pg_try_advisory_lock(${key.sql}) as mine`,
           key.value === undefined ? [] : [key.value],
         )
         if (row?.mine === true) {
-          listener = await db.listen(channel, { onNotify: wake, onReady: wake })
+          listener = await db.listen(channel, { onNotify: waiting.wake, onReady: waiting.wake })
           return await lead(session)
         }
-        await rest(standByMs)
+        await waiting.rest(standByMs)
       }
     } finally {
       await listener?.close()
@@ -89,26 +74,55 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 
   async function serveAlways(): Promise<void> {
-    while (!stopped) {
+    while (!waiting.stopped()) {
       await serve().catch(onError)
-      if (!stopped) await rest(standByMs)
+      if (!waiting.stopped()) await waiting.rest(standByMs)
     }
   }
 
   return {
     start() {
       if (running !== null) return
-      stopped = false
-      ended = Promise.withResolvers<void>()
-      woken = Promise.withResolvers<void>()
+      waiting.start()
       running = serveAlways()
     },
     async stop() {
-      stopped = true
-      ended.resolve()
-      wake()
+      waiting.stop()
       await running
       running = null
+    },
+  }
+}
+
+/** A sleep cannot be cut short, and a process cannot end while it lasts. */
+const LONGEST_SLEEP_MS = 500
+
+/** The two ways of doing nothing: until something happens, and for a while whatever happens. `stop` ends both. */
+function createWaiting(sleep: (ms: number) => Promise<void>) {
+  let stopped = false
+  let ended = Promise.withResolvers<void>()
+  let woken = Promise.withResolvers<void>()
+  return {
+    stopped: () => stopped,
+    wake: () => woken.resolve(),
+    async rest(ms: number): Promise<void> {
+      await Promise.race([woken.promise, sleep(ms)])
+      if (!stopped) woken = Promise.withResolvers<void>()
+    },
+    async pause(ms: number, isOver: () => boolean): Promise<void> {
+      for (let left = ms; left > 0 && !isOver(); left -= LONGEST_SLEEP_MS) {
+        await Promise.race([ended.promise, sleep(Math.min(left, LONGEST_SLEEP_MS))])
+      }
+    },
+    start() {
+      stopped = false
+      ended = Promise.withResolvers<void>()
+      woken = Promise.withResolvers<void>()
+    },
+    stop() {
+      stopped = true
+      ended.resolve()
+      woken.resolve()
     },
   }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
-import { insertRun, tick } from '../../tests/support/log.ts'
+import { insertRun, progressed, tick } from '../../tests/support/log.ts'
 import { connectOwner } from '../client.ts'
 import type { WriteTx } from '../database.ts'
 import { append } from './append.ts'
@@ -151,6 +151,24 @@ test('a job without attempts left is recorded with an event that its cause is kn
     causation_id: cause.id,
     payload: { task: 'greta.match_orders', job_id: letter?.id, run_id: run, error: 'out of memory' },
   })
+})
+
+test('a job that no event set off goes back to the last thing that was told of its run', async () => {
+  const run = await insertRun(database.db)
+  const last = progressed(run, 7)
+  await inTx((tx) => append(tx, [last]))
+  await asOwner('update weaver.runs set last_event_id = $1 where id = $2', [last.id, run])
+  const job = {
+    id: '1',
+    task: 'greta.run_chunk',
+    payload: { run_id: run, next_tick: 7 },
+    error: 'no luck',
+    attempts: 5,
+  }
+  await inTx((tx) => tellDead(tx, job, { now: Date.UTC(2026, 0, 2), newId: randomUUID }))
+  expect(
+    await asOwner(`select corr_id, causation_id from weaver.outbox where type = 'job.Failed' and run_id = $1`, [run]),
+  ).toEqual([{ corr_id: last.corr_id, causation_id: last.id }])
 })
 
 test('queues without jobs are removed, and never one that a job is about to join', async () => {

@@ -1,7 +1,8 @@
 /** The queue as the worker process needs it: leases on jobs, pools that live and die, jobs that failed for good. */
-import type { Database, Session, WriteTx } from '../database.ts'
+import type { Database, Reader, Session, WriteTx } from '../database.ts'
 import { redact } from '../secrets.ts'
 import { append } from './append.ts'
+import type { Envelope } from './envelope.ts'
 import { getEvent } from './read.ts'
 
 /** A job as one worker holds it: every fetch of the job is another attempt, so nobody else has all three. */
@@ -176,7 +177,7 @@ export async function tellDead(tx: WriteTx, job: FailedJob, { now, newId }: { no
   const { id, task, payload } = job
   const run = runOf(payload)
   const causeId = uuidIn(payload, 'event_id')
-  const cause = causeId === null ? null : await getEvent(tx, causeId)
+  const cause = causeId === null ? await lastEventOf(tx, run) : await getEvent(tx, causeId)
   await append(tx, [
     {
       id: newId(),
@@ -189,6 +190,15 @@ export async function tellDead(tx: WriteTx, job: FailedJob, { now, newId }: { no
       payload: { task, job_id: id, run_id: run, error: redact(job.error).slice(0, MAX_ERROR_LENGTH) },
     },
   ])
+}
+
+/** What a job that no event set off goes back to: the last thing that was told of its run. */
+async function lastEventOf(reader: Reader, runId: string | null): Promise<Envelope | null> {
+  const [run] = await reader.query<{ last_event_id: string | null }>(
+    'select last_event_id from weaver.runs where id = $1::uuid',
+    [runId],
+  )
+  return run?.last_event_id ? getEvent(reader, run.last_event_id) : null
 }
 
 /** How many worker pools hold their lock now. */

@@ -21,6 +21,8 @@ export interface Batch {
   /** The offset before and after. The same: there was nothing to do, or another instance is at it. */
   from: number
   to: number
+  /** There was more in the log when the batch was taken. */
+  more: boolean
 }
 
 /** What the handler threw, at which events; nothing of their effect is left. */
@@ -61,6 +63,8 @@ const LOOKED_AT = 10_000
  */
 export async function consume(options: ConsumeOptions): Promise<Batch> {
   const { db, consumerId } = options
+  const idleAt = await restingPlace(db, consumerId)
+  if (idleAt !== null) return { events: 0, from: idleAt, to: idleAt, more: false }
   const batch = await consumeNext(options)
   if (batch !== 'unknown') return batch
   // In a transaction of its own: another instance must not wait for the end of this one's batch.
@@ -78,12 +82,12 @@ function consumeNext(options: ConsumeOptions): Promise<Batch | 'unknown'> {
     }
     const place = await lockPlace(tx, consumerId)
     if (place === 'unknown') return place
-    if (place === 'busy') return { events: 0, from: -1, to: -1 }
+    if (place === 'busy') return { events: 0, from: -1, to: -1, more: false }
     const { last, head, horizon, failing } = place
     if (last > head) throw new OffsetAhead(consumerId, last, head)
     if (last === head) {
       if (failing) await moveTo(tx, consumerId, last)
-      return { events: 0, from: last, to: last }
+      return { events: 0, from: last, to: last, more: false }
     }
     const upTo = Math.min(head, last + LOOKED_AT)
     const rows = await readLog(tx, last, limit, { upTo, ...(types && { types }) })
@@ -100,9 +104,22 @@ function consumeNext(options: ConsumeOptions): Promise<Batch | 'unknown'> {
         throw new HandlerFailed(events, error)
       }
     }
+    // A crash that forgets it makes the consumer look at events of other types again.
+    if (events.length === 0) await tx.query(`select set_config('synchronous_commit', 'off', true)`)
     await moveTo(tx, consumerId, to)
-    return { events: events.length, from: last, to }
+    return { events: events.length, from: last, to, more: to < head }
   })
+}
+
+/** The offset of a consumer that has nothing to do; null: look closer. Locking the row would use up a transaction id. */
+async function restingPlace(db: Database, consumerId: string): Promise<number | null> {
+  const [row] = await db.reader.query<{ last: string; resting: boolean }>(
+    `select last_offset as last,
+       failing_since is null and last_offset = (select coalesce(max(seq), -1) from weaver.outbox_seq) as resting
+     from weaver.consumer_offsets where consumer_id = $1`,
+    [consumerId],
+  )
+  return row?.resting === true ? Number(row.last) : null
 }
 
 interface Place {
@@ -127,7 +144,8 @@ async function lockPlace(tx: WriteTx, consumerId: string): Promise<Place | 'busy
   return known.length > 0 ? 'busy' : 'unknown'
 }
 
-async function moveTo(tx: WriteTx, consumerId: string, seq: number): Promise<void> {
+/** The consumer is done with all up to `seq`, and well. */
+export async function moveTo(tx: WriteTx, consumerId: string, seq: number): Promise<void> {
   await tx.execute(
     `update weaver.consumer_offsets set last_offset = $2, failing_since = null, failing_seq = null, failures = 0,
        last_error = null, next_try_at = null

@@ -28,7 +28,7 @@ export const EVENTS = {
 export type EventType = keyof typeof EVENTS
 export type PayloadOf<T extends EventType> = z.output<(typeof EVENTS)[T]['payload']>
 
-/** Above this a window goes by reference (`data_ref`). */
+/** Above this windows go in parts (`data.WindowChunk`), and above 2 MB by reference (`data_ref`). */
 export const MAX_PAYLOAD_BYTES = 100 * 1024
 
 export function isEventType(type: string): type is EventType {

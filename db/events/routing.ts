@@ -16,6 +16,7 @@ function subscribers(event: NewEvent): readonly CausedTask[] {
     case 'live.FetchWindow':
       return ['veda.fetch_window']
     case 'data.WindowReady':
+    case 'data.WindowComplete':
       return [event.producer === 'veda' ? 'marvin.on_live_window' : 'marvin.on_window']
     case 'backtest.PlaceOrder':
       return ['greta.place_order']

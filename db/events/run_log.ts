@@ -9,7 +9,7 @@ export interface RunLogPage {
   last: string | null
 }
 
-/** An event that was written by another version, or changed since: nothing can be made of it. */
+/** An event that was written by another version, or changed since: nothing can be made of a run's log that has one. */
 export class MisfitEvent extends Error {
   override readonly name = 'MisfitEvent'
 }
@@ -29,7 +29,8 @@ export async function readRunLog(
     const checked = definitionOf(event.type).payload.safeParse(event.payload)
     if (checked.success) continue
     const [issue] = checked.error.issues
-    throw new MisfitEvent(`event ${event.id} (${event.type}) does not fit: ${issue?.path.join('.')}: ${issue?.message}`)
+    const problem = `${issue?.path.join('.')}: ${issue?.message}`
+    throw new MisfitEvent(`event ${event.id} (${event.type}) is of another version of Weaver, or changed: ${problem}`)
   }
   return { events: rows.map((row) => row.payload), last: rows.at(-1)?.id ?? null }
 }

@@ -32,6 +32,8 @@ export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
   'live.PlaceOrder': null,
   'live.CancelOrder': null,
   'data.WindowReady': null,
+  'data.WindowChunk': null,
+  'data.WindowComplete': null,
   'data.CandlesImported': 'data.changed',
   'data.CandlesRevised': 'data.changed',
   'orders.Created': 'order.created',

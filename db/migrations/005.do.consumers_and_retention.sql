@@ -83,7 +83,7 @@ create trigger touch_updated_at before update on weaver.outbox_days
 
 create index event_claims_by_age on weaver.event_claims using brin (created_at);
 
--- The functions below carry the setting for as long as they run. Nobody but the owner has the right to change these
+-- The functions below put the setting on for as long as they need it. Nobody but the owner has the right to change these
 -- tables in the first place; this keeps the owner's own hands, and psql's, off them.
 create or replace function weaver.refuse_change() returns trigger language plpgsql as $$
 begin
@@ -117,7 +117,7 @@ $$;
 create function weaver.retain_outbox_day(the_day date, audit_expired timestamptz, replay bigint)
 returns table (outcome text, rows_kept bigint, rows_dropped bigint)
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp set weaver.retention = 'on' set lock_timeout = '200ms' as $$
+set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 declare
   starts constant timestamptz := the_day::timestamp at time zone 'UTC';
   ends constant timestamptz := (the_day + 1)::timestamp at time zone 'UTC';
@@ -146,6 +146,7 @@ begin
     return;
   end if;
 
+  perform set_config('weaver.retention', 'on', true);
   delete from weaver.outbox_seq s using pg_temp.log_day d where s.seq = d.seq and not (d.for_audit and audited);
   select count(*) filter (where d.for_audit and audited), count(*) filter (where not (d.for_audit and audited))
   into rows_kept, rows_dropped from pg_temp.log_day d;
@@ -155,6 +156,7 @@ begin
     delete from weaver.outbox_default o using pg_temp.log_day d
     where o.id = d.id and o.created_at >= starts and o.created_at < ends and not (d.for_audit and audited);
   end if;
+  perform set_config('weaver.retention', 'off', true);
   update weaver.outbox_horizon h set updated_at = clock_timestamp(),
     seq = greatest(h.seq, (select max(d.seq) + 1 from pg_temp.log_day d where not (d.for_audit and audited))),
     audit_seq = greatest(h.audit_seq, (select max(d.seq) + 1 from pg_temp.log_day d where d.for_audit and not audited));
@@ -244,7 +246,7 @@ comment on column weaver.sequencer.system_id is 'The cluster whose transactions 
 -- Numbers all that has no seq, in the order of id, and begins a new snapshot. Transaction ids of the other cluster that
 -- this one has yet to reach would count as not yet seen again and again: they become 3, long past.
 create function weaver.rebase_sequencer() returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp set weaver.retention = 'on' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   here constant bigint := (select c.system_identifier from pg_control_system() c);
   first_seq bigint;
@@ -263,7 +265,9 @@ begin
   from weaver.outbox o
   where not exists (select from weaver.outbox_seq s where s.outbox_id = o.id);
   get diagnostics numbered = row_count;
+  perform set_config('weaver.retention', 'on', true);
   update weaver.outbox o set txid = '3' where o.txid >= pg_snapshot_xmin(pg_current_snapshot());
+  perform set_config('weaver.retention', 'off', true);
   update weaver.sequencer s set snapshot = pg_current_snapshot(), next_seq = first_seq + numbered, system_id = here,
     rebased_at = clock_timestamp(), updated_at = clock_timestamp();
   return numbered;

@@ -93,25 +93,21 @@ create function weaver.is_paused(run_at timestamptz) returns boolean language sq
 $$;
 
 -- When a job that comes (back) into the queue is due. The caller holds the lock that pauses take, shared.
-create function weaver.due_at(wanted timestamptz, in_queue text, of_task text) returns timestamptz
-language sql stable set search_path = pg_catalog, pg_temp as $$
+create function weaver.due_at(wanted timestamptz, in_queue text, of_task text) returns timestamptz language sql stable as $$
   select case when exists (
     select from weaver.job_pauses p where (p.kind, p.name) in (('queue', in_queue), ('task', of_task))
   ) then wanted + weaver.pause_shift() else wanted end;
 $$;
 
-create function weaver.queue_of(job graphile_worker._private_jobs) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
+create function weaver.queue_of(job graphile_worker._private_jobs) returns text language sql stable as $$
   select q.queue_name from graphile_worker._private_job_queues q where q.id = job.job_queue_id;
 $$;
 
-create function weaver.task_of(job graphile_worker._private_jobs) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
+create function weaver.task_of(job graphile_worker._private_jobs) returns text language sql stable as $$
   select t.identifier from graphile_worker._private_tasks t where t.id = job.task_id;
 $$;
 
-create function weaver.uuid_in(payload json, field text) returns uuid
-language sql immutable set search_path = pg_catalog, pg_temp as $$
+create function weaver.uuid_in(payload json, field text) returns uuid language sql immutable as $$
   select case when payload ->> field ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (payload ->> field)::uuid end;
 $$;
 
@@ -405,8 +401,7 @@ begin
     where j.id = job.id and j.locked_by is null;
 end $$;
 
--- Frees the jobs of pools that are gone and gives how many those were. Locks of pools that nobody ever registered count
--- as gone after five seconds.
+-- Frees the jobs of dead pools, gives how many. Locks of pools that nobody ever registered count as such after five seconds.
 drop function weaver.take_over_dead_pools();
 create function weaver.take_over_dead_pools(crash_limit integer default 20) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

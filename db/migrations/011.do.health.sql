@@ -29,3 +29,22 @@ grant select on public.weaver_migrations to weaver_reader;
 
 -- The attempts of the last minutes are found without reading the day's. BRIN: rows come in the order of their end.
 create index job_runs_by_end on weaver.job_runs using brin (finished_at) with (pages_per_range = 32, autosummarize = on);
+
+-- Worker processes have no port of their own to be asked at: they write down how they are, and any API process tells it.
+create table weaver.process_samples (
+  host text not null,
+  pid integer not null,
+  started_at timestamptz not null,
+  rss_bytes bigint not null,
+  cpu_seconds float8 not null,
+  event_loop_lag_seconds float8 not null,
+  hosts_open integer not null,
+  hosts_busy integer not null,
+  hosts_started bigint not null,
+  hosts_lost bigint not null,
+  sampled_at timestamptz not null default clock_timestamp(),
+  primary key (host, pid)
+);
+comment on table weaver.process_samples is
+  'How each worker process was at sampled_at: its memory, processor time, the 99th percentile of its event loop''s lag, its strategy processes.';
+grant insert, update, delete on weaver.process_samples to weaver_walle;

@@ -1,11 +1,12 @@
 /** `weaver backtest`: makes a run, lets the workers play it, prints its report. */
-import { writeFile } from 'node:fs/promises'
+import { access, constants, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import type { Reader } from '../../db/database.ts'
 import { getBand } from '../../db/walle/queries/bands.ts'
-import { listFills } from '../../db/walle/queries/results.ts'
+import { listFills, summariseSkips } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import { seriesRange } from '../../db/walle/queries/series.ts'
-import type { FillRow, RunRow } from '../../db/walle/rows.ts'
+import type { BandRow, FillRow, RunRow } from '../../db/walle/rows.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import { type Control, openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
@@ -37,6 +38,8 @@ export interface BacktestOptions {
 }
 
 const LOOK_MS = 50
+/** Reasons for doing nothing that are printed, the most frequent first. */
+const REASONS = 5
 
 export async function backtestCommand(
   context: CliContext,
@@ -44,13 +47,23 @@ export async function backtestCommand(
   options: BacktestOptions,
 ): Promise<number> {
   return withSystem(context, 'backtest', async (system) => {
+    if (options.html !== undefined) await checkFolder(options.html)
     const run = await play(context, system, strategyId, options)
     if (options.html !== undefined) await writeReport(context, system, run, options.html)
     const fills = await listFills(system.db.reader, run.id)
-    context.print(options.json ? jsonReport(run, fills) : reportText(run, fills))
+    const band = options.band ? await getBand(system.db.reader, run.id) : null
+    const skips = await summariseSkips(system.db.reader, run.id, REASONS)
+    context.print(options.json ? jsonReport(run, fills, band) : reportText(run, fills, { band, skips }))
     if (run.status === 'completed') return 0
     context.note(`weaver: the run ended in ${run.status}: ${run.error?.message ?? 'it was stopped'}`)
     return 1
+  })
+}
+
+/** Before the run, which may take long: can the report be written afterwards? */
+async function checkFolder(file: string): Promise<void> {
+  await access(dirname(resolve(file)), constants.W_OK).catch((error: Error) => {
+    throw new CliError(`the report cannot be written to ${file}: ${error.message}`)
   })
 }
 
@@ -75,7 +88,7 @@ async function makeBand({ db }: System, { commands, failed }: Control, id: strin
 }
 
 /** The machine's report: one JSON object. */
-function jsonReport(run: RunRow, fills: readonly FillRow[]): string {
+function jsonReport(run: RunRow, fills: readonly FillRow[], band: BandRow | null): string {
   const completed = run.status === 'completed'
   return JSON.stringify({
     run,
@@ -90,6 +103,7 @@ function jsonReport(run: RunRow, fills: readonly FillRow[]): string {
       order_id,
     })),
     result_hash: run.result_hash,
+    ...(band ? { band: band.result } : {}),
   })
 }
 
@@ -133,17 +147,17 @@ async function play(
   }
 }
 
-function seedOf(text: string): number {
+export function seedOf(text: string): number {
   const seed = Number(text)
   if (!Number.isSafeInteger(seed)) throw new CliError('--seed must be a whole number', 2)
   return seed
 }
 
 /** Without times: from the first stored bar's open to the last one's close, over all symbols. */
-async function rangeOf(
+export async function rangeOf(
   reader: Reader,
   timezone: string,
-  { symbol, timeframe, start, end }: BacktestOptions,
+  { symbol, timeframe, start, end }: Pick<BacktestOptions, 'symbol' | 'timeframe' | 'start' | 'end'>,
 ): Promise<{ start_time: string | undefined; end_time: string | undefined }> {
   const stored = await Promise.all(symbol.map((one) => seriesRange(reader, one, timeframe)))
   const known = stored.filter((range) => range !== null)

@@ -23,6 +23,14 @@ export class CliError extends Error {
   }
 }
 
+/** How many rows a list shows, as a person gives it. */
+export function readLimit(given: string): number {
+  const limit = Number(given)
+  if (!Number.isInteger(limit) || limit < 1 || limit > 100)
+    throw new CliError('--limit must be a whole number from 1 to 100', 2)
+  return limit
+}
+
 export function createContext(config: Config): CliContext {
   return {
     config,

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { connectOwner } from '../../db/client.ts'
 import { generateCandles } from '../../db/walle/generate.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { VERSION } from '../version.ts'
@@ -50,12 +51,43 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
+async function asOwner(url: string, text: string): Promise<void> {
+  const owner = await connectOwner({ url, applicationName: 'weaver test owner' })
+  try {
+    await owner.query(text)
+  } finally {
+    await owner.end()
+  }
+}
+
 /** Runs a command line that must succeed and gives what it prints. */
 async function weaver(...args: string[]): Promise<string> {
   printed = { out: '', err: '' }
   expect({ code: await runCli(args), err: printed.err }).toEqual({ code: 0, err: '' })
   return printed.out
 }
+
+test('an import says what is strange about candles, and refuses those of another adjustment', async () => {
+  const file = join(home, 'split.csv')
+  const bars = ['2024-01-02,400', '2024-01-03,100', '2024-01-05,100'].map((bar) => {
+    const [date, price] = bar.split(',')
+    return [date, price, price, price, price, 5].join(',')
+  })
+  await writeFile(file, ['timestamp,open,high,low,close,volume', ...bars].join('\n'))
+  const on = ['import', file, '--symbol', 'SPLIT', '--timeframe', '1d']
+  printed = { out: '', err: '' }
+  expect(await runCli([...on, '--adjustment', 'raw', '--feed', 'sip'])).toBe(0)
+  expect(printed.out).toContain('gaps: 1, 1 bars missing, the longest 1 bars\n')
+  expect(printed.err).toContain(
+    'warning: SPLIT 1d: 1 overnight jump like a split in candles that are said to be raw, 2024-01-03T00:00:00.000Z (4:1)',
+  )
+  await writeFile(file, ['timestamp,open,high,low,close,volume', ...bars.slice(1)].join('\n'))
+  printed = { out: '', err: '' }
+  expect(await runCli([...on, '--adjustment', 'split', '--feed', 'sip'])).toBe(1)
+  expect(printed.err).toContain(
+    'SPLIT 1d holds 3 candles with adjustment raw, and these have adjustment split: say adju',
+  )
+})
 
 test('an import tells how much was read, stored and left out, and a second one finds nothing new', async () => {
   const file = join(home, 'bars.csv')
@@ -136,3 +168,43 @@ test('the version, the help of each command and an unknown command', async () =>
   expect(await weaver('backtest', '--help')).toContain('--fill <name=value>')
   expect(await runCli(['bogus'])).toBe(2)
 })
+
+test('consumers are listed, and a change that does not fit one is refused by name', async () => {
+  expect(await weaver('consumers')).toMatch(/^data_invalidation +(ok|stopped) +-?\d+ of \d+ +\d+ behind/)
+  const [first] = JSON.parse(await weaver('consumers', '--json')).items
+  expect(first).toMatchObject({ id: 'data_invalidation', failures: 0, last_error: null, lag_limit: 10_000 })
+  for (const [args, message, code] of [
+    [['skip', 'data_invalidation', '3', '--reason', 'no'], 'consumer data_invalidation is not stuck at an event', 1],
+    [['skip', 'data_invalidation', 'three', '--reason', 'no'], 'three is no seq: it is a whole number', 2],
+    [['rewind', 'data_invalidation'], 'consumer data_invalidation is not ahead of the log', 1],
+    [['remove', 'nobody'], 'there is no consumer nobody; there are: data_invalidation', 1],
+  ] as const) {
+    printed = { out: '', err: '' }
+    expect(await runCli(['consumers', ...args])).toBe(code)
+    expect(printed.err).toContain(message)
+  }
+})
+
+test(
+  'a database of a newer Weaver is refused by whatever opens it, with what to do',
+  async () => {
+    const newer = await createTestDatabase()
+    try {
+      await asOwner(newer.url, `insert into public.weaver_migrations (version, name, md5) values (999, 'future', 'x')`)
+      vi.stubEnv('DATABASE_URL', newer.url)
+      for (const args of [['start'], ['api'], ['work'], ['migrate'], ['runs'], ['consumers'], ['doctor']]) {
+        printed = { out: '', err: '' }
+        expect(await runCli(args), args[0]).toBe(1)
+        expect(printed.out + printed.err, args[0]).toContain(
+          'the database was made by a newer Weaver: it is at version 999',
+        )
+        expect(printed.out + printed.err, args[0]).toContain(
+          'Run the newer Weaver, or point DATABASE_URL at another database.',
+        )
+      }
+    } finally {
+      await newer.drop()
+    }
+  },
+  MINUTE_LIMIT,
+)

@@ -3,14 +3,22 @@ import { inspect } from 'node:util'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { redact } from '../../db/secrets.ts'
 import { ADJUSTMENTS } from '../../db/walle/import/adjustment.ts'
-import { TIMEFRAMES } from '../../strategies/api.ts'
+import { JOB_STATES } from '../../db/walle/queries/jobs.ts'
+import { ORDER_STATUSES, TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
 import type { BacktestOptions } from './backtest.ts'
+import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
+import type { EventsOptions } from './events.ts'
 import type { ImportOptions } from './import.ts'
+import type { JobsOptions } from './jobs.ts'
+import type { OrdersOptions } from './orders.ts'
+import type { RebuildOptions } from './rebuild.ts'
 import type { RunsOptions } from './runs.ts'
+import { addStrategyCommands } from './strategy_commands.ts'
+import type { TraceOptions } from './trace.ts'
 
 const USAGE = 2
 
@@ -76,26 +84,7 @@ function createProgram(wrap: Wrap): Command {
     .exitOverride()
     .showHelpAfterError('(weaver COMMAND --help tells what it takes)')
 
-  program
-    .command('start')
-    .description('everything in one: Postgres, workers, API and web page')
-    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: true })))
-  program
-    .command('api')
-    .description('only the API and the web page')
-    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: false })))
-  program
-    .command('worker')
-    .description('only workers, for another machine on the same Postgres')
-    .action(wrap(async (context) => (await import('./workers.ts')).workerCommand(context)))
-  program
-    .command('work', { hidden: true })
-    .description('what `start` and `worker` keep running; ends with its standard input')
-    .action(wrap(async (context) => (await import('./workers.ts')).workCommand(context)))
-  program
-    .command('migrate')
-    .description('bring the database to this version')
-    .action(wrap(async (context) => (await import('./migrate.ts')).migrateCommand(context)))
+  processes(program, wrap)
   program
     .command('import')
     .description('candles from a CSV or Parquet file')
@@ -142,9 +131,154 @@ function createProgram(wrap: Wrap): Command {
     .option('--limit <n>', 'how many, 1 to 100', '20')
     .option('--json', 'as JSON', false)
     .action(wrap(async (context, options: RunsOptions) => (await import('./runs.ts')).runsCommand(context, options)))
+  lookingBack(program, wrap)
+  steering(program, wrap)
   program
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
+  consumers(program, wrap)
+  addStrategyCommands(program, wrap, { keyValue, list, timeframe })
   return program
+}
+
+/** Orders and jobs, and the way to stop, retry, cancel and pause. */
+function steering(program: Command, wrap: Wrap): void {
+  program
+    .command('orders')
+    .description('the newest orders')
+    .option('--run <id>', 'of one run')
+    .addOption(new Option('--status <status>').choices(ORDER_STATUSES))
+    .option('-s, --symbol <symbol>')
+    .option('--limit <n>', 'how many, 1 to 100', '20')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: OrdersOptions) => (await import('./orders.ts')).ordersCommand(context, options)),
+    )
+  program
+    .command('stop')
+    .description('stop a run; one that has ended stays as it is')
+    .argument('<run>', 'its id')
+    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).stopCommand(context, id)))
+  const jobs = program
+    .command('jobs')
+    .description('the jobs that there are, and dead ones; with --state also those that have ended')
+    .addOption(new Option('--state <state>').choices(JOB_STATES))
+    .option('--task <name>', 'such as greta.run_chunk')
+    .option('--run <id>', 'of one run')
+    .option('--limit <n>', 'how many, 1 to 100', '20')
+    .option('--json', 'as JSON', false)
+    .action(wrap(async (context, options: JobsOptions) => (await import('./jobs.ts')).jobsCommand(context, options)))
+  jobs
+    .command('retry')
+    .description('try a dead job again; a run that ended because of it goes on from its checkpoint')
+    .argument('<id>', 'of the job')
+    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).retryCommand(context, id)))
+  jobs
+    .command('cancel')
+    .description('take a job out of the queue, also while it runs, and stop its run; discard a dead one')
+    .argument('<id>', 'of the job')
+    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).cancelCommand(context, id)))
+  jobs
+    .command('pause')
+    .description('let the jobs of a task or a queue wait; those under way go on')
+    .argument('<name>', 'a task, such as greta.run_chunk, or a queue, such as run:<run id>')
+    .action(wrap(async (context, name: string) => (await import('./jobs.ts')).pauseCommand(context, name)))
+  jobs
+    .command('resume')
+    .description('let them go on, in their old order')
+    .argument('<name>', 'as it was paused')
+    .action(wrap(async (context, name: string) => (await import('./jobs.ts')).resumeCommand(context, name)))
+}
+
+/** Who reads the log, and the way out for one that is stuck. */
+function consumers(program: Command, wrap: Wrap): void {
+  const parent = program
+    .command('consumers')
+    .description('who reads the log, how far each is and whether it works')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: ConsumersOptions) =>
+        (await import('./consumers.ts')).consumersCommand(context, options),
+      ),
+    )
+  parent
+    .command('skip')
+    .description('leave out the one event that a consumer cannot get past; it is recorded')
+    .argument('<id>', 'of the consumer')
+    .argument('<seq>', 'of the event, as `weaver consumers` tells it')
+    .requiredOption('--reason <text>', 'why')
+    .action(
+      wrap(async (context, id: string, seq: string, options: { reason: string }) =>
+        (await import('./consumers.ts')).skipCommand(context, id, seq, options),
+      ),
+    )
+  parent
+    .command('rewind')
+    .description('after a restore: back to the end of the log, for a consumer that is ahead of it')
+    .argument('<id>', 'of the consumer')
+    .action(wrap(async (context, id: string) => (await import('./consumers.ts')).rewindCommand(context, id)))
+  parent
+    .command('remove')
+    .description('forget a consumer that no version runs any more')
+    .argument('<id>', 'of the consumer')
+    .action(wrap(async (context, id: string) => (await import('./consumers.ts')).removeCommand(context, id)))
+}
+
+/** What runs Weaver. */
+function processes(program: Command, wrap: Wrap): void {
+  program
+    .command('start')
+    .description('everything in one: Postgres, workers, API and web page')
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: true })))
+  program
+    .command('api')
+    .description('only the API and the web page')
+    .action(wrap(async (context) => (await import('./start.ts')).start(context, { workers: false })))
+  program
+    .command('worker')
+    .description('only workers, for another machine on the same Postgres')
+    .action(wrap(async (context) => (await import('./workers.ts')).workerCommand(context)))
+  program
+    .command('work', { hidden: true })
+    .description('what `start` and `worker` keep running; ends with its standard input')
+    .action(wrap(async (context) => (await import('./workers.ts')).workCommand(context)))
+  program
+    .command('migrate')
+    .description('bring the database to this version')
+    .action(wrap(async (context) => (await import('./migrate.ts')).migrateCommand(context)))
+}
+
+/** What has happened, from the log. */
+function lookingBack(program: Command, wrap: Wrap): void {
+  program
+    .command('trace')
+    .description('how an order came about and what became of it, hop by hop')
+    .argument('<order>', 'its id or client_order_id')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, order: string, options: TraceOptions) =>
+        (await import('./trace.ts')).traceCommand(context, order, options),
+      ),
+    )
+  program
+    .command('events')
+    .description('the events of the log, one a line')
+    .option('--run <id>', 'of one run')
+    .option('--types <types>', 'such as orders.Filled, or orders for all of them; separated by commas', list)
+    .option('--after <seq>', 'go on after this place; default the start, with --follow the end')
+    .option('--follow', 'wait for more', false)
+    .option('--json', 'as JSON lines', false)
+    .action(
+      wrap(async (context, options: EventsOptions) => (await import('./events.ts')).eventsCommand(context, options)),
+    )
+  program
+    .command('rebuild')
+    .description('make orders, fills, trades, decisions and positions again from the log, and compare')
+    .option('--run <id>', 'one run; default all that leave everything in the log')
+    .option('--swap', 'put what the log says in the place of what differs', false)
+    .option('--json', 'as JSON lines', false)
+    .action(
+      wrap(async (context, options: RebuildOptions) => (await import('./rebuild.ts')).rebuildCommand(context, options)),
+    )
 }

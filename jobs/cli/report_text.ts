@@ -1,5 +1,6 @@
 /** A run's report for a terminal. Amounts are shown as stored; fractions in percent. */
-import type { FillRow, RunRow } from '../../db/walle/rows.ts'
+import type { SkipSummary } from '../../db/walle/queries/results.ts'
+import type { BandRow, FillRow, RunRow } from '../../db/walle/rows.ts'
 
 const PERCENT = [
   'total_return',
@@ -27,9 +28,17 @@ const PLAIN = [
   'expectancy',
   'sqn',
   'psr',
+  'dsr',
+  'trials',
 ] as const
 
-export function reportText(run: RunRow, fills: readonly FillRow[]): string {
+/** What stands beside the numbers. */
+interface Doubts {
+  band: BandRow | null
+  skips: readonly SkipSummary[]
+}
+
+export function reportText(run: RunRow, fills: readonly FillRow[], { band, skips }: Doubts): string {
   const lines = [
     `${run.strategy_id} ${run.strategy_version} on ${run.symbols.join(', ')} ${run.timeframe}, ${run.start_time} to ${run.end_time}`,
     row('run', run.id),
@@ -43,6 +52,13 @@ export function reportText(run: RunRow, fills: readonly FillRow[]): string {
     for (const key of PLAIN) lines.push(row(key, shown(stats[key])))
     for (const key of PERCENT) lines.push(row(key, percent(stats[key])))
   }
+  const equities = (band?.result?.variants ?? []).map((variant) => [Number(variant.final_equity), variant] as const)
+  const [worst, best] = [equities.toSorted(([a], [b]) => a - b)[0], equities.toSorted(([a], [b]) => b - a)[0]]
+  if (worst && best) {
+    const range = `${percent(worst[1].total_return)} to ${percent(best[1].total_return)} return under ${equities.length} sets of assumptions`
+    lines.push(row('assumption band', range))
+  }
+  for (const { reason, ticks } of skips) lines.push(row('did nothing', `${ticks} ticks: ${reason}`))
   for (const caution of run.cautions) lines.push(row('caution', caution))
   lines.push(row('data fingerprint', run.dataset_fingerprint ?? '-'), row('result hash', run.result_hash ?? '-'))
   return lines.join('\n')

@@ -1,6 +1,7 @@
+import { invalidationsOf } from '../../db/walle/queries/run_data.ts'
 import { listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow, RunStatus } from '../../db/walle/rows.ts'
-import { type CliContext, CliError, withSystem } from './context.ts'
+import { type CliContext, readLimit, withSystem } from './context.ts'
 
 export interface RunsOptions {
   status?: RunStatus
@@ -9,15 +10,18 @@ export interface RunsOptions {
 }
 
 export async function runsCommand(context: CliContext, options: RunsOptions): Promise<number> {
-  const limit = Number(options.limit)
-  if (!Number.isInteger(limit) || limit < 1 || limit > 100)
-    throw new CliError('--limit must be a whole number from 1 to 100', 2)
+  const limit = readLimit(options.limit)
   return withSystem(context, 'runs', async ({ db }) => {
     const { items, total } = await listRuns(db.reader, { status: options.status, page: 1, page_size: limit })
-    if (options.json) context.print(JSON.stringify({ items, total }))
+    const invalidations = await invalidationsOf(
+      db.reader,
+      items.map(({ id }) => id),
+    )
+    const marked = items.map((run) => ({ ...run, invalidated_by: invalidations.get(run.id) ?? null }))
+    if (options.json) context.print(JSON.stringify({ items: marked, total }))
     else if (items.length === 0)
       context.print('There are no runs yet: try `weaver backtest sma_cross --symbol … --timeframe …`')
-    else for (const run of items) context.print(line(run))
+    else for (const run of marked) context.print(`${line(run)}${run.invalidated_by ? '  data revised' : ''}`)
     return 0
   })
 }

@@ -1,4 +1,5 @@
 /** `weaver start` and `api`: the process that stays, with the API; the workers of `start` are its child. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { createApp } from '../../api/app.ts'
 import { type ApiDependencies, STREAM_LIMITS } from '../../api/dependencies.ts'
 import { apiConfigOf, type RunningServer, startServer } from '../../api/server.ts'
@@ -10,6 +11,7 @@ import { withLogContext } from '../log.ts'
 import { createMetrics } from '../metrics.ts'
 import { checkReadiness } from '../readiness.ts'
 import { openSystem, type System } from '../system.ts'
+import { refuseWhileThrottled, systemThrottle } from '../throttle.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
 import { loadDemo } from './demo.ts'
@@ -86,12 +88,21 @@ async function tellSystem({ db }: System, type: 'system.Started' | 'system.Stopp
 
 function listen({ config, log }: CliContext, system: System, control: Control): Promise<RunningServer> {
   const { db } = system
+  const throttle = systemThrottle(system)
+  const importCandles: ApiDependencies['commands']['importCandles'] = async (request) => {
+    await refuseWhileThrottled(throttle)
+    return importInto(system, request)
+  }
+  const { now } = wallClock
+  // An answer that was not needed must not keep the process from ending.
+  const sleep = (ms: number) => delay(ms, undefined, { ref: false })
   const deps: ApiDependencies = {
     db,
-    commands: { ...control.commands, importCandles: (request) => importInto(system, request) },
+    commands: { ...control.commands, importCandles },
     catalog: control.catalog,
-    readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, ...wallClock }),
-    metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now: wallClock.now }),
+    trace: (order) => control.tracer.trace(order),
+    readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep }),
+    metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now }),
     config: apiConfigOf(config),
     version: VERSION,
     clock: wallClock,

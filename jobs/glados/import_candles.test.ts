@@ -22,3 +22,20 @@ test.each(['csv', 'parquet'] as const)(
     await expect(importing).rejects.toBe(refusal)
   },
 )
+
+test('a symbol without corporate actions takes no adjusted candles', async () => {
+  async function* source() {
+    yield HEADER
+  }
+  const importing = importCandles(() => Promise.reject(new Error('nothing is stored')), 'UTC', {
+    symbol: 'BTC/USD',
+    timeframe: '1m',
+    source: source(),
+    format: 'csv',
+    strict: false,
+    adjustment: 'split',
+  })
+  await expect(importing).rejects.toThrow(
+    'BTC/USD has no corporate actions: its candles are raw, leave the adjustment out',
+  )
+})

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { playScript } from '../../tests/support/scripted.ts'
 import { bandModels } from './band.ts'
 import { fillRequestSchema, resolveFillModel } from './fill_model.ts'
 
@@ -33,4 +34,40 @@ test('where bars were ambiguous the other exit is taken first, under the own rul
   const own = model({ slippage_bps: '3' })
   expect(bandModels(own, true).at(-1)).toEqual({ ...own, ambiguous_bar: 'take_profit' })
   expect(bandModels(own, true)).toHaveLength(13)
+})
+
+const BARS = [
+  [100, 101, 99, 100],
+  [102, 106, 101, 104],
+  [105, 112, 93, 108],
+  [109, 110, 107, 109],
+] as const
+
+test.each([
+  ['next_open', [{ bar: 1, price: '102' }]],
+  ['next_close', [{ bar: 1, price: '104' }]],
+] as const)('a market order fills at the %s', (market_fill, fills) => {
+  const played = playScript({ bars: BARS, at: { 0: [{ side: 'buy', qty: '1' }] }, rules: { market_fill } })
+  expect(played.fills).toMatchObject(fills)
+})
+
+test('at the close means after everything else in the bar: exits of an entry there wait for the next bar', () => {
+  const at = { 0: [{ side: 'buy' as const, qty: '1', stop_loss: '101.5', take_profit: '111' }] }
+  const played = playScript({ bars: BARS, at, rules: { market_fill: 'next_close' } })
+  expect(played.fills).toMatchObject([
+    { bar: 1, side: 'buy', price: '104' },
+    { bar: 2, side: 'sell', price: '101.5' },
+  ])
+})
+
+test.each([
+  ['stop_loss', '95'],
+  ['take_profit', '110'],
+] as const)('in a bar that holds both exits the %s is taken first where that is assumed', (ambiguous_bar, price) => {
+  const at = { 0: [{ side: 'buy' as const, qty: '1', stop_loss: '95', take_profit: '110' }] }
+  const played = playScript({ bars: BARS, at, rules: { ambiguous_bar } })
+  expect(played.fills).toMatchObject([
+    { bar: 1, price: '102' },
+    { bar: 2, side: 'sell', price },
+  ])
 })

@@ -4,9 +4,9 @@
  */
 
 import type { RunError } from '../../db/walle/rows.ts'
-import type { StrategyInstance } from '../marvin/contract.ts'
+import type { Asked, StrategyInstance } from '../marvin/contract.ts'
 import { iso } from './iso.ts'
-import { carryOut, endTicks, tellDecision } from './placing.ts'
+import { carryOut, endTicks, noteSkips, tellDecision } from './placing.ts'
 import type { EventPlace } from './sim_orders.ts'
 import { equityOf, grossValue, type Simulation } from './simulation.ts'
 import { hearTick, matchOpenOrders, openTick, tellFetch, tickEvent } from './tick_steps.ts'
@@ -119,6 +119,10 @@ function playTick(input: ChunkInput, tick: number, ts: number): boolean {
     return matched
   }
   const asked = strategy.take()
+  if (asked.intents.length + asked.logs.length === 0) {
+    tellNothing(simulation, cause, asked)
+    return matched
+  }
   const commands = tellDecision(simulation, asked, cause)
   for (const [ordinal, intent] of asked.intents.entries()) {
     carryOut(simulation, intent, commands[ordinal] as EventPlace)
@@ -127,9 +131,13 @@ function playTick(input: ChunkInput, tick: number, ts: number): boolean {
 }
 
 /** The decision to do nothing is an event too: it is counted even where it is not built. */
-function tellNothing(simulation: Simulation, cause: EventPlace): void {
-  if (simulation.recording) tellDecision(simulation, NOTHING_ASKED, cause)
-  else simulation.nextEvent += 1
+function tellNothing(simulation: Simulation, cause: EventPlace, asked = NOTHING_ASKED): void {
+  if (simulation.recording) {
+    tellDecision(simulation, asked, cause)
+    return
+  }
+  noteSkips(simulation, asked)
+  simulation.nextEvent += 1
 }
 
-const NOTHING_ASKED = { intents: [], skips: [], logs: [] }
+const NOTHING_ASKED: Asked = { intents: [], skips: [], logs: [] }

@@ -25,7 +25,7 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
     producer: 'marvin',
     payload: { bar_index: tick, ...inlineOf(asked) },
   }))
-  for (const reason of asked.skips) simulation.skips.note(simulation, 'skipped', reason)
+  noteSkips(simulation, asked)
   if (asked.intents.length + asked.logs.length > 0) {
     const { runId } = simulation.setup
     simulation.produced.decisions.push({
@@ -40,6 +40,13 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
     })
   }
   return asked.intents.map((intent, ordinal) => tellRequest(simulation, intent, ordinal, decision))
+}
+
+/** Keeps why the present tick did nothing, or less than it might have. */
+export function noteSkips(simulation: Simulation, { skips }: Asked): void {
+  for (let index = 0; index < skips.length; index++) {
+    simulation.skips.note(simulation, 'skipped', skips[index] as string)
+  }
 }
 
 /** Characters of JSON of a decision that its event holds; each may take three bytes of a payload's 100 KB. */

@@ -8,6 +8,7 @@ import { matchBar, passLatency } from './matching.ts'
 import { markEquity } from './risk_watch.ts'
 import { type EventPlace, viewOf } from './sim_orders.ts'
 import { advanceBars, equityOf, markCloses, type Simulation, type SymbolBars, startTick, tell } from './simulation.ts'
+import { tellWindows } from './window_events.ts'
 import type { Windows } from './windows.ts'
 
 const NO_REQUESTS: FetchRequest[] = []
@@ -78,13 +79,10 @@ function followTrade(simulation: Simulation, symbol: number): void {
   )
 }
 
-/** Above this many bars a window is told of by reference instead of inline: 100 KB a payload is the limit. */
-const INLINE_BARS = 800
-
-/** `strategy.FetchWindow`, `backtest.FetchWindow`, `data.WindowReady`: gives the last one's place. */
+/** `strategy.FetchWindow`, `backtest.FetchWindow`, and the windows: gives the place of the last event. */
 export function tellFetch(simulation: Simulation, requests: readonly FetchRequest[], windows: Windows): EventPlace {
   const request = tellFetchRequest(simulation, requests)
-  return tellWindowReady(simulation, requests, windows, request)
+  return tellWindows(simulation, requests, windows, request)
 }
 
 export function tellFetchRequest(simulation: Simulation, requests: readonly FetchRequest[]): EventPlace {
@@ -100,39 +98,4 @@ export function tellFetchRequest(simulation: Simulation, requests: readonly Fetc
     producer: 'glados',
     payload: body,
   }))
-}
-
-export function tellWindowReady(
-  simulation: Simulation,
-  requests: readonly FetchRequest[],
-  windows: Windows,
-  cause: EventPlace,
-): EventPlace {
-  const { tick } = simulation
-  return tell(simulation, cause, null, () => ({
-    type: 'data.WindowReady',
-    producer: 'greta',
-    payload: { bar_index: tick, windows: requests.map((request) => describeWindow(request, windows, simulation.ts)) },
-  }))
-}
-
-/** An empty window is named by the tick. */
-function describeWindow({ symbol, timeframe }: FetchRequest, windows: Windows, ts: number) {
-  const window = windows.get(symbol, timeframe)
-  const timeAt = (index: number) => iso(window.time[index] ?? ts)
-  const from = timeAt(0)
-  const to = timeAt(window.length - 1)
-  const inline = window.length <= INLINE_BARS
-  const columns = inline
-    ? {
-        time: [...window.time],
-        open: [...window.open],
-        high: [...window.high],
-        low: [...window.low],
-        close: [...window.close],
-        volume: [...window.volume],
-      }
-    : null
-  const dataRef = inline ? null : { symbol, timeframe, from, to }
-  return { symbol, timeframe, bars: window.length, from, to, columns, data_ref: dataRef }
 }

@@ -24,11 +24,16 @@ export interface Collector {
   count: { bar_index: number; intents: number }
 }
 
+/** Shared by all ticks that asked for none: most ask for one kind of thing only. */
+const NO_INTENTS: Intent[] = []
+const NO_SKIPS: string[] = []
+const NO_LOGS: LogLine[] = []
+
 /** `barIndex` gives the present tick: ordinals count its intents from 0, over all calls and takes. */
 export function createCollector(runId: string, barIndex: () => number): Collector {
-  let intents: Intent[] = []
-  let skips: string[] = []
-  let logs: LogLine[] = []
+  let intents = NO_INTENTS
+  let skips = NO_SKIPS
+  let logs = NO_LOGS
   let logText = 0
   let lostLogs = 0
 
@@ -48,11 +53,13 @@ export function createCollector(runId: string, barIndex: () => number): Collecto
     },
     intent(intent) {
       collector.asked = true
+      if (intents === NO_INTENTS) intents = []
       intents.push(intent)
     },
     skip(reason) {
       collector.asked = true
-      if (skips.length < LIMITS.skipsPerTick) skips.push(clipped(reason))
+      if (skips === NO_SKIPS) skips = [clipped(reason)]
+      else if (skips.length < LIMITS.skipsPerTick) skips.push(clipped(reason))
     },
     log(message, data) {
       collector.asked = true
@@ -65,14 +72,15 @@ export function createCollector(runId: string, barIndex: () => number): Collecto
         return
       }
       logText += size
+      if (logs === NO_LOGS) logs = []
       logs.push(line)
     },
     take() {
-      if (lostLogs > 0) logs.push({ message: `${lostLogs} more log lines of this tick were left out` })
+      if (lostLogs > 0) logs = [...logs, { message: `${lostLogs} more log lines of this tick were left out` }]
       const taken = { intents, skips, logs }
-      intents = []
-      skips = []
-      logs = []
+      intents = NO_INTENTS
+      skips = NO_SKIPS
+      logs = NO_LOGS
       logText = 0
       lostLogs = 0
       collector.asked = false

@@ -34,6 +34,8 @@ export interface CatalogOptions {
 }
 
 const DESCRIBE_TIMEOUT_MS = 10_000
+/** Of which all but the last were lost. */
+const HOSTS_ASKED = 3
 /** A file that failed is tried again after this time: the machine may have been busy. */
 const RETRY_AFTER_MS = 60_000
 /** Descriptions remembered; older ones are asked for again. */
@@ -45,11 +47,20 @@ export function createCatalog(options: CatalogOptions): Catalog {
   const { hosts, now, dataDir, describeTimeoutMs: timeoutMs = DESCRIBE_TIMEOUT_MS } = options
   const remembered = new Map<string, Promise<Told>>()
 
+  /** A host that ended through no doing of the file says nothing about it: another one is asked. */
+  const request = async (kind: 'describe' | 'resolve', body: object): Promise<unknown> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await hosts.withHost((host) => host.request(kind, body, { timeoutMs }))).body
+      } catch (error) {
+        if (!(error instanceof HostLost) || attempt === HOSTS_ASKED) throw error
+      }
+    }
+  }
   const ask = async (source: StrategySource): Promise<Told> => {
     try {
       const entry = await materialise(source, dataDir)
-      const answer = await hosts.withHost((host) => host.request('describe', { entry }, { timeoutMs }))
-      return { ok: true, description: answer.body as Description }
+      return { ok: true, description: (await request('describe', { entry })) as Description }
     } catch (error) {
       // Says nothing about the file.
       if (error instanceof HostLost) throw error
@@ -93,8 +104,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const found = await find(id)
       if (!found) return null
       const entry = await materialise(found.source, dataDir)
-      const { body } = await hosts.withHost((host) => host.request('resolve', { ...given, entry }, { timeoutMs }))
-      return { ...found, resolved: body as Resolved }
+      return { ...found, resolved: (await request('resolve', { ...given, entry })) as Resolved }
     },
   }
 }

@@ -37,14 +37,13 @@ function openPool(entry = HOST_ENTRY, size = 2): HostPool {
 }
 
 /** A strategies folder of its own with the real api and the given files. */
-async function openCatalog(files: Record<string, string>): Promise<Catalog> {
+async function openCatalog(files: Record<string, string>, hosts = openPool()): Promise<Catalog> {
   const strategiesDir = await mkdtemp(join(folder, 'strategies-'))
   await cp(join(STRATEGIES, 'api.ts'), join(strategiesDir, 'api.ts'))
   for (const [path, text] of Object.entries(files)) {
     await mkdir(dirname(join(strategiesDir, path)), { recursive: true })
     await writeFile(join(strategiesDir, path), text)
   }
-  const hosts = openPool()
   return createCatalog({ strategiesDir, dataDir: folder, hosts, now: Date.now, describeTimeoutMs: DESCRIBE_MS })
 }
 
@@ -56,6 +55,28 @@ export default defineStrategy({
 })
 `
 }
+
+/** Each host is killed as soon as it is asked for the first time. */
+function killingOnce(pool: HostPool): HostPool {
+  const killed = new Set<number>()
+  return {
+    ...pool,
+    withHost: (work, options) =>
+      pool.withHost((host) => {
+        if (killed.size === 2 || killed.has(host.pid)) return work(host)
+        killed.add(host.pid)
+        const answer = work(host)
+        process.kill(host.pid, 'SIGKILL')
+        return answer
+      }, options),
+  }
+}
+
+test('a host that is killed from outside says nothing about a strategy: another one is asked', async () => {
+  const catalog = await openCatalog({ 'local/probe.ts': strategy('probe') }, killingOnce(openPool()))
+  const found = await catalog.resolve('probe', { params: {}, fromText: false })
+  expect([found?.item.id, found?.resolved.ok]).toEqual(['probe', true])
+})
 
 test('every shipped strategy describes itself', async () => {
   const catalog = createCatalog({ strategiesDir: STRATEGIES, dataDir: folder, hosts: openPool(), now: Date.now })

@@ -81,6 +81,17 @@ test.each<[string, Partial<Record<keyof PlaceIntent, unknown>>]>([
     'stop_loss 11 and take_profit 9 are on the wrong sides of each other for a buy',
     { take_profit: '9', stop_loss: '11' },
   ],
+  ["take_profit 4 must be above the buy's price 5", { order_type: 'limit', limit_price: '5', take_profit: '4' }],
+  ["stop_loss 5 must be below the buy's price 5", { order_type: 'limit', limit_price: '5', stop_loss: '5' }],
+  ["stop_loss 6 must be below the buy's price 5", { order_type: 'stop', stop_price: '5', stop_loss: '6' }],
+  [
+    "take_profit 6 must be below the sell's price 5",
+    { side: 'sell', order_type: 'limit', limit_price: '5', take_profit: '6' },
+  ],
+  [
+    "stop_loss 4 must be above the sell's price 5",
+    { side: 'sell', order_type: 'limit', limit_price: '5', stop_loss: '4' },
+  ],
 ])('refused: %s', (reason, part) => {
   expect(checkIntent({ ...ORDER, ...part } as PlaceIntent, ['A'])).toBe(reason)
 })

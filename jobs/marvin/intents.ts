@@ -84,14 +84,25 @@ function badTrail(intent: PlaceIntent): string | null {
   return Number(trail_percent) >= 100 ? `trail_percent ${trail_percent} must be below 100` : null
 }
 
-function badExits({ take_profit, stop_loss, side }: PlaceIntent): string | null {
+/** A stop loss lies below what a buy enters at, a take profit above; of a sell the other way round. */
+function badExits({ take_profit, stop_loss, side, limit_price, stop_price }: PlaceIntent): string | null {
   const bad =
     (take_profit === null ? null : notPositive('take_profit', take_profit)) ??
     (stop_loss === null ? null : notPositive('stop_loss', stop_loss))
-  if (bad || take_profit === null || stop_loss === null) return bad
-  const [low, high] = side === 'buy' ? [stop_loss, take_profit] : [take_profit, stop_loss]
-  if (Number(low) < Number(high)) return null
-  return `stop_loss ${stop_loss} and take_profit ${take_profit} are on the wrong sides of each other for a ${side}`
+  if (bad) return bad
+  const entry = limit_price ?? stop_price
+  const [below, above] =
+    side === 'buy' ? (['stop_loss', 'take_profit'] as const) : (['take_profit', 'stop_loss'] as const)
+  const prices = { take_profit, stop_loss }
+  const [low, high] = [prices[below], prices[above]]
+  if (low !== null && high !== null && Number(low) >= Number(high)) {
+    return `stop_loss ${stop_loss} and take_profit ${take_profit} are on the wrong sides of each other for a ${side}`
+  }
+  if (entry === null) return null
+  if (low !== null && Number(low) >= Number(entry)) return `${below} ${low} must be below the ${side}'s price ${entry}`
+  if (high !== null && Number(high) <= Number(entry))
+    return `${above} ${high} must be above the ${side}'s price ${entry}`
+  return null
 }
 
 /** An auction and extended hours are an equity's, and take the types of order that the venues take for them. */

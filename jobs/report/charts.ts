@@ -11,6 +11,8 @@ import type { Html } from './html.ts'
 /** Units of the drawing; it is stretched to the page. */
 const WIDTH = 1000
 const HEIGHT = 300
+/** Between the bars of a histogram. */
+const GAP = 2
 
 export interface Series {
   name: string
@@ -39,7 +41,8 @@ export function timeChart(
   label: (value: number) => string,
 ): Html {
   const x = scaleUtc(spread(times), [0, WIDTH])
-  const y = scaleLinear(spread(series.flatMap(({ values }) => [...values])), [HEIGHT, 0]).nice(4)
+  const values = series.flatMap((one) => [...one.values])
+  const y = scaleLinear(spread(frame.filled ? [0, ...values] : values), [HEIGHT, 0]).nice(4)
   const known = (values: readonly number[]) => (_: number, index: number) => Number.isFinite(values[index])
   const paths = series.map(({ values, look }, index) => {
     const at = (i: number) => x(times[i] as number)
@@ -66,7 +69,8 @@ export function histogram(frame: Frame, bars: readonly Bar[], label: (value: num
   const y = scaleLinear([0, Math.max(...bars.map((bar) => bar.count), 1)], [HEIGHT, 0]).nice(4)
   const drawn = bars.map(({ from, to, count }) => {
     const look = from + to < 0 ? 'down' : 'up'
-    const [left, right] = [x(from) + 1, x(to) - 1]
+    const left = x(from) + GAP / 2
+    const right = Math.max(x(to) - GAP / 2, left)
     return html`<rect class="${look}" x="${left.toFixed(1)}" width="${(right - left).toFixed(1)}" y="${y(count).toFixed(1)}" height="${(HEIGHT - y(count)).toFixed(1)}"/>`
   })
   const axis = {

@@ -2,7 +2,6 @@
 import { mean } from 'd3-array'
 import type { Reader } from '../../db/database.ts'
 import { getBand } from '../../db/walle/queries/bands.ts'
-import { readColumns } from '../../db/walle/queries/candles.ts'
 import {
   edgeTrades,
   otherTrials,
@@ -12,6 +11,7 @@ import {
   summariseSkips,
   type TradeShape,
 } from '../../db/walle/queries/results.ts'
+import { readSeries } from '../../db/walle/queries/series.ts'
 import type { BandRow, RunRow, TradeRow } from '../../db/walle/rows.ts'
 import { type Json, TIMEFRAME_MS } from '../../strategies/api.ts'
 import { downsample, drawdowns } from './downsample.ts'
@@ -98,7 +98,7 @@ async function heldAt(reader: Reader, run: RunRow, times: readonly number[], sta
   const frame = TIMEFRAME_MS[run.timeframe]
   const [first, last] = [times[0], times.at(-1)]
   if (symbol === undefined || first === undefined || last === undefined) return null
-  const { columns } = await readColumns(reader, {
+  const { columns } = await readSeries(reader, {
     symbol,
     timeframe: run.timeframe,
     from: first - frame,

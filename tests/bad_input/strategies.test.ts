@@ -41,26 +41,79 @@ const ENDS: [id: string, odd: Odd, message: RegExp][] = [
   ['init_throws', { rest: `init: () => { throw new Error('at init') },` }, /at init/],
 ]
 
-const REFUSED: [id: string, order: string, reason: string][] = [
-  ['negative', `{ symbol, qty: '-1', type: 'market' }`, 'invalid_order: qty -1 must be above zero'],
-  ['zero', `{ symbol, qty: '0', type: 'market' }`, 'invalid_order: qty 0 must be above zero'],
+const DIGITS = '9'.repeat(41)
+
+/** What a strategy asks for, and the reason on the order's row. */
+const REFUSED: [name: string, order: string, reason: string][] = [
+  ['negative', `{ symbol, qty: '-1', type: 'market' }`, 'qty -1 must be above zero'],
+  ['zero', `{ symbol, qty: 0, type: 'market' }`, 'qty 0 must be above zero'],
+  ['not a number', `{ symbol, qty: NaN, type: 'market' }`, 'qty "NaN" is not a decimal'],
+  ['infinite', `{ symbol, qty: Infinity, type: 'market' }`, 'qty "Infinity" is not a decimal'],
+  ['words', `{ symbol, qty: 'all of it', type: 'market' }`, 'qty "all of it" is not a decimal'],
+  ['an object', `{ symbol, qty: {}, type: 'market' }`, 'qty "[object Object]" is not a decimal'],
   [
-    'too_fine',
+    'too fine',
     `{ symbol, qty: '0.0000000001', type: 'market' }`,
-    'invalid_order: qty 0.0000000001 has 10 decimal places: at most 9 are allowed',
+    'qty 0.0000000001 has 10 decimal places: at most 9 are allowed',
   ],
+  ['of too many digits', `{ symbol, qty: '${DIGITS}', type: 'market' }`, `qty "${DIGITS}" is not a decimal`],
+  ['of a gigantic number', `{ symbol, qty: 1e300, type: 'market' }`, 'qty "1e+300" is not a decimal'],
   [
-    'unknown_symbol',
+    'for an unknown symbol',
     `{ symbol: 'NO/NE', qty: '1', type: 'market' }`,
-    'invalid_order: unknown symbol "NO/NE": the run trades BTC/USD',
+    'unknown symbol "NO/NE": the run trades BTC/USD',
   ],
-  ['no_limit', `{ symbol, qty: '1', type: 'limit' }`, 'invalid_order: a limit order needs a limit_price'],
   [
-    'nul',
+    'for no symbol',
+    `{ symbol: undefined, qty: '1', type: 'market' }`,
+    'unknown symbol "undefined": the run trades BTC/USD',
+  ],
+  [
+    'of an unknown type',
+    `{ symbol, qty: '1', type: 'iceberg' }`,
+    'unknown type "iceberg": use market, limit, stop, stop_limit, trailing_stop',
+  ],
+  [
+    'of an unknown time in force',
+    `{ symbol, qty: '1', type: 'market', time_in_force: 'gtd' }`,
+    'unknown time_in_force "gtd": use day, gtc, ioc, fok, opg, cls',
+  ],
+  [
+    'for an auction that the symbol has not',
+    `{ symbol, qty: '1', type: 'market', time_in_force: 'opg' }`,
+    'BTC/USD trades around the clock: it has no auction for time_in_force opg',
+  ],
+  ['a limit without its price', `{ symbol, qty: '1', type: 'limit' }`, 'a limit order needs a limit_price'],
+  ['at a negative price', `{ symbol, qty: '1', type: 'limit', limit_price: -5 }`, 'limit_price -5 must be above zero'],
+  ['a stop at no price', `{ symbol, qty: '1', type: 'stop', stop_price: NaN }`, 'stop_price "NaN" is not a decimal'],
+  [
+    'a take profit on the wrong side',
+    `{ symbol, qty: '1', type: 'limit', limit_price: 100, take_profit: 90 }`,
+    "take_profit 90 must be above the buy's price 100",
+  ],
+  [
+    'exits on the wrong sides of each other',
+    `{ symbol, qty: '1', type: 'market', take_profit: 90, stop_loss: 110 }`,
+    'stop_loss 110 and take_profit 90 are on the wrong sides of each other for a buy',
+  ],
+  [
+    'a trailing stop without a trail',
+    `{ symbol, qty: '1', type: 'trailing_stop' }`,
+    'a trailing_stop order needs either trail_price or trail_percent',
+  ],
+  [
+    'with both trails',
+    `{ symbol, qty: '1', type: 'trailing_stop', trail_price: 1, trail_percent: 1 }`,
+    'an order takes either trail_price or trail_percent, not both',
+  ],
+  [
+    'odd characters in its reason',
     `{ symbol, qty: '1', type: 'limit', reason: 'a\\0b \\ud800' }`,
-    'invalid_order: a limit order needs a limit_price',
+    'a limit order needs a limit_price',
   ],
 ]
+/** All of them at one tick. */
+const NONSENSE = REFUSED.map(([, order]) => `ctx.buy(${order} as never)`).join('; ')
 
 const UNLOADABLE: [id: string, text: string, message: RegExp][] = [
   ['does_not_parse', 'export default {{{', /does not parse/],
@@ -84,7 +137,7 @@ beforeAll(async () => {
     }),
   }
   for (const [id, odd] of ENDS) files[`local/${id}.ts`] = source(id, odd)
-  for (const [id, order] of REFUSED) files[`local/${id}.ts`] = source(id, { onWindow: `ctx.buy(${order} as never)` })
+  files['local/nonsense.ts'] = source('nonsense', { onWindow: NONSENSE })
   for (const [id, text] of UNLOADABLE) files[`local/${id}.ts`] = text
   for (const [id, window] of WINDOWS) {
     files[`local/${id}.ts`] = source(id, {}).replace('window: () => ({ bars: 2 })', `window: () => ${window}`)
@@ -109,15 +162,36 @@ test.each(ENDS)('the strategy that %s ends its own run, and the good one beside 
   expect(events).toEqual([{ message: bad.error?.message }])
 })
 
-test.each(REFUSED)('an order that is %s is recorded with its reason, and the run goes on', async (id, _, reason) => {
-  const run = await weaver.backtest({ ...RUN, strategy_id: id, audit: 'full' }, columns)
-  expect(run).toMatchObject({ status: 'completed', stats: { final_equity: '100000' } })
-  const orders = await weaver.system.db.reader.query<{ status: string; reject_reason: string; times: number }>(
-    'select status, reject_reason, count(*) as times from weaver.orders where run_id = $1 group by 1, 2',
-    [run.id],
-  )
-  expect(orders).toEqual([{ status: 'rejected', reject_reason: reason, times: BARS - 1 }])
-})
+test.each(['chunk', 'chain'] as const)(
+  'as a %s: each order that is nonsense is refused by name, and the run goes on',
+  async (driver) => {
+    const last = columns.time.at(-1) as number
+    const range = driver === 'chunk' ? {} : { start_time: new Date(last - 2 * TIMEFRAME_MS['1h']).toISOString() }
+    const run = await weaver.backtest({ ...RUN, strategy_id: 'nonsense', driver, ...range }, columns)
+    expect(run).toMatchObject({ status: 'completed', error: null, stats: { final_equity: '100000' } })
+    const { reader } = weaver.system.db
+    const orders = await reader.query<{ bar_index: number; status: string; reject_reason: string }>(
+      'select bar_index, status, reject_reason from weaver.orders where run_id = $1 order by ordinal',
+      [run.id],
+    )
+    const ticks = [...new Set(orders.map(({ bar_index }) => bar_index))]
+    expect(ticks.length).toBeGreaterThan(1)
+    for (const tick of ticks) {
+      expect(orders.filter(({ bar_index }) => bar_index === tick)).toEqual(
+        REFUSED.map(([, , reason]) => ({
+          bar_index: tick,
+          status: 'rejected',
+          reject_reason: `invalid_order: ${reason}`,
+        })),
+      )
+    }
+    const decided = await reader.query<{ asked: number }>(
+      'select jsonb_array_length(intents) as asked from weaver.decisions where run_id = $1',
+      [run.id],
+    )
+    expect(decided).toEqual(ticks.map(() => ({ asked: REFUSED.length })))
+  },
+)
 
 test('files that are no strategies are listed by name, and the rest can be run', async () => {
   const { items, errors } = await weaver.control.catalog.list()

@@ -56,15 +56,42 @@ function killing(command: 'worker' | 'api', signal: 'SIGKILL' | 'SIGTERM'): Faul
   }
 }
 
-/** The strategy processes of all workers. */
-async function hostsOf(world: World): Promise<number[]> {
-  const parents = world.members.map((member) => member.current().pid).join(',')
-  const { stdout } = await run('ps', ['-o', 'pid=,args=', '--ppid', parents]).catch(() => ({ stdout: '' }))
-  return stdout
-    .split('\n')
-    .filter((line) => line.includes('jobs/host.ts'))
-    .map((line) => Number.parseInt(line, 10))
-    .sort((a, b) => a - b)
+/** Processes below a member, such as its workers (`weaver.ts work`) and their strategy processes (`jobs/host.ts`). */
+async function below(members: readonly Member[], what: string): Promise<number[]> {
+  const { stdout } = await run('ps', ['-eo', 'pid=,ppid=,args='])
+  const all = stdout.split('\n').map((line) => {
+    const [, pid, parent, args = ''] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? []
+    return { pid: Number(pid), parent: Number(parent), args }
+  })
+  const found: number[] = []
+  const look = (parent: number): void => {
+    for (const child of all.filter((one) => one.parent === parent)) {
+      if (child.args.includes(what)) found.push(child.pid)
+      look(child.pid)
+    }
+  }
+  for (const member of members) look(member.current().pid)
+  return found.sort((one, other) => one - other)
+}
+
+/** Tells whether the process was there to hear it. */
+function send(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
+/** One below the members is killed, which whoever started it has to notice. */
+function killingBelow(what: string, name: string): Fault['strike'] {
+  return async (world, chance) => {
+    const draw = chance.pick(1_000)
+    const pids = await below(world.members, what)
+    const pid = pids[draw % pids.length]
+    if (pid === undefined || !send(pid, 'SIGKILL')) return `there is no ${name} to kill`
+    return `SIGKILL to the ${name} ${pid}`
+  }
 }
 
 export const FAULTS: readonly Fault[] = [
@@ -82,19 +109,8 @@ export const FAULTS: readonly Fault[] = [
       return `SIGKILL to ${workers.length} workers at once`
     },
   },
-  {
-    name: 'kill_host',
-    shapes: BOTH,
-    weight: 2,
-    async strike(world, chance) {
-      const hosts = await hostsOf(world)
-      const draw = chance.pick(1_000)
-      if (hosts.length === 0) return 'there is no strategy process to kill'
-      const pid = hosts[draw % hosts.length] as number
-      process.kill(pid, 'SIGKILL')
-      return `SIGKILL to the strategy process ${pid}`
-    },
-  },
+  { name: 'kill_child', shapes: BOTH, weight: 4, strike: killingBelow('weaver.ts work', 'process of workers') },
+  { name: 'kill_host', shapes: BOTH, weight: 2, strike: killingBelow('jobs/host.ts', 'strategy process') },
   {
     name: 'pause_worker',
     shapes: BOTH,
@@ -102,9 +118,10 @@ export const FAULTS: readonly Fault[] = [
     async strike(world, chance) {
       const member = memberOf(world, chance, 'worker')
       const ms = chance.between(3_000, 10_000)
-      member.signal('SIGSTOP')
+      const pids = [member.current().pid, ...(await below([member], 'weaver.ts work'))]
+      for (const pid of pids) send(pid, 'SIGSTOP')
       await pause(ms)
-      member.signal('SIGCONT')
+      for (const pid of pids) send(pid, 'SIGCONT')
       return `${member.name} stood still for ${ms} ms`
     },
   },

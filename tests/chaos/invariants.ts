@@ -38,7 +38,32 @@ const SIGNED = `sum(case f.side when 'buy' then f.qty else -f.qty end)`
 /** The first number that the log still has; nothing before it can be judged. */
 const HORIZON = '(select coalesce(min(created_at), now()) from weaver.outbox)'
 
+export const OF_THE_LOG: readonly Invariant[] = [
+  {
+    is: 'the log is numbered without a gap',
+    sql: `select min(seq), max(seq), count(*) from weaver.outbox_seq having count(*) <> max(seq) - min(seq) + 1`,
+  },
+  {
+    is: 'an event is in the log once',
+    sql: 'select event_id, count(*) from weaver.outbox group by 1 having count(*) > 1',
+  },
+  {
+    is: 'every number of the log stands for an event',
+    sql: `select s.seq, s.outbox_id from weaver.outbox_seq s
+      left join weaver.outbox o on o.created_at = s.created_at and o.id = s.outbox_id
+      where o.id is null and s.created_at >= ${HORIZON}`,
+  },
+  {
+    is: "a run's events are numbered in the order in which they were appended",
+    sql: `select run_id, seq, outbox_id, before from (
+        select run_id, seq, outbox_id, lag(outbox_id) over (partition by run_id order by seq) as before
+        from weaver.outbox_seq where run_id is not null) listed
+      where before > outbox_id`,
+  },
+]
+
 export const ALWAYS: readonly Invariant[] = [
+  ...OF_THE_LOG,
   {
     is: 'a running backtest has exactly one step to take',
     sql: `select r.id, r.driver, r.next_tick, count(j.id) as jobs
@@ -105,27 +130,6 @@ export const ALWAYS: readonly Invariant[] = [
       where counted.bars is distinct from blocks.bars`,
   },
   {
-    is: 'the log is numbered without a gap',
-    sql: `select min(seq), max(seq), count(*) from weaver.outbox_seq having count(*) <> max(seq) - min(seq) + 1`,
-  },
-  {
-    is: 'an event is in the log once',
-    sql: 'select event_id, count(*) from weaver.outbox group by 1 having count(*) > 1',
-  },
-  {
-    is: 'every number of the log stands for an event',
-    sql: `select s.seq, s.outbox_id from weaver.outbox_seq s
-      left join weaver.outbox o on o.created_at = s.created_at and o.id = s.outbox_id
-      where o.id is null and s.created_at >= ${HORIZON}`,
-  },
-  {
-    is: "a run's events are numbered in the order in which they were appended",
-    sql: `select run_id, seq, outbox_id, before from (
-        select run_id, seq, outbox_id, lag(outbox_id) over (partition by run_id order by seq) as before
-        from weaver.outbox_seq where run_id is not null) listed
-      where before > outbox_id`,
-  },
-  {
     is: 'an order is accepted once at the most',
     sql: `select payload -> 'payload' ->> 'order_id' as order_id, count(*) from weaver.outbox
       where type = 'orders.Accepted' group by 1 having count(*) > 1`,
@@ -164,6 +168,12 @@ export const ALWAYS: readonly Invariant[] = [
   },
 ]
 
+export const ALL_NUMBERED: Invariant = {
+  is: 'every event has its number',
+  sql: `select o.id, o.type, o.run_id from weaver.outbox o
+    left join weaver.outbox_seq s on s.outbox_id = o.id where s.seq is null`,
+}
+
 export const AT_REST: readonly Invariant[] = [
   {
     is: 'no job is held by workers that are gone',
@@ -175,11 +185,7 @@ export const AT_REST: readonly Invariant[] = [
     is: 'no job of a run is left',
     sql: `select j.id, j.task, j.state, j.run_id from weaver.job_overview j where j.run_id is not null and j.state <> 'dead'`,
   },
-  {
-    is: 'every event has its number',
-    sql: `select o.id, o.type, o.run_id from weaver.outbox o
-      left join weaver.outbox_seq s on s.outbox_id = o.id where s.seq is null`,
-  },
+  ALL_NUMBERED,
   {
     is: 'every completed run was played to its last tick',
     sql: `select id, next_tick, ticks_total from weaver.runs where status = 'completed' and next_tick <> ticks_total`,
@@ -229,6 +235,12 @@ export async function checkInvariants(reader: Reader, invariants: readonly Invar
 async function exists(reader: Reader, relation: string): Promise<boolean> {
   const [row] = await reader.query<{ there: boolean }>('select to_regclass($1) is not null as there', [relation])
   return row?.there === true
+}
+
+/** Throws what is broken. */
+export async function mustHold(reader: Reader, invariants: readonly Invariant[]): Promise<void> {
+  const violations = await checkInvariants(reader, invariants)
+  if (violations.length > 0) throw new Error(describeViolations(violations))
 }
 
 export function describeViolations(violations: readonly Violation[]): string {

@@ -1,4 +1,5 @@
 /** Load, faults, rest, judgement; again and again. */
+import { livePools } from '../../db/events/leases.ts'
 import { mulberry32 } from '../../db/walle/generate.ts'
 import { pause, until } from '../support/until.ts'
 import { chanceOf, drawFault, type Fault, faultsFor } from './faults.ts'
@@ -56,9 +57,10 @@ async function haveMoved(world: World, before: readonly UnderWay[]): Promise<boo
   return before.every(({ id, next_tick }) => now.get(id) !== next_tick)
 }
 
-async function isReady({ apiUrl, members }: World): Promise<boolean> {
+async function isReady({ apiUrl, members, db, pools }: World): Promise<boolean> {
   if (members.some((member) => member.current().hasEnded())) return false
   await Promise.all(members.map((member) => member.current().ready))
+  if ((await livePools(db)) < pools) return false
   return (await fetch(`${apiUrl}/readyz`, { signal: AbortSignal.timeout(5_000) })).ok
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { connectOwner, openDatabase } from '../../db/client.ts'
 import { LOCAL_SETTINGS } from '../../db/cluster.ts'
 import type { Database } from '../../db/database.ts'
+import { livePools } from '../../db/events/leases.ts'
 import { type OwnPostgres, startOwnPostgres } from '../support/own_postgres.ts'
 import { type PgProxy, startPgProxy } from '../support/pg_proxy.ts'
 import { pause, until } from '../support/until.ts'
@@ -21,8 +22,6 @@ export interface Member {
   current(): WeaverProcess
   /** Ends that nobody asked for, with what the process said. */
   crashes: string[]
-  /** SIGSTOP, SIGCONT. */
-  signal(signal: NodeJS.Signals): void
   /** Sends the signal and waits for the end, after which the process is started again. */
   end(signal: NodeJS.Signals): Promise<void>
   /** Resolves when the process is ready, also after it was started again. */
@@ -33,6 +32,8 @@ export interface Member {
 export interface World {
   shape: Shape
   members: readonly Member[]
+  /** Worker pools that live when nothing is wrong. */
+  pools: number
   apiUrl: string
   /** Past the proxies, as `db`: for the load's checks. */
   databaseUrl: string
@@ -93,24 +94,22 @@ function keepUp(
     proxy,
     current: () => process,
     crashes,
-    signal: (signal) => process.signal(signal),
     async end(signal) {
       asked = true
       await process.end(signal)
     },
-    ready: () =>
-      until(
-        `${name} to be ready`,
-        () =>
-          process.ready.then(
-            () => !process.hasEnded(),
-            () => false,
-          ),
-        API_DEADLINE_MS,
-      ).then(() => {}),
+    async ready() {
+      const isReady = () =>
+        process.ready.then(
+          () => !process.hasEnded(),
+          () => false,
+        )
+      await until(`${name} to be ready`, isReady, API_DEADLINE_MS).catch((error: Error) => {
+        throw new Error(`${error.message}\n${process.output().slice(-2_000)}`)
+      })
+    },
     async stop() {
       stopped = true
-      process.signal('SIGCONT')
       await process.end('SIGKILL')
       await supervision
     },
@@ -142,6 +141,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   return {
     shape: options.shape,
     members,
+    pools: await livePools(db),
     apiUrl: `http://127.0.0.1:${port}`,
     databaseUrl,
     db,

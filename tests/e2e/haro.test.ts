@@ -129,6 +129,13 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
     expect(await form.locator('[data-order]').count()).toBeGreaterThan(10)
     await form.screenshot({ path: `${OUTPUT}haro-run.png`, fullPage: true })
 
+    await form.getByRole('link', { name: 'How this buy order came about' }).first().click()
+    await form.locator('[data-hop="orders.Filled"]').waitFor()
+    expect(await form.locator('[data-hop]').count()).toBe(11)
+    await form.getByText('derived by playing it again').waitFor()
+    await form.screenshot({ path: `${OUTPUT}haro-trace.png` })
+    await form.getByRole('link', { name: 'To its run' }).click()
+
     await form.getByRole('link', { name: 'Configuration' }).click()
     await form.getByRole('button', { name: 'Copy result hash' }).waitFor()
     expect(new URL(form.url()).searchParams.get('tab')).toBe('record')

@@ -9,7 +9,7 @@ import { Decimal, ZERO } from '../../jobs/greta/decimals.ts'
 import { restoreLedger } from '../../jobs/greta/ledger.ts'
 import { CASH, type PlayedStream, playStream, SYMBOLS } from '../support/random_orders.ts'
 
-const CASES = Number(process.env.WEAVER_LEDGER_CASES ?? 300)
+const CASES = Number(process.env.WEAVER_LEDGER_CASES ?? 150)
 const TEN_THOUSAND_MS = 600_000
 
 const sum = (values: readonly Decimal[]) => values.reduce((total, value) => total.plus(value), ZERO)

@@ -1,6 +1,7 @@
 /** Plays a strategy over bars in memory, without database or host process. */
 import type { CandleColumns } from '../../db/walle/rows.ts'
 import { type Checkpoint, openBacktest, playTicks, type RunSpec, type Stretch } from '../../jobs/backtest.ts'
+import type { RiskLimits } from '../../jobs/glados/risk.ts'
 import { type FillRequest, fillRequestSchema, resolveFillModel } from '../../jobs/greta/fill_model.ts'
 import { ticksOf } from '../../jobs/greta/ticks.ts'
 import { createInstance } from '../../jobs/marvin/context.ts'
@@ -16,6 +17,7 @@ export interface PureRun {
   timeframe: Timeframe
   cash?: string
   fill?: FillRequest
+  risk?: RiskLimits
   audit?: RunSpec['audit']
   seed?: number
   runId?: string
@@ -59,7 +61,7 @@ function openPure(run: PureRun, ticks: Float64Array, checkpoint: Checkpoint | nu
       timeframe: run.timeframe,
       initial_cash: run.cash ?? '1000000',
       fill: resolveFillModel(fillRequestSchema.parse(run.fill ?? {})),
-      risk: {},
+      risk: run.risk ?? {},
       params: run.strategy.params.parse(run.params ?? {}) as Record<string, Json>,
       seed: run.seed ?? 0,
       audit: run.audit ?? 'summary',

@@ -37,6 +37,7 @@ export const restless = defineStrategy({
     else if (dice === 6) ctx.close(symbol, 'enough')
     else if (dice === 7) ctx.target(symbol, '2')
     else if (dice === 8) ctx.buy({ symbol, qty: '-1', type: 'limit' })
+    else if (dice === 10) ctx.buy({ symbol, qty, type: 'market', trail_percent: 1 })
     else if (dice === 9) ctx.buy({ symbol, qty, type: 'limit', limit_price: last, time_in_force: 'ioc' })
     else ctx.skip(`dice ${dice}`)
   },

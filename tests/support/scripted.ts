@@ -1,7 +1,7 @@
 /** Plays orders, written down tick by tick, over a few hand-made bars: for tables of fill rules. */
 import type { CandleColumns } from '../../db/walle/rows.ts'
 import { runChunk } from '../../jobs/greta/chunk.ts'
-import { type FillRequest, fillRequestSchema, resolveFillModel } from '../../jobs/greta/fill_model.ts'
+import { type FillModel, type FillRequest, fillRequestSchema, resolveFillModel } from '../../jobs/greta/fill_model.ts'
 import { rowOf } from '../../jobs/greta/sim_orders.ts'
 import { exactEquity, openSimulation, type Simulation, takeProduced } from '../../jobs/greta/simulation.ts'
 import { ticksOf } from '../../jobs/greta/ticks.ts'
@@ -21,6 +21,8 @@ export interface Script {
   /** Orders decided at the tick that closes bar `n` (from 0), and cancels of the n-th order asked for in the run. */
   at: Record<number, readonly (ScriptedOrder | { cancel: number })[]>
   fill?: FillRequest
+  /** Rules that no request can ask for. */
+  rules?: Partial<FillModel>
   symbol?: string
   timeframe?: Timeframe
   cash?: string
@@ -46,7 +48,7 @@ export function playScript(script: Script): Played {
   const symbol = script.symbol ?? 'BTC/USD'
   const timeframe = script.timeframe ?? '1h'
   const columns = columnsOf(script, timeframe)
-  const model = resolveFillModel(fillRequestSchema.parse(script.fill ?? {}))
+  const model = { ...resolveFillModel(fillRequestSchema.parse(script.fill ?? {})), ...script.rules }
   const simulation = openSimulation(
     {
       runId: RUN,

@@ -2,6 +2,7 @@
 import { mulberry32 } from '../../db/walle/generate.ts'
 import type { CandleColumns } from '../../db/walle/rows.ts'
 import type { Stretch } from '../../jobs/backtest.ts'
+import type { RiskLimits } from '../../jobs/glados/risk.ts'
 import type { FillRequest } from '../../jobs/greta/fill_model.ts'
 import { createResultHasher } from '../../jobs/greta/result_hash.ts'
 import type { Json, StrategyDefinition, Timeframe } from '../../strategies/api.ts'
@@ -18,6 +19,7 @@ export interface SeededRun {
   columns: CandleColumns
   timeframe: Timeframe
   fill: FillRequest
+  risk: RiskLimits
   seed: number
 }
 
@@ -42,16 +44,25 @@ export function seededRun(seed: number, mostBars: number): SeededRun {
     columns: randomBars(random, 2 + pick(mostBars - 1), timeframe),
     timeframe,
     seed: pick(1000),
-    fill: {
-      preset: (['weaver', 'backtrader', 'backtesting_py'] as const)[pick(3)] as 'weaver',
-      slippage_bps: String(pick(20)),
-      commission_bps: String(pick(20)),
-      max_volume_share: pick(2) === 0 ? null : 0.01,
-      latency_bars: pick(2),
-      allow_short: pick(2) === 0,
-      close_at_end: pick(3) === 0,
-    },
+    fill: fillOf(pick),
+    risk: pick(3) === 0 ? { max_drawdown: 0.0005, max_orders_per_minute: 2 } : {},
   }
+}
+
+/** Every fourth pays by a venue's schedule, with which shorts and other commission do not go. */
+function fillOf(pick: (most: number) => number): FillRequest {
+  const fill: FillRequest = {
+    preset: (['weaver', 'backtrader', 'backtesting_py'] as const)[pick(3)] as 'weaver',
+    slippage_bps: String(pick(20)),
+    commission_bps: String(pick(20)),
+    max_volume_share: pick(2) === 0 ? null : 0.01,
+    latency_bars: pick(2),
+    allow_short: pick(2) === 0,
+    close_at_end: pick(3) === 0,
+  }
+  if (pick(4) !== 0) return fill
+  const { commission_bps: _, allow_short: __, ...rest } = fill
+  return { ...rest, commission: 'alpaca_crypto' }
 }
 
 const STEP: Record<string, number> = { '1m': 60_000, '1h': 3_600_000, '1d': 86_400_000 }

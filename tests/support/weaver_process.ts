@@ -15,7 +15,6 @@ export interface WeaverProcess {
   ready: Promise<void>
   ended: Promise<Exit>
   hasEnded(): boolean
-  signal(signal: NodeJS.Signals): void
   /** Sends the signal and waits for the end. */
   end(signal: NodeJS.Signals): Promise<void>
 }
@@ -60,9 +59,6 @@ export function launchWeaver(
     ready: ready.promise,
     ended,
     hasEnded: () => exit !== null,
-    signal: (signal) => {
-      child.kill(signal)
-    },
     async end(signal) {
       if (exit === null) child.kill(signal)
       await ended

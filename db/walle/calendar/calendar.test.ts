@@ -125,6 +125,18 @@ test('hours are those of New York, whatever its clocks are ahead of UTC', () => 
   expect(hours('1996-01-08')).toEqual(['16:00', '19:00'])
 })
 
+test('every regular session opens at 9:30 by the clocks of New York', () => {
+  const clock = new Intl.DateTimeFormat('en-US', {
+    timeZone: 'America/New_York',
+    hourCycle: 'h23',
+    hour: '2-digit',
+    minute: '2-digit',
+  })
+  const sessions = sessionsBetween(Date.UTC(1990, 0, 1), Date.UTC(2030, 11, 31, 23)) as readonly Session[]
+  const wrong = sessions.filter(({ half, open }) => !half && clock.format(open) !== '09:30')
+  expect([sessions.length, wrong]).toEqual([10_322, []])
+})
+
 describe('a moment and its session', () => {
   const dateOf = (session: Session | null | typeof OUTSIDE) =>
     session === null || session === OUTSIDE ? session : session.date

@@ -5,7 +5,7 @@
 import { TIMEFRAME_MS, type Timeframe } from '../../../strategies/api.ts'
 import { zoneOffsets } from '../import/time_text.ts'
 import { DAY_MS, dateText, dayOf } from './days.ts'
-import { FIRST_YEAR, type Hours, holidaysOf, isWeekend, LAST_YEAR, REGULAR, unusualHoursOf } from './nyse.ts'
+import { FIRST_YEAR, type Hours, holidaysOf, isSunday, isWeekend, LAST_YEAR, REGULAR, unusualHoursOf } from './nyse.ts'
 
 /** A regular session: what trades before and after it is extended hours. */
 export interface Session {
@@ -41,29 +41,32 @@ export function isKnown(from: number, to: number = from): boolean {
 
 const newYorkOffset = zoneOffsets('America/New_York')
 const MINUTE_MS = 60_000
-/** By this time of its UTC day New York has changed its clocks, if it does that day. */
+/** By this time of a UTC day New York has changed its clocks, if it does that day. */
 const NOON_MS = DAY_MS / 2
 
 let known: readonly Session[] | null = null
 
-/** All sessions there are; made when first asked for, some 20 ms. */
+/** All sessions there are; made when first asked for. */
 function allSessions(): readonly Session[] {
   if (known !== null) return known
   const sessions: Session[] = []
+  let offset = 0
   for (let year = FIRST_YEAR; year <= LAST_YEAR; year++) {
     const holidays = holidaysOf(year)
     const unusual = unusualHoursOf(year)
     for (let day = Date.UTC(year, 0, 1); day < Date.UTC(year + 1, 0, 1); day += DAY_MS) {
-      if (!isWeekend(day) && !holidays.has(day)) sessions.push(sessionOn(day, unusual.get(day)))
+      // New York changes its clocks on Sundays; asking every day takes longer than all the rest.
+      if (isSunday(day) || sessions.length === 0) offset = newYorkOffset(day + NOON_MS)
+      if (!isWeekend(day) && !holidays.has(day)) sessions.push(sessionOn(day, offset, unusual.get(day)))
     }
   }
   known = sessions
   return sessions
 }
 
-function sessionOn(day: number, unusual: Hours | undefined): Session {
+function sessionOn(day: number, offset: number, unusual: Hours | undefined): Session {
   const { open, close } = unusual ?? REGULAR
-  const midnight = day - newYorkOffset(day + NOON_MS)
+  const midnight = day - offset
   return {
     date: dateText(day),
     day,

@@ -114,6 +114,26 @@ test('a move by more than half is absurd, and so is a tenth where bars move by a
   expect(wild.jumps.count).toBe(0)
 })
 
+test('bars on days without a session are found, those of extended hours are none', () => {
+  const closed = (symbol: string, timeframe: Timeframe, times: string[]) =>
+    inspect(symbol, timeframe, times.map(at), () => [1, 1, 1, 1]).closedDays.listed.map(({ time }) => iso(time))
+  // Friday, Saturday, Monday, which was a holiday, and Tuesday.
+  const days = ['2024-01-12', '2024-01-13', '2024-01-15', '2024-01-16']
+  expect(closed('AAPL', '1d', days)).toEqual(['2024-01-13T00:00', '2024-01-15T00:00'])
+  expect(closed('AAA/USD', '1d', days)).toEqual([])
+  expect(closed('IBM', '1d', ['1985-01-05'])).toEqual([])
+  // From 04:00 on Friday to 19:00, which in winter is midnight in UTC, and 21:00.
+  const hours = ['2024-01-12T09:00Z', '2024-01-12T23:00Z', '2024-01-13T00:00Z', '2024-01-13T14:00Z']
+  expect(closed('AAPL', '1h', hours)).toEqual(['2024-01-13T14:00'])
+  expect(closed('AAPL', '1h', ['2024-07-05T08:00Z', '2024-07-05T23:00Z', '2024-07-06T15:00Z'])).toEqual([
+    '2024-07-06T15:00',
+  ])
+  const report = inspect('AAPL', '1d', [at('2024-01-13')], () => [1, 1, 1, 1])
+  expect(warningsOf('AAPL 1d', report, 'raw')).toEqual([
+    'AAPL 1d: 1 bar on days on which the exchange was closed, 2024-01-13T00:00:00.000Z: is it an equity, and are its times those of the right zone?',
+  ])
+})
+
 const DAYS = bars('1d', '2024-01-02', '2024-04-01')
 const stepAt = (index: number, before: number, after: number): Bar => {
   const price = index < 40 ? before : after

@@ -3,7 +3,8 @@
  * mended or left out: strange bars are data, and whoever reads a result is told of them. Pure.
  */
 import type { Timeframe } from '../../../strategies/api.ts'
-import { tradesAroundTheClock } from './calendar.ts'
+import type { CandleColumns } from '../rows.ts'
+import { sessionOfDay, tradesAroundTheClock } from './calendar.ts'
 import { dayOf } from './days.ts'
 import { countGaps, type Gaps } from './gaps.ts'
 
@@ -44,9 +45,25 @@ export interface Findings {
 export interface SeriesReport {
   bars: number
   gaps: Gaps
+  /** Of an equity, on days on which its exchange was closed. */
+  closedDays: Findings
   zeroVolume: Findings
   jumps: Findings
   splits: Findings
+}
+
+/** The same of bars in columns. */
+export function addColumns(inspector: Inspector, { time, open, high, low, close, volume }: CandleColumns): void {
+  for (let i = 0; i < time.length; i++) {
+    inspector.add(
+      time[i] as number,
+      open[i] as number,
+      high[i] as number,
+      low[i] as number,
+      close[i] as number,
+      volume[i] as number,
+    )
+  }
 }
 
 export interface Inspector {
@@ -57,7 +74,9 @@ export interface Inspector {
 
 export function inspectSeries(symbol: string, timeframe: Timeframe): Inspector {
   const gaps = countGaps(symbol, timeframe)
-  const maySplit = !tradesAroundTheClock(symbol)
+  const isEquity = !tradesAroundTheClock(symbol)
+  const isClosed = closedDayTest(timeframe)
+  const closedDays = noFindings()
   const zeroVolume = noFindings()
   const jumps = noFindings()
   const splits = noFindings()
@@ -70,13 +89,14 @@ export function inspectSeries(symbol: string, timeframe: Timeframe): Inspector {
   return {
     add(time, open, high, low, close, volume) {
       gaps.add(time)
+      if (isEquity && isClosed(time)) find(closedDays, time, 'no session')
       if (volume === 0) find(zeroVolume, time, 'no volume')
       const overnight = bars === 0 ? 0 : moved(previousClose, open)
       const move = Math.max(overnight, moved(low, high))
       const known = bars >= KNOWN_AFTER
       const absurd = move > ABSURD_MOVE || (known && move > LEAST_MOVE && move > ABSURD_TIMES * usual)
       if (absurd || overnight > ABSURD_MOVE / 2) {
-        const split = maySplit && dayOf(time) > dayOf(previousTime) ? splitOf(previousClose, open) : null
+        const split = isEquity && dayOf(time) > dayOf(previousTime) ? splitOf(previousClose, open) : null
         if (split !== null && overnight > SPLIT_TIMES * usual) find(splits, time, split)
         else if (absurd) find(jumps, time, Number.isFinite(move) ? `${(100 * move).toFixed(0)} %` : 'a price of 0')
       }
@@ -86,7 +106,24 @@ export function inspectSeries(symbol: string, timeframe: Timeframe): Inspector {
       previousTime = time
       previousClose = close
     },
-    finish: () => ({ bars, gaps: gaps.finish(), zeroVolume, jumps, splits }),
+    finish: () => ({ bars, gaps: gaps.finish(), closedDays, zeroVolume, jumps, splits }),
+  }
+}
+
+/** From 04:00 to 20:00 in New York, extended hours included, the date so long ago in UTC is that of New York. */
+const BEHIND_MS = 5 * 3_600_000
+
+/** Whether there was no session at all on the day of a bar. Bars of one day are looked up once. */
+function closedDayTest(timeframe: Timeframe): (time: number) => boolean {
+  const behind = timeframe === '1d' ? 0 : BEHIND_MS
+  let day = Number.NaN
+  let closed = false
+  return (time) => {
+    if (dayOf(time - behind) !== day) {
+      day = dayOf(time - behind)
+      closed = sessionOfDay(day) === null
+    }
+    return closed
   }
 }
 

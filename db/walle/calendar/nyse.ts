@@ -120,6 +120,10 @@ export function unusualHoursOf(year: number): Map<number, Hours> {
   return days
 }
 
+export function isSunday(day: number): boolean {
+  return weekdayOf(day) === SUNDAY
+}
+
 export function isWeekend(day: number): boolean {
   const weekday = weekdayOf(day)
   return weekday < MONDAY || weekday > FRIDAY

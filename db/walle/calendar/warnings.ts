@@ -7,7 +7,7 @@ const iso = (time: number): string => new Date(time).toISOString()
 /** One line a kind of finding; `series` names what it is about, such as `AAPL 1d`. */
 export function warningsOf(series: string, report: SeriesReport, adjustment: string): string[] {
   const warnings: string[] = []
-  const { gaps, zeroVolume, jumps, splits } = report
+  const { gaps, closedDays, zeroVolume, jumps, splits } = report
   if (gaps.longest !== null) {
     const { first, last, bars } = gaps.longest
     warnings.push(
@@ -17,6 +17,11 @@ export function warningsOf(series: string, report: SeriesReport, adjustment: str
   if (gaps.unknown > 0) {
     warnings.push(
       `${series}: ${counted(gaps.unknown, 'bar')} outside of the exchange calendar (${CALENDAR_YEARS.first} to ${CALENDAR_YEARS.last}): gaps there are not known, and day orders end with the last bar of their date`,
+    )
+  }
+  if (closedDays.count > 0) {
+    warnings.push(
+      `${series}: ${counted(closedDays.count, 'bar')} on days on which the exchange was closed, ${listed(closedDays, false)}: is it an equity, and are its times those of the right zone?`,
     )
   }
   if (zeroVolume.count > 0) {

@@ -16,7 +16,8 @@ export function evolveRun(state: RunState | null, event: LogEvent): RunState | n
   const moved = { ...state, last_event_id: event.id }
   switch (event.type) {
     case 'run.Started':
-      return { ...moved, status: 'running', started_at: event.ts }
+      // Also of a run that goes on after an error, once its job is tried again.
+      return { ...moved, status: 'running', started_at: state.started_at ?? event.ts, stopped_at: null, error: null }
     case 'run.StopRequested': {
       const { run_id, ...wanted } = event.payload
       return { ...moved, stop_requested: wanted }

@@ -1,7 +1,7 @@
 /** Candles as rows for people, as columns for engines and charts, and what there is of them. */
 import type { Timeframe } from '../../../strategies/api.ts'
 import type { Reader } from '../../database.ts'
-import { inspectSeries, type SeriesReport } from '../calendar/inspect.ts'
+import { addColumns, inspectSeries, type SeriesReport } from '../calendar/inspect.ts'
 import { firstAtOrAfter, joinBytes, sliceColumns } from '../candle_columns.ts'
 import { type Adjustment, DEFAULT_FEED } from '../import/adjustment.ts'
 import type { CandleColumns } from '../rows.ts'
@@ -109,11 +109,7 @@ export async function inspectStored(reader: Reader, symbol: string, timeframe: T
   for (let first = 0; first < months.length; first += MONTHS_AT_ONCE) {
     const part = months.slice(first, first + MONTHS_AT_ONCE)
     const blocks = await readBlocks(reader, { symbol, timeframe, months: part })
-    for (const { time, open, high, low, close, volume } of blocks.values()) {
-      for (let i = 0; i < time.length; i++) {
-        inspector.add(...([time[i], open[i], high[i], low[i], close[i], volume[i]] as Parameters<typeof inspector.add>))
-      }
-    }
+    for (const columns of blocks.values()) addColumns(inspector, columns)
   }
   return inspector.finish()
 }

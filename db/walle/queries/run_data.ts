@@ -44,6 +44,12 @@ export interface Invalidation {
   last: string
 }
 
+/** What an invalidation says to whoever reads the result. */
+export function invalidationText({ count, symbols, first, last }: Invalidation): string {
+  const revisions = count === 1 ? 'a revision' : `${count} revisions`
+  return `candles that this run saw were changed since by ${revisions} of ${symbols.join(', ')} between ${first} and ${last}: run it again`
+}
+
 /** By run, of those that are marked. */
 export async function invalidationsOf(reader: Reader, ids: readonly string[]): Promise<Map<string, Invalidation>> {
   const rows = await reader.query<Invalidation & { run_id: string }>(

@@ -26,6 +26,8 @@ export interface RunFilter {
   status?: RunStatus | undefined
   mode?: Mode | undefined
   strategy_id?: string | undefined
+  /** Candles that they saw were revised since, or were not. */
+  invalidated?: boolean | undefined
 }
 
 /** Newest first. */
@@ -37,6 +39,10 @@ export function listRuns(reader: Reader, query: RunFilter & Paging): Promise<Pag
       ['status = ?', query.status],
       ['mode = ?', query.mode],
       ['strategy_id = ?', query.strategy_id],
+      [
+        'exists (select from weaver.run_invalidations i where i.run_id = weaver.runs.id) = ?::boolean',
+        query.invalidated === undefined ? undefined : String(query.invalidated),
+      ],
     ],
     orderBy: 'created_at desc, id',
     page,

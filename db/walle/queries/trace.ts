@@ -60,3 +60,12 @@ export function hopsOf(reader: Reader, events: readonly NewEvent[], orderId: str
   const given = JSON.stringify(events.map((event) => ({ event })))
   return reader.query<Hop>('select * from weaver.causal_chain($1::jsonb, $2::uuid)', [given, orderId])
 }
+
+/** What events say, in words, one for each. */
+export async function summariesOf(reader: Reader, events: readonly { envelope: object }[]): Promise<string[]> {
+  const rows = await reader.query<{ summary: string | null }>(
+    `select weaver.event_summary(e) as summary from jsonb_array_elements($1::jsonb) with ordinality as list (e, n) order by n`,
+    [JSON.stringify(events.map(({ envelope }) => envelope))],
+  )
+  return rows.map(({ summary }) => summary ?? '')
+}

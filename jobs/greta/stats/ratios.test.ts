@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { benchmarkFigures, probabilisticSharpe, returnFigures } from './ratios.ts'
 
@@ -34,4 +35,24 @@ test('a benchmark that does not move, or a single day, has no beta', () => {
   const none = { alpha: null, beta: null }
   expect(benchmarkFigures(Float64Array.of(0.1, 0.2), Float64Array.of(0.01, 0.01), 252)).toEqual(none)
   expect(benchmarkFigures(Float64Array.of(0.1), Float64Array.of(0.01), 252)).toEqual(none)
+})
+
+test('a strategy that did the opposite has the opposite Sharpe ratio and skew, and the same swings', () => {
+  const daily = fc.array(fc.double({ min: -0.5, max: 0.5, noNaN: true }), { minLength: 2, maxLength: 60 })
+  fc.assert(
+    fc.property(daily, (values) => {
+      const one = returnFigures(Float64Array.from(values), 252, null)
+      const other = returnFigures(
+        Float64Array.from(values, (value) => -value),
+        252,
+        null,
+      )
+      for (const key of ['sharpe_ratio', 'skew'] as const) {
+        expect(other[key] === null).toBe(one[key] === null)
+        expect((other[key] ?? 0) + (one[key] ?? 0)).toBeCloseTo(0, 9)
+      }
+      for (const key of ['volatility', 'kurtosis'] as const) expect(other[key] ?? 0).toBeCloseTo(one[key] ?? 0, 9)
+      if (one.psr !== null && other.psr !== null) expect(one.psr + other.psr).toBeCloseTo(1, 9)
+    }),
+  )
 })

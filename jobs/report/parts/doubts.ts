@@ -43,15 +43,18 @@ export function whyNothing({ skips, run }: Report): Html {
 }
 
 export function band({ band: found, run, stats }: Report): Html {
-  const ambiguous = stats
-    ? html` ${count(stats.ambiguous_trades)} closed trades ended in one of ${count(stats.ambiguous_bars)} bars that held both their stop loss and their take profit.`
-    : ''
+  const ambiguous = stats ? ambiguity(stats.ambiguous_trades, stats.ambiguous_bars) : ''
   const title = html`<h2>How much hangs on the fill model</h2>`
   if (found?.result) return html`${title}${bandTable(found.result)}`
   if (run.status !== 'completed') return html``
   if (found?.status === 'error') return html`${title}<p>The assumption band could not be made: ${found.error}</p>`
   if (found) return html`${title}<p>The assumption band is being made: ${percent(found.progress)} done.</p>`
-  return html`${title}<p class="muted">Not measured yet: <code>--band</code> on the command line, or the button on the run's page, plays the run again under other assumptions.${ambiguous}</p>`
+  return html`${title}<p class="muted">Not measured yet: <code>--band</code> on the command line, or the button on the run's page, plays the run again under other assumptions. ${ambiguous}</p>`
+}
+
+function ambiguity(trades: unknown, bars: unknown): string {
+  if (bars === 0) return 'No bar held both exits of a position.'
+  return `${count(trades)} closed trades ended in one of ${count(bars)} bars that held both their stop loss and their take profit.`
 }
 
 const key = ({ limit_fill, market_fill, ambiguous_bar, slippage_bps }: BandVariant) =>
@@ -63,7 +66,7 @@ function bandTable({ variants, ambiguous_bars, ambiguous_trades }: BandResult): 
   const sorted = variants.toSorted((a, b) => Number(a.final_equity) - Number(b.final_equity))
   const [worst, best] = [sorted[0] as BandVariant, sorted.at(-1) as BandVariant]
   return html`<p>The same backtest under other assumptions returned between <b>${signedPercent(worst.total_return)}</b> and <b>${signedPercent(best.total_return)}</b>;
-under its own, ${signedPercent(own.total_return)}. ${count(ambiguous_trades)} closed trades ended in one of ${count(ambiguous_bars)} bars that held both their stop loss and their take profit.</p>
+under its own, ${signedPercent(own.total_return)}. ${ambiguity(ambiguous_trades, ambiguous_bars)}</p>
 <div class="wide"><table><thead><tr><th>Limits fill when</th><th>Market orders fill at</th><th class="n">Slippage, bps</th><th>Ambiguous bar</th><th class="n">Final equity</th><th class="n">Return</th><th class="n">Deepest fall</th><th class="n">Sharpe</th><th class="n">Trades</th></tr></thead>
 <tbody>${sorted.map(
     (

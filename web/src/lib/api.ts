@@ -2,6 +2,7 @@
 import { session } from './shell/session.svelte.ts'
 import type {
   ApiErrorBody,
+  Band,
   Bars,
   CandleAnswer,
   Curve,
@@ -11,6 +12,7 @@ import type {
   ImportResult,
   Info,
   Order,
+  OrderTrace,
   Page,
   Report,
   Run,
@@ -23,6 +25,8 @@ import type {
 /** Longest wait for an answer; an import of a large file gets more. */
 const TIMEOUT_MS = 20_000
 const IMPORT_TIMEOUT_MS = 300_000
+/** A trace may have to be derived by playing a run again. */
+const TRACE_TIMEOUT_MS = 90_000
 /** The most that the API gives in one page. */
 const PAGE_MAX = 1_000
 
@@ -118,6 +122,7 @@ export const api = {
   stopRun: (run: string) => request<Run>(`/runs/${id(run)}/stop`, { method: 'POST', json: {} }),
   deleteRun: (run: string) => request<void>(`/runs/${id(run)}`, { method: 'DELETE' }),
   report: (run: string, signal?: Signal) => request<Report>(`/runs/${id(run)}/report`, { signal }),
+  requestBand: (run: string) => request<Band>(`/runs/${id(run)}/band`, { method: 'POST', json: {} }),
   equity: async (run: string, points: number, signal?: Signal): Promise<Curve> =>
     readCurve(await request<{ items: EquityPoint[] }>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
   fills: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
@@ -137,6 +142,8 @@ export const api = {
   events: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
     request<Page<RunEvent>>(`/runs/${id(run)}/events`, { query, signal }),
   orders: (query: OrderFilter, signal?: Signal) => request<Page<Order>>('/orders', { query: { ...query }, signal }),
+  trace: (order: string, signal?: Signal) =>
+    request<OrderTrace>(`/orders/${encodeURIComponent(order)}/trace`, { timeoutMs: TRACE_TIMEOUT_MS, signal }),
   candles: async (query: CandleQuery, signal?: Signal): Promise<Bars> =>
     readBars(await request<CandleAnswer>('/candles', { query: { ...query }, signal })),
   strategies: (signal?: Signal) => request<Strategies>('/strategies', { signal }),

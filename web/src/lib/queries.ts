@@ -10,6 +10,8 @@ export const keys = {
   candles: ['candles'] as const,
 }
 
+const BAND_POLL_MS = 1_000
+
 /** Answers of the 4xx kind do not change by asking again. */
 export function shouldRetry(failures: number, error: Error): boolean {
   if (error instanceof ApiError && error.status >= 400 && error.status < 500) return false
@@ -28,7 +30,12 @@ export const queries = {
   run: (id: string) =>
     queryOptions({ queryKey: [...keys.run(id), 'detail'], queryFn: ({ signal }) => api.run(id, signal) }),
   report: (id: string) =>
-    queryOptions({ queryKey: [...keys.run(id), 'report'], queryFn: ({ signal }) => api.report(id, signal) }),
+    queryOptions({
+      queryKey: [...keys.run(id), 'report'],
+      queryFn: ({ signal }) => api.report(id, signal),
+      // No event tells of a band: while one is made, it is asked for.
+      refetchInterval: ({ state }) => (state.data?.band?.status === 'running' ? BAND_POLL_MS : false),
+    }),
   equity: (id: string, points: number) =>
     queryOptions({
       queryKey: [...keys.run(id), 'equity', points],
@@ -40,6 +47,8 @@ export const queries = {
       queryFn: ({ signal }) => api.orders(filter, signal),
       placeholderData: keepPreviousData,
     }),
+  trace: (order: string) =>
+    queryOptions({ queryKey: ['trace', order], queryFn: ({ signal }) => api.trace(order, signal) }),
   fills: (id: string, paging: Paging) =>
     queryOptions({
       queryKey: [...keys.run(id), 'fills', paging],

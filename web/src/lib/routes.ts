@@ -27,6 +27,9 @@ export const routes = {
   newRun: (query: { from?: string; strategy?: string; symbol?: string; timeframe?: string } = {}) =>
     withQuery('/runs/new', query),
   run: (id: string, query: { tab?: string } = {}) => withQuery(`/runs/${encodeURIComponent(id)}`, query),
+  /** A page of its own, made by the server: to read, to print, to send. */
+  report: (id: string) => `/api/v1/runs/${encodeURIComponent(id)}/report?format=html`,
+  order: (id: string) => `/orders/${encodeURIComponent(id)}`,
   strategies: () => '/strategies',
   data: () => '/data',
   about: () => '/about',

@@ -17,6 +17,7 @@ export type EquityPoint = z.output<typeof runs.equityPoint>
 export type Fill = z.output<typeof runs.fill>
 export type Trade = z.output<typeof runs.trade>
 export type Order = z.output<typeof orders.order>
+export type OrderTrace = z.output<typeof orders.orderTrace>
 export type OrderStatus = Order['status']
 export type Dataset = z.output<typeof market.dataset>
 export type CandleAnswer = z.output<typeof market.candles>

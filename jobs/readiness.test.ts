@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connectOwner, openDatabase } from '../db/client.ts'
+import type { ConsumerHealth } from '../db/events/health.ts'
+import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import {
+  type Check,
+  checkReadiness,
+  judgeConsumers,
+  judgeDisk,
+  judgeListeners,
+  judgeMigrations,
+  judgeNotifications,
+  judgeSequencer,
+  judgeTransactions,
+  judgeWorkers,
+} from './readiness.ts'
+
+const consumer = (changes: Partial<ConsumerHealth>): ConsumerHealth => ({
+  ...{
+    id: 'history',
+    lag: 0,
+    lagLimit: 100,
+    state: 'ok',
+    failures: 0,
+    lastError: null,
+    failingSeq: null,
+    active: true,
+  },
+  ...changes,
+})
+const listener = (connected: boolean, heardAt: number | null) => ({
+  ...{ channel: 'weaver_events', connected, heardAt, reconnects: 0, roundTripMs: 1 },
+})
+const oldest = (transactions: number | null, seconds: number | null) => ({
+  transactions,
+  seconds,
+  holder: 'psql (process 7, idle)',
+})
+const log = (unsequenced: number, seconds: number | null) => ({
+  head: 5,
+  unsequenced,
+  oldestUnsequencedSeconds: seconds,
+})
+
+test.each<[string, Check, Check['state'], string]>([
+  ['migrated', judgeMigrations(11, 11), 'ok', 'at 11'],
+  ['restored', judgeMigrations(9, 11), 'failing', 'weaver migrate'],
+  ['newer', judgeMigrations(12, 11), 'degraded', 'restart with the newer Weaver'],
+  ['workers', judgeWorkers(2), 'ok', '2 pools'],
+  ['no workers', judgeWorkers(0), 'failing', 'weaver worker'],
+  ['numbered', judgeSequencer(log(0, null)), 'ok', 'at 5'],
+  ['just now', judgeSequencer(log(3, 10)), 'ok', 'at 5'],
+  ['late', judgeSequencer(log(3, 10.1)), 'failing', '3 events have waited up to 10 s'],
+  ['no consumers', judgeConsumers([]), 'ok', 'there are none'],
+  ['consumers', judgeConsumers([consumer({ lag: 3 })]), 'ok', 'history 3 behind'],
+  [
+    'fails',
+    judgeConsumers([
+      consumer({}),
+      consumer({ id: 'b', state: 'failing', failures: 4, failingSeq: 9, lastError: 'why' }),
+    ]),
+    'degraded',
+    'b fails at event 9, 4 times in a row (why)',
+  ],
+  ['lags', judgeConsumers([consumer({ state: 'lagging', lag: 101 })]), 'degraded', '101 events behind, more than 100'],
+  ['stopped', judgeConsumers([consumer({ state: 'stopped', lag: 1, active: false })]), 'degraded', 'start workers'],
+  ['stopped, with nothing to do', judgeConsumers([consumer({ state: 'stopped' })]), 'ok', 'history'],
+  ['ahead', judgeConsumers([consumer({ state: 'ahead', lag: -1 })]), 'degraded', 'restored'],
+  ['nobody listens', judgeListeners([], 0), 'ok', 'nothing'],
+  ['just connected', judgeListeners([listener(true, null)], 0), 'ok', '1 hear'],
+  ['hears', judgeListeners([listener(true, 0)], 30_000), 'ok', '1 hear'],
+  ['deaf', judgeListeners([listener(true, 0)], 30_001), 'degraded', 'weaver_events does not hear itself'],
+  ['away', judgeListeners([listener(false, 0)], 1), 'degraded', 'connects anew'],
+  ['young', judgeTransactions(oldest(5_000_000, 3_600)), 'ok', '5000000 transactions, 3600 s'],
+  ['old', judgeTransactions(oldest(1, 3_601)), 'degraded', 'psql (process 7, idle) has been open'],
+  ['far', judgeTransactions(oldest(5_000_001, null)), 'degraded', 'end it'],
+  ['empty', judgeNotifications(0.249), 'ok', '25 %'],
+  ['fuller', judgeNotifications(0.25), 'degraded', 'end it'],
+  ['full', judgeNotifications(0.9), 'failing', 'nothing can commit'],
+  ['room', judgeDisk(1e9, 'here'), 'ok', '1.0 GB free where here lies'],
+  ['little room', judgeDisk(1e9 - 1, 'here'), 'degraded', 'make room soon'],
+  ['no room', judgeDisk(2e8 - 1, 'here'), 'failing', 'Postgres stops'],
+])('%s', (_, check, state, text) => {
+  expect(check.state).toBe(state)
+  expect(check.message).toContain(text)
+})
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(() => database.drop())
+
+const never = () => new Promise<never>(() => {})
+const states = (checks: Record<string, Check>) =>
+  Object.fromEntries(Object.entries(checks).map(([name, { state }]) => [name, state]))
+
+async function newest(): Promise<number> {
+  const owner = await connectOwner({ url: database.url, applicationName: 'owner' })
+  const { rows } = await owner.query<{ version: string }>(
+    'select max(version) as version from public.weaver_migrations',
+  )
+  await owner.end()
+  return Number(rows[0]?.version)
+}
+
+test('a real database is looked at in all its parts; without workers Weaver is not ready', async () => {
+  const options = { db: database.db, dataDir: '.', schemaVersion: await newest(), now: Date.now, sleep: never }
+  const checks = await checkReadiness(options)
+  expect(states(checks)).toEqual({
+    ...{ database: 'ok', migrations: 'ok', workers: 'failing', sequencer: 'ok', consumers: 'ok' },
+    ...{ transactions: 'ok', notifications: 'ok', listeners: 'ok', disk: checks.disk?.state },
+  })
+})
+
+test('a database that is away, or says nothing at all, is told as such and in time', async () => {
+  const db = await openDatabase({ url: database.url, applicationName: 'weaver readiness' })
+  const options = { db, dataDir: '.', schemaVersion: 1, now: Date.now, sleep: never }
+  const silent = { ...db, read: never, health: db.health }
+  const late = await checkReadiness({ ...options, db: silent, sleep: async () => {} })
+  await db.close()
+  const gone = await checkReadiness(options)
+  for (const [checks, text] of [
+    [late, 'no answer in 3 s'],
+    [gone, 'Cannot use a pool after calling end'],
+  ] as const) {
+    expect(Object.keys(checks)).toEqual(['database', 'listeners', 'disk'])
+    expect(checks.database).toMatchObject({
+      state: 'failing',
+      message: expect.stringContaining('is Postgres running?'),
+    })
+    expect(checks.database?.message).toContain(text)
+  }
+})
