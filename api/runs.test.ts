@@ -86,7 +86,7 @@ beforeAll(async () => {
         { kind: 'save_band', run_id: RUN, status: 'running', progress: 0.5, result: null, error: null },
         {
           kind: 'save_positions',
-          rows: [{ run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', last_price: 3 }],
+          rows: [{ run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', cost: '2', last_price: 3 }],
         },
         {
           kind: 'append_equity',

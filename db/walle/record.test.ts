@@ -271,6 +271,7 @@ test('checkpoint, result and positions overwrite what was there; deleting the ru
     qty: '-1.5',
     avg_price: '10',
     realised_pnl: '0',
+    cost: '10',
     last_price: 10.5,
   }
   await store({ kind: 'save_positions', rows: [{ ...position, qty: '9' }] })
