@@ -112,6 +112,15 @@ comment on table weaver.halts is 'run_id null: the whole system. Without resumed
 alter table weaver.decisions add column part integer not null default 0;
 alter table weaver.decisions drop constraint decisions_run_id_bar_index_key;
 alter table weaver.decisions add unique (run_id, bar_index, part);
+create or replace view weaver.decision_timeline as
+  select run_id, bar_index, part as place, case when intents = '[]' then 'noted' else 'acted' end as kind, id, ts, corr_id,
+    intents, skips, logs, bar_index as last_bar_index, ts as last_ts, 1::bigint as ticks, null::text as rule
+  from weaver.decisions
+  union all
+  -- A tick's parts come before why it did nothing.
+  select run_id, first_tick, 1000000 + ordinal, kind, null, first_ts, null, '[]', jsonb_build_array(reason), '[]', last_tick,
+    last_ts, ticks, rule
+  from weaver.skips;
 
 create table weaver.rate_buckets (
   id text primary key,

@@ -181,6 +181,7 @@ export const DECISIONS: Table<DecisionRow> = {
     id: 'uuid',
     run_id: 'uuid',
     bar_index: 'bigint',
+    part: 'integer',
     ts: 'timestamptz',
     corr_id: 'uuid',
     intents: 'jsonb',

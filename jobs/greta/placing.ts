@@ -32,6 +32,7 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
       id: eventId(simulation, decision),
       run_id: runId,
       bar_index: tick,
+      part: 0,
       ts: iso(ts),
       corr_id: corrIdOf(simulation),
       intents: asked.intents,
