@@ -3,6 +3,7 @@
  * decides nothing: no retries of orders, no state of its own that matters. Decimals are text, times are epoch
  * milliseconds, symbols are Weaver's (`BTC/USD`, `AAPL`).
  */
+import type { SimBook } from '../../db/sim_venue.ts'
 import type { OrderType, Side, Timeframe, TimeInForce } from '../../strategies/api.ts'
 
 export type TradingMode = 'paper' | 'live'
@@ -216,6 +217,8 @@ export interface VenueWorld {
   log(level: 'info' | 'warn' | 'error', fields: object, message: string): void
   /** Waits until one more request may be made; `urgent` ones (orders) go before reads. Throws rate_limited when it would take too long. */
   takeToken(bucket: string, urgent: boolean): Promise<void>
+  /** Where the built-in simulator keeps its accounts: it has no machine of its own. Of no use to any other adapter. */
+  simBook: SimBook
 }
 
 /** An adapter as its folder exports it by default: `jobs/veda/adapters/<id>/index.ts`. Found by scanning. */

@@ -67,7 +67,12 @@ export const ROOMS: readonly Room[] = [
     may: ['jobs/glados/**', 'strategies/api.ts', ...LOG, ...CONTRACTS],
   },
   { is: 'Marvin', files: ['jobs/marvin/**'], may: ['jobs/marvin/**', 'strategies/api.ts', ...LOG] },
-  { is: 'Veda', files: ['jobs/veda/**'], may: ['jobs/veda/**', 'strategies/api.ts', ...LOG, ...CONTRACTS] },
+  {
+    is: 'Veda',
+    files: ['jobs/veda/**'],
+    may: ['jobs/veda/**', 'strategies/api.ts', ...LOG, ...CONTRACTS],
+    types: ['db/sim_venue.ts'],
+  },
   {
     is: 'the report: pure rendering of what is stored',
     files: ['jobs/report/**'],
