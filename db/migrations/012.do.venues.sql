@@ -5,6 +5,8 @@ alter table weaver.accounts
   add column state_reason text,
   add column blocked text,
   add column keeper text,
+  add column stream text check (stream in ('up', 'down', 'none')),
+  add column reconcile_requested_at timestamptz,
   add column checked_at timestamptz;
 comment on column weaver.accounts.state is
   'ready: its keeper knows the venue''s orders and hears of changes; only then does an order leave. unknown: being found out. refused: the venue refuses the credentials.';
@@ -73,6 +75,8 @@ create table weaver.venue_updates (
   updated_at timestamptz not null default clock_timestamp()
 );
 create index venue_updates_by_order on weaver.venue_updates (client_order_id);
+create index venue_updates_by_execution on weaver.venue_updates (exchange, mode, execution_id) where execution_id is not null;
+create index venue_updates_by_time on weaver.venue_updates (created_at);
 comment on table weaver.venue_updates is 'What venues said of orders, as it was received.';
 create unique index fills_by_execution on weaver.fills (run_id, execution_id) where execution_id is not null;
 

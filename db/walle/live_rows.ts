@@ -19,6 +19,10 @@ export interface AccountRow {
   blocked: string | null
   /** The process that keeps it: host and pid. */
   keeper: string | null
+  /** Of its updates of orders; none: the venue is polled. */
+  stream: 'up' | 'down' | 'none' | null
+  /** Somebody wants its orders and positions compared with the venue's; done when `reconciled_at` is later. */
+  reconcile_requested_at: string | null
   /** When the venue last confirmed what is here. */
   checked_at: string | null
   reconciled_at: string | null
@@ -116,6 +120,8 @@ export const ACCOUNTS: Table<AccountRow> = {
     state_reason: 'text',
     blocked: 'text',
     keeper: 'text',
+    stream: 'text',
+    reconcile_requested_at: 'timestamptz',
     checked_at: 'timestamptz',
     reconciled_at: 'timestamptz',
   },

@@ -1,0 +1,133 @@
+/** Accounts at venues: what they hold, whose it is, and what of our orders is open there. */
+import type { Reader } from '../../database.ts'
+import { ORDERS, selectList } from '../columns.ts'
+import {
+  ACCOUNT_POSITIONS,
+  ACCOUNTS,
+  type AccountPositionRow,
+  type AccountRow,
+  type OrderSendRow,
+  type TradingMode,
+} from '../live_rows.ts'
+import type { OrderRow } from '../rows.ts'
+
+export interface AccountName {
+  exchange: string
+  mode: TradingMode
+}
+
+export async function getAccount(reader: Reader, { exchange, mode }: AccountName): Promise<AccountRow | null> {
+  const [row] = await reader.query<AccountRow>(
+    `select ${selectList(ACCOUNTS)} from weaver.accounts where exchange = $1 and mode = $2`,
+    [exchange, mode],
+  )
+  return row ?? null
+}
+
+/** Kept as it is until the transaction ends: whoever changes an account or its positions holds this lock. */
+export async function lockAccount(tx: Reader, { exchange, mode }: AccountName): Promise<AccountRow | null> {
+  const [row] = await tx.query<AccountRow>(
+    `select ${selectList(ACCOUNTS)} from weaver.accounts where exchange = $1 and mode = $2 for no key update`,
+    [exchange, mode],
+  )
+  return row ?? null
+}
+
+export function listAccounts(reader: Reader): Promise<AccountRow[]> {
+  return reader.query<AccountRow>(`select ${selectList(ACCOUNTS)} from weaver.accounts order by exchange, mode`)
+}
+
+export function accountPositions(reader: Reader, { exchange, mode }: AccountName): Promise<AccountPositionRow[]> {
+  return reader.query<AccountPositionRow>(
+    `select ${selectList(ACCOUNT_POSITIONS)} from weaver.account_positions
+     where exchange = $1 and mode = $2 order by symbol`,
+    [exchange, mode],
+  )
+}
+
+export function listAccountPositions(reader: Reader): Promise<AccountPositionRow[]> {
+  return reader.query<AccountPositionRow>(
+    `select ${selectList(ACCOUNT_POSITIONS)} from weaver.account_positions order by exchange, mode, symbol`,
+  )
+}
+
+export interface HeldQty {
+  symbol: string
+  qty: string
+}
+
+/** What the account's runs hold together, ended runs included: their positions stay. */
+export function runsHold(reader: Reader, { exchange, mode }: AccountName): Promise<HeldQty[]> {
+  return reader.query<HeldQty>(
+    `select p.symbol, sum(p.qty) as qty from weaver.positions p join weaver.runs r on r.id = p.run_id
+     where r.exchange = $1 and r.mode = $2 group by p.symbol order by p.symbol`,
+    [exchange, mode],
+  )
+}
+
+export interface RunPositionRow {
+  run_id: string
+  exchange: string | null
+  mode: string
+  symbol: string
+  qty: string
+  avg_price: string
+  realised_pnl: string
+  last_price: number | null
+}
+
+/** Of paper and live runs, what is open. */
+export function listRunPositions(reader: Reader, runId: string | undefined): Promise<RunPositionRow[]> {
+  return reader.query<RunPositionRow>(
+    `select p.run_id, r.exchange, r.mode, p.symbol, p.qty, p.avg_price, p.realised_pnl, p.last_price
+     from weaver.positions p join weaver.runs r on r.id = p.run_id
+     where p.qty <> 0 and case when $1::uuid is null then r.mode <> 'backtest' else p.run_id = $1::uuid end
+     order by r.created_at desc, p.run_id, p.symbol`,
+    [runId ?? null],
+  )
+}
+
+export type OpenAccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null; sent_at: string | null }
+
+/** Our orders of the account that may still change. */
+export function openAccountOrders(reader: Reader, { exchange, mode }: AccountName): Promise<OpenAccountOrder[]> {
+  return reader.query<OpenAccountOrder>(
+    `select ${selectList(ORDERS, 'o')}, s.state as send_state, s.last_sent_at as sent_at
+     from weaver.orders o join weaver.runs r on r.id = o.run_id left join weaver.order_sends s on s.order_id = o.id
+     where r.exchange = $1 and r.mode = $2 and o.status in ('pending', 'submitted', 'accepted', 'partial')
+     order by o.created_at, o.id`,
+    [exchange, mode],
+  )
+}
+
+/** Which of these client order ids are ours. */
+export async function knownOrders(reader: Reader, clientOrderIds: readonly string[]): Promise<Set<string>> {
+  const rows = await reader.query<{ client_order_id: string }>(
+    'select client_order_id from weaver.orders where client_order_id = any ($1::text[])',
+    [clientOrderIds],
+  )
+  return new Set(rows.map((row) => row.client_order_id))
+}
+
+/** Which of these executions of the account are on record. */
+export async function knownExecutions(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  executionIds: readonly string[],
+): Promise<Set<string>> {
+  const rows = await reader.query<{ execution_id: string }>(
+    `select execution_id from weaver.venue_updates
+     where exchange = $1 and mode = $2 and execution_id = any ($3::text[])`,
+    [exchange, mode, executionIds],
+  )
+  return new Set(rows.map((row) => row.execution_id))
+}
+
+/** The accounts that running runs use. */
+export function accountsInUse(reader: Reader): Promise<(AccountName & { runs: number })[]> {
+  return reader.query(
+    `select exchange, mode, count(*)::int as runs from weaver.runs
+     where status = 'running' and mode <> 'backtest' and exchange is not null
+     group by exchange, mode order by exchange, mode`,
+  )
+}
