@@ -84,6 +84,7 @@ test('a database that does not answer is SERVICE_UNAVAILABLE, also as the cause 
     const { post, lines } = failing(error)
     const answer = await post(`/api/v1/runs/${RUN}/start`)
     expect([answer.status, (await refusalOf(answer)).code]).toEqual([503, 'SERVICE_UNAVAILABLE'])
+    expect(answer.headers.get('Retry-After')).toBe('5')
     expect(lines.find(({ level }) => level === 'warn')?.fields.err).toBe(error)
   }
 })

@@ -39,6 +39,7 @@ beforeAll(async () => {
     now: () => Date.parse(T0),
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
+    riskDefaults: {},
   })
   const all: ApiCommands = {
     ...commands,
@@ -130,6 +131,25 @@ test('every answer is what its schema says, and nothing else', async () => {
     expect(items.length).toBeGreaterThan(0)
     for (const item of items) schema.parse(item)
   }
+})
+
+test('a backtest that is held back says what it waits for', async () => {
+  const { db } = database
+  expect(await read(`/runs/${RUN}`)).toMatchObject({ waits_for: null })
+  const slow = `insert into weaver.consumer_offsets (consumer_id, last_offset, lag_limit) values ('slow', -100, 1)`
+  const id = idOf('run', 77)
+  await db.write(async (tx) => {
+    await tx.execute(slow)
+    const running: Write = { kind: 'update_run', id, changes: { status: 'running' } }
+    await record(tx, { writes: [{ kind: 'create_run', run: aRun(77) }, running], events: [] })
+  })
+  const fresh = await createTestApi(db).get(`/api/v1/runs/${id}`)
+  expect(await fresh.json()).toMatchObject({ waits_for: 'the consumer slow is 99 events behind, of 1 allowed' })
+  await db.write(async (tx) => {
+    await tx.execute(`delete from weaver.consumer_offsets where consumer_id = 'slow'`)
+    const stopped: Write = { kind: 'update_run', id, changes: { status: 'stopped' } }
+    await record(tx, { writes: [stopped, { kind: 'delete_run', id }], events: [] })
+  })
 })
 
 test('a report has the reasons for doing nothing, the band, the trials and the command that makes it again', async () => {

@@ -27,7 +27,15 @@ const withConfig = (changes: Partial<ApiConfig>, now = () => Date.now()) =>
 test('with a key every route but health wants it', async () => {
   const { get } = withConfig({ apiKey: { reveal: () => KEY } })
   expect((await get('/healthz')).status).toBe(200)
-  for (const path of ['/api/v1/runs', '/api/v1/nothing', '/readyz', '/metrics', '/openapi.json', '/docs', '/docs/swagger-ui.css']) {
+  for (const path of [
+    '/api/v1/runs',
+    '/api/v1/nothing',
+    '/readyz',
+    '/metrics',
+    '/openapi.json',
+    '/docs',
+    '/docs/swagger-ui.css',
+  ]) {
     expect([path, (await get(path)).status]).toEqual([path, 401])
     expect([path, (await get(path, { 'x-api-key': `${KEY}x` })).status]).toEqual([path, 401])
     expect([path, (await get(path, { 'x-api-key': KEY })).status]).toEqual([path, path.includes('nothing') ? 404 : 200])

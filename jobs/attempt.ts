@@ -55,7 +55,11 @@ export interface AttemptOptions {
   onDeadJob?: (tx: WriteTx, job: DeadJob) => Promise<void>
   now: () => number
   newId: () => string
+  sleep: (ms: number) => Promise<void>
 }
+
+/** A failure that cannot be recorded, because the database is away, is tried for a minute; then the time-out has the job. */
+const RECORDING = { times: 60, ms: 1_000 }
 
 export interface Attempt {
   lease: Lease
@@ -66,8 +70,7 @@ export interface Attempt {
 
 /**
  * Returns only when the job is gone from the queue: graphile-worker then deletes it by id alone, which would hit the same
- * job in another worker's hands. What is thrown instead, it records for jobs that its pool still holds, and this one it
- * does not hold any more.
+ * job in another worker's hands. About what is thrown instead it does nothing: see db/events/fetch.ts.
  */
 export async function attempt<T extends TaskName>(
   options: AttemptOptions,
@@ -87,16 +90,25 @@ export async function attempt<T extends TaskName>(
     if (cause instanceof PutBack) return
     const error = redactError(cause)
     if (cause instanceof LostLease) throw error
-    const gone = await settleFailure(options, lease, maxAttempts, 'failed', failed(messageOf(error))).catch(
-      (trouble) => {
-        if (trouble instanceof LostLease) throw trouble
-        // graphile-worker then records it, with its own delay.
-        options.log('error', `job ${lease.id} (${task}): its failure cannot be recorded: ${messageOf(trouble)}`)
-        return false
-      },
-    )
-    if (!gone) throw error
+    if (!(await recordFailure(options, { lease, maxAttempts, signal }, failed(messageOf(error))))) throw error
   }
+}
+
+async function recordFailure(
+  options: AttemptOptions,
+  { lease, maxAttempts, signal }: Attempt,
+  job: FailedJob,
+): Promise<boolean> {
+  for (let tries = 0; tries < RECORDING.times && !signal.aborted; tries++) {
+    try {
+      return await settleFailure(options, lease, maxAttempts, 'failed', job)
+    } catch (trouble) {
+      if (trouble instanceof LostLease) throw trouble
+      options.log('error', `job ${job.id} (${job.task}): its failure cannot be recorded: ${messageOf(trouble)}`)
+      await options.sleep(RECORDING.ms)
+    }
+  }
+  return false
 }
 
 /** The job comes again, or is buried when it has no attempt left. Gives whether it is gone from the queue. */

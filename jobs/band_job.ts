@@ -59,16 +59,14 @@ async function bandOf(jobs: BandJobs, run: RunRow): Promise<BandChanges> {
 async function playBand(jobs: BandJobs, run: RunRow): Promise<BandResult> {
   const data = await jobs.loadRun(run)
   const stated = run.stats as unknown as Stats
-  const models = bandModels(specOf(run).fill, stated.ambiguous_bars > 0)
-  const result: BandResult = {
-    variants: [],
-    ambiguous_bars: stated.ambiguous_bars,
-    ambiguous_trades: stated.ambiguous_trades,
-  }
+  // A run of an older version knows nothing of them.
+  const { ambiguous_bars = 0, ambiguous_trades = 0 } = stated as Partial<Stats>
+  const models = bandModels(specOf(run).fill, ambiguous_bars > 0)
+  const result: BandResult = { variants: [], ambiguous_bars, ambiguous_trades }
   for (const [index, model] of models.entries()) {
     const variant = bandVariant(model, await playWhole(jobs, run, data, model))
     if (index === 0 && variant.final_equity !== stated.final_equity) {
-      const message = `played again, the run came to ${variant.final_equity} instead of ${stated.final_equity}: it is not deterministic`
+      const message = `played again, the run came to ${variant.final_equity} instead of ${stated.final_equity}: its strategy is not deterministic, or the rules have changed since it was made`
       throw new StrategyFailure({ message })
     }
     result.variants.push(variant)

@@ -46,7 +46,6 @@ export function createActiveJobs(): ActiveJobs {
 }
 
 export interface WatchOptions extends AttemptOptions {
-  sleep: (ms: number) => Promise<void>
   /** Added to the time that a job may take in which a strategy speaks. */
   strategyTimeoutMs: number
 }

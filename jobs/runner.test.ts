@@ -7,7 +7,7 @@ import { connectOwner } from '../db/client.ts'
 import { append } from '../db/events/append.ts'
 import { claim } from '../db/events/claims.ts'
 import { cancelJob } from '../db/events/job_control.ts'
-import { registerPool } from '../db/events/leases.ts'
+import { failJob, registerPool } from '../db/events/leases.ts'
 import { TASK_NAMES, type TaskName } from '../db/events/tasks.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { insertRun, tick } from '../tests/support/log.ts'
@@ -373,4 +373,32 @@ test('two pools share a queue of jobs, each doing its own tasks only', async () 
   const poolOf = (task: string) => pools.find(({ id }) => id === workers.find((one) => one.task === task)?.worker)?.name
   expect(seen.toSorted()).toEqual(['greta.match_orders', 'marvin.on_tick'])
   expect([poolOf('greta.match_orders'), poolOf('marvin.on_tick')]).toEqual(['live', 'batch'])
+})
+
+test('the end of an attempt that was taken away does not touch the next one, of the same worker', async () => {
+  const second = Promise.withResolvers<void>()
+  const mayEnd = Promise.withResolvers<void>()
+  const attempts: number[] = []
+  await add(0)
+  await start({
+    'greta.run_chunk': async (_, job) => {
+      attempts.push(job.attempts)
+      if (job.attempts > 1) {
+        second.resolve()
+        return mayEnd.promise
+      }
+      const failure = { outcome: 'timed_out', error: 'too long', delayMs: 0 } as const
+      await database.db.write((tx) => failJob(tx, job, failure))
+      await second.promise
+      throw new Error('too late')
+    },
+  })
+  await until('the first attempt has ended', async () => log.some((line) => line.includes('no longer this worker')))
+  mayEnd.resolve()
+  await noJobsLeft()
+  expect(attempts).toEqual([1, 2])
+  expect(await outcomes()).toMatchObject([
+    { outcome: 'timed_out', attempt: 1 },
+    { outcome: 'done', attempt: 2 },
+  ])
 })

@@ -4,7 +4,7 @@
  */
 import { type Runner as GraphileRunner, Logger, run, runMigrations, type Task } from 'graphile-worker'
 import { openOwnerPool, type Pool, type PoolClient } from '../db/client.ts'
-import { FETCH_NAME, FETCH_TEXT } from '../db/events/fetch.ts'
+import { STATEMENTS } from '../db/events/fetch.ts'
 import { type Lease, registerPool, runOf, unregisterPool } from '../db/events/leases.ts'
 import type { TaskName } from '../db/events/tasks.ts'
 import { attempt, LostLease, messageOf } from './attempt.ts'
@@ -114,7 +114,7 @@ async function startPool(
 ): Promise<StartedPool> {
   // One connection a worker, one that listens, one to spare.
   const pool = openOwnerPool(options.url, { applicationName: `weaver jobs ${name}`, maxConnections: concurrency + 2 })
-  pool.on('connect', fetchOurWay)
+  pool.on('connect', useOurStatements)
   let registered: Promise<void> | undefined
   const runner = await run({
     pgPool: pool,
@@ -154,12 +154,12 @@ async function startPool(
   return { runner, pool }
 }
 
-/** graphile-worker has no setting for the statement by which it takes a job: its connections put ours in its place. */
-function fetchOurWay(client: PoolClient): void {
+/** graphile-worker has no setting for its statements: its connections put ours in their place. */
+function useOurStatements(client: PoolClient): void {
   const query = client.query.bind(client) as (...given: unknown[]) => unknown
   const replaced = (statement: { name?: string } | string, ...rest: unknown[]) => {
-    const ours = typeof statement === 'object' && statement.name === FETCH_NAME
-    return query(ours ? { ...statement, text: FETCH_TEXT } : statement, ...rest)
+    const ours = typeof statement === 'object' ? STATEMENTS[statement.name ?? ''] : undefined
+    return query(ours === undefined ? statement : { ...(statement as object), text: ours }, ...rest)
   }
   client.query = replaced as PoolClient['query']
 }

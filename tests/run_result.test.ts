@@ -207,6 +207,33 @@ describe('the ledger of trials', () => {
     expect(await others(own)).toEqual(told)
   })
 
+  test('begins with the backtests that were completed before there was one', async () => {
+    const sql = readFileSync(new URL('../db/migrations/009.do.business_results.sql', import.meta.url), 'utf8')
+    const [statement = ''] = /insert into weaver\.trials[\s\S]*?;/.exec(sql) ?? []
+    const runs = [1, 2, 2].map((fast) =>
+      aRun(number++, {
+        strategy_id: 'earlier',
+        config: { fast },
+        end_time: new Date(START).toISOString(),
+        start_time: new Date(START).toISOString(),
+      }),
+    )
+    for (const [index, run] of runs.entries()) {
+      const stats = { sharpe_ratio: index === 1 ? null : 3.8, convention: 'weaver-1/utc_days/361' }
+      const stopped_at = new Date(START + index).toISOString()
+      await store(
+        { kind: 'create_run', run },
+        { kind: 'update_run', id: run.id, changes: { status: 'completed', stats, stopped_at } },
+      )
+    }
+    await database.db.write((tx) => tx.execute(statement, []))
+    const told = await database.db.reader.query(
+      "select run_id, sharpe from weaver.trials where strategy_id = 'earlier' order by run_id",
+    )
+    // 3.8 / sqrt(361) = 0.2; the newest of the two that are the same
+    expect(told).toEqual([runs[0], runs[2]].map((run) => ({ run_id: run?.id, sharpe: expect.closeTo(0.2, 12) })))
+  })
+
   test('the newest Sharpe ratio of a variant counts', async () => {
     const own = await tried({ strategy_id: 'renewed', config: { fast: 1 } }, 0.9)
     await tried({ strategy_id: 'renewed', config: { fast: 2 } }, 0.1)

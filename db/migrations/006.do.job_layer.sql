@@ -182,7 +182,7 @@ begin
 end $$;
 
 -- Records that an attempt failed, or took too long; the job comes again after the delay. False as in finish_job.
--- It keeps its id: the task must end with an error, for which graphile-worker touches only what its pool still holds.
+-- It keeps its id: the task must end with an error, for after one that ends well graphile-worker deletes by id.
 create function weaver.fail_job(
   job_id bigint, worker text, attempt integer, outcome text, error text, delay interval
 ) returns boolean

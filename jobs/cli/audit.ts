@@ -4,7 +4,7 @@ import type { AuditReport, CheckReport } from '../audit.ts'
 import { runAudit } from '../audit_run.ts'
 import { openControl, openHosts, resolveStrategy } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
-import { DEFAULT_CASH } from '../glados/commands.ts'
+import { checkRequest, DEFAULT_CASH } from '../glados/commands.ts'
 import { DomainError } from '../glados/errors.ts'
 import { fillRequestSchema, resolveFillModel } from '../greta/fill_model.ts'
 import { materialise } from '../marvin/sources.ts'
@@ -61,11 +61,13 @@ async function audit(
     throw new CliError(fill.error.issues.map(({ path, message }) => `fill.${path.join('.')}: ${message}`).join('; '))
   }
   const seed = seedOf(options.seed)
-  const range = await rangeOf(db.reader, config.timezone, options)
+  const given = await rangeOf(db.reader, config.timezone, options)
   const control = await openControl(system, { workers: false })
   const bar = progressBar('audit')
   let plays = 0
   try {
+    const { symbol: symbols, timeframe } = options
+    const range = checkRequest({ strategy_id: strategyId, mode: 'backtest', symbols, timeframe, ...given })
     const strategy = await resolveStrategy(control.catalog, strategyId, { params: options.param ?? {}, fromText: true })
     return await runAudit(
       {
@@ -73,11 +75,11 @@ async function audit(
         entry: await materialise(strategy.source, config.dataDir),
         windowBars: strategy.window_bars,
         spec: {
-          ...{ run_id: wallClock.newId(), symbols: options.symbol, timeframe: options.timeframe },
+          ...{ run_id: wallClock.newId(), symbols, timeframe },
           ...{ initial_cash: DEFAULT_CASH, fill: resolveFillModel(fill.data), risk: config.risk },
           ...{ params: strategy.params, seed, audit: 'summary' },
         },
-        range: { start: Date.parse(range.start_time ?? ''), end: Date.parse(range.end_time ?? '') },
+        range,
         options: { cuts, seed },
       },
       {

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import type { Reader } from '../../db/database.ts'
 import { getBand } from '../../db/walle/queries/bands.ts'
 import { listFills, summariseSkips } from '../../db/walle/queries/results.ts'
+import { listRunDatasets } from '../../db/walle/queries/run_data.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import { seriesRange } from '../../db/walle/queries/series.ts'
 import type { BandRow, FillRow, RunRow } from '../../db/walle/rows.ts'
@@ -53,7 +54,8 @@ export async function backtestCommand(
     const fills = await listFills(system.db.reader, run.id)
     const band = options.band ? await getBand(system.db.reader, run.id) : null
     const skips = await summariseSkips(system.db.reader, run.id, REASONS)
-    context.print(options.json ? jsonReport(run, fills, band) : reportText(run, fills, { band, skips }))
+    const data = await listRunDatasets(system.db.reader, run.id)
+    context.print(options.json ? jsonReport(run, fills, band) : reportText(run, fills, { band, skips, data }))
     if (run.status === 'completed') return 0
     context.note(`weaver: the run ended in ${run.status}: ${run.error?.message ?? 'it was stopped'}`)
     return 1

@@ -125,6 +125,7 @@ test(
     const text = await weaver('--', ...line)
     expect(text).toContain('sma_cross 1 on BTC/USD 1h, 2024-01-01T00:00:00.000Z to 2024-01-09T08:00:00.000Z')
     expect(text).toContain(`  result hash            ${report.result_hash}\n`)
+    expect(text).toContain('  data                   BTC/USD 1h: 200 bars, raw, from import\n')
 
     const listed = JSON.parse(await weaver('runs', '--status', 'completed', '--json'))
     expect(listed.total).toBe(2)

@@ -1,6 +1,6 @@
 /** A run's report for a terminal. Amounts are shown as stored; fractions in percent. */
 import type { SkipSummary } from '../../db/walle/queries/results.ts'
-import type { BandRow, FillRow, RunRow } from '../../db/walle/rows.ts'
+import type { BandRow, FillRow, RunDatasetRow, RunRow } from '../../db/walle/rows.ts'
 
 const PERCENT = [
   'total_return',
@@ -36,9 +36,11 @@ const PLAIN = [
 interface Doubts {
   band: BandRow | null
   skips: readonly SkipSummary[]
+  /** What the run saw. */
+  data: readonly RunDatasetRow[]
 }
 
-export function reportText(run: RunRow, fills: readonly FillRow[], { band, skips }: Doubts): string {
+export function reportText(run: RunRow, fills: readonly FillRow[], { band, skips, data }: Doubts): string {
   const lines = [
     `${run.strategy_id} ${run.strategy_version} on ${run.symbols.join(', ')} ${run.timeframe}, ${run.start_time} to ${run.end_time}`,
     row('run', run.id),
@@ -59,9 +61,15 @@ export function reportText(run: RunRow, fills: readonly FillRow[], { band, skips
     lines.push(row('assumption band', range))
   }
   for (const { reason, ticks } of skips) lines.push(row('did nothing', `${ticks} ticks: ${reason}`))
+  for (const set of data) lines.push(row('data', dataText(set)))
   for (const caution of run.cautions) lines.push(row('caution', caution))
   lines.push(row('data fingerprint', run.dataset_fingerprint ?? '-'), row('result hash', run.result_hash ?? '-'))
   return lines.join('\n')
+}
+
+function dataText({ symbol, timeframe, source_timeframe, bars, adjustment, feed, fetched }: RunDatasetRow): string {
+  const made = source_timeframe === timeframe ? '' : `, made of ${source_timeframe}`
+  return `${symbol} ${timeframe}${made}: ${bars} bars, ${adjustment}, from ${feed}${fetched ? ', fetched' : ''}`
 }
 
 const row = (name: string, value: string) => `  ${name.padEnd(22)} ${value}`

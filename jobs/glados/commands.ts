@@ -147,7 +147,7 @@ interface Range {
 }
 
 /** What a run of this mode and shape may ask. Gives its range. */
-function checkRequest(request: RunRequest): Range {
+export function checkRequest(request: RunRequest): Range {
   if (request.mode !== 'backtest') {
     throw new DomainError(
       'INVALID_RUN_MODE',

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest'
 import { playScript } from '../../tests/support/scripted.ts'
 import { bandModels } from './band.ts'
-import { fillRequestSchema, resolveFillModel } from './fill_model.ts'
+import { type FillModel, fillRequestSchema, resolveFillModel } from './fill_model.ts'
 
 const model = (request: object) => resolveFillModel(fillRequestSchema.parse(request))
 
 test('every assumption goes with every other, the own ones come first and once', () => {
   const own = model({ slippage_bps: '3', limit_fill: 'touch', commission_bps: '7' })
   const models = bandModels(own, false)
-  expect(models[0]).toBe(own)
+  expect(models[0]).toEqual(own)
   expect(models).toHaveLength(12)
   const names = models.map(
     ({ limit_fill, market_fill, slippage_bps }) => `${limit_fill} ${market_fill} ${slippage_bps}`,
@@ -19,6 +19,11 @@ test('every assumption goes with every other, the own ones come first and once',
     const { limit_fill: _limit, market_fill: _market, slippage_bps: _slippage, ...same } = own
     expect(rest).toEqual(same)
   }
+})
+
+test('a model stored before the band had rules of its own has the rules of then', () => {
+  const { market_fill: _market, ambiguous_bar: _ambiguous, ...old } = model({})
+  expect(bandModels(old as FillModel, true)).toEqual(bandModels(model({}), true))
 })
 
 test('without slippage five and ten basis points are tried, however nothing is written', () => {

@@ -12,7 +12,13 @@ import type { Stats } from './stats.ts'
 const SLIPPAGE_WHERE_NONE = '5'
 
 /** The run's own model first. `ambiguous`: bars of the run held both exits of a position. */
-export function bandModels(own: FillModel, ambiguous: boolean): FillModel[] {
+export function bandModels(stored: FillModel, ambiguous: boolean): FillModel[] {
+  // Models of older versions lack the rules that only the band changes.
+  const own: FillModel = {
+    ...stored,
+    market_fill: stored.market_fill ?? 'next_open',
+    ambiguous_bar: stored.ambiguous_bar ?? 'stop_loss',
+  }
   const stated = new Decimal(own.slippage_bps)
   const unit = stated.gt(ZERO) ? stated : new Decimal(SLIPPAGE_WHERE_NONE)
   const models: FillModel[] = [own]

@@ -38,7 +38,7 @@ describe('five days by hand', () => {
       final_equity: '1026.4617',
       total_pnl: '26.4617',
       days: 5,
-      convention: 'weaver-1/utc_days/365',
+      convention: 'weaver-2/utc_days/365',
     })
     expect(stats.total_return).toBeCloseTo(0.0264617, 12)
     // 1.0264617 ^ (365 / 5)
@@ -262,7 +262,7 @@ describe('days', () => {
     const stats = computeStats(
       input(equity, { ts: Float64Array.from(ts), timeframeMs: HOUR, calendar: calendarOf(['SPY']) }),
     )
-    expect(stats).toMatchObject({ days: 2, convention: 'weaver-1/sessions/252' })
+    expect(stats).toMatchObject({ days: 2, convention: 'weaver-2/sessions/252' })
   })
 
   test('one 24/7 symbol among equities makes every day count', () => {

@@ -77,7 +77,7 @@ export type Stats = TradeFigures &
   }
 
 /** Raised when a formula changes, so that numbers of different conventions are not compared unawares. */
-const CONVENTION = 'weaver-1'
+const CONVENTION = 'weaver-2'
 /** Below these a result says little. */
 export const FEW_TRADES = 30
 export const FEW_DAYS = 60

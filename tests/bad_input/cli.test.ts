@@ -114,6 +114,33 @@ test.each(BACKTESTS)('backtest %j ends with %i and makes no run', async (args, c
   expect(await stored()).toEqual(before)
 })
 
+const AUDITS: [args: string[], code: number, says: string][] = [
+  [['audit', 'nope', ...SYMBOL], 1, 'there is no strategy nope: known are bollinger_limit, '],
+  [['audit', 'sma_cross', '--symbol', '', '--timeframe', '1h'], 1, 'a run needs at least one symbol'],
+  [['audit', 'sma_cross', '--symbol', 'NO/NE', '--timeframe', '1h'], 1, 'no 1h candle of NO/NE closes in the range'],
+  [['audit', 'sma_cross', ...SYMBOL, '--cuts', '0'], 2, '--cuts must be a whole number from 1 to 1000'],
+  [['audit', 'sma_cross', ...SYMBOL, '--seed', 'x'], 2, '--seed must be a whole number'],
+  [['audit', 'sma_cross', ...SYMBOL, '--fill', 'commission=none'], 1, 'fill.commission: Invalid option'],
+  [['strategy', 'new', 'My-Strategy'], 2, '"My-Strategy" is no name for a strategy: use lower-case letters'],
+  [['strategy', 'new', 'sma_cross'], 1, 'there is a strategy sma_cross already: '],
+]
+
+test.each(AUDITS)('%j ends with %i and leaves nothing behind', async (args, code, says) => {
+  const before = await stored()
+  const ended = await weaver(...args)
+  expect(ended).toMatchObject({ code, out: '' })
+  expect(ended.err).toContain(says)
+  expect(await stored()).toEqual(before)
+})
+
+test('an audit of a sound strategy ends with 0, stores nothing and tells what it tried', async () => {
+  const before = await stored()
+  const { code, out } = await weaver('audit', 'buy_and_hold', ...SYMBOL, '--cuts', '1', '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(out)).toMatchObject({ strategy_id: 'buy_and_hold', ticks: 4, verdict: 'clean', failure: null })
+  expect(await stored()).toEqual(before)
+})
+
 const PASSWORD = 'S3cret-Pass'
 
 test('a database that does not answer is named, its password is not', async () => {

@@ -23,6 +23,7 @@ const options = {
   skews: [-7 * 60_000, 11 * 60_000],
   log: (text: string) => process.stdout.write(`${text}\n`),
 }
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 process.stdout.write(`${commandOf(options)}\n`)
 try {
   process.stdout.write(`${tableOf(await runChaos(options))}\n`)

@@ -34,12 +34,16 @@ export function launchWeaver(
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  // A test that ends before its end must leave nothing at work.
+  const endWithUs = () => child.kill('SIGKILL')
+  process.once('exit', endWithUs)
   let output = ''
   let exit: Exit | null = null
   const ready = Promise.withResolvers<void>()
   const ended = new Promise<Exit>((resolve) => {
     child.once('exit', (code, signal) => {
       exit = { code, signal }
+      process.off('exit', endWithUs)
       ready.reject(new Error(`weaver ${command} ended with ${code ?? signal}:\n${output}`))
       resolve(exit)
     })

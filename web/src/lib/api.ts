@@ -11,9 +11,13 @@ import type {
   Fill,
   ImportResult,
   Info,
+  Job,
+  JobAnswer,
+  JobState,
   Order,
   OrderTrace,
   Page,
+  Pauses,
   Report,
   Run,
   RunCreate,
@@ -94,6 +98,14 @@ export interface RunFilter {
   page_size?: number | undefined
 }
 
+export interface JobFilter {
+  state?: JobState | undefined
+  task?: string | undefined
+  run_id?: string | undefined
+  page: number
+  page_size: number
+}
+
 export interface OrderFilter {
   run_id: string
   status?: string | undefined
@@ -147,6 +159,11 @@ export const api = {
   candles: async (query: CandleQuery, signal?: Signal): Promise<Bars> =>
     readBars(await request<CandleAnswer>('/candles', { query: { ...query }, signal })),
   strategies: (signal?: Signal) => request<Strategies>('/strategies', { signal }),
+  jobs: (query: JobFilter, signal?: Signal) => request<Page<Job>>('/jobs', { query: { ...query }, signal }),
+  pauses: (signal?: Signal) => request<Pauses>('/queues', { signal }),
+  retryJob: (job: string) => request<JobAnswer>(`/jobs/${id(job)}/retry`, { method: 'POST', json: {} }),
+  cancelJob: (job: string) => request<JobAnswer>(`/jobs/${id(job)}/cancel`, { method: 'POST', json: {} }),
+  resumeJobs: (name: string) => request<unknown>(`/queues/${id(name)}/resume`, { method: 'POST', json: {} }),
   datasets: (signal?: Signal) => request<{ items: Dataset[] }>('/datasets', { signal }),
   importCandles: (form: FormData) =>
     request<ImportResult>('/candles/import', { method: 'POST', form, timeoutMs: IMPORT_TIMEOUT_MS }),

@@ -1,6 +1,6 @@
 /** Query keys and options. A key's prefix is what an event invalidates (see invalidation.ts). */
 import { keepPreviousData, queryOptions } from '@tanstack/svelte-query'
-import { ApiError, api, type CandleQuery, type OrderFilter, type RunFilter } from './api.ts'
+import { ApiError, api, type CandleQuery, type JobFilter, type OrderFilter, type RunFilter } from './api.ts'
 
 export const keys = {
   runs: ['runs'] as const,
@@ -8,9 +8,12 @@ export const keys = {
   strategies: ['strategies'] as const,
   datasets: ['datasets'] as const,
   candles: ['candles'] as const,
+  jobs: ['jobs'] as const,
 }
 
 const BAND_POLL_MS = 1_000
+/** Jobs come and go without an event. */
+const JOBS_POLL_MS = 2_000
 
 /** Answers of the 4xx kind do not change by asking again. */
 export function shouldRetry(failures: number, error: Error): boolean {
@@ -46,6 +49,19 @@ export const queries = {
       queryKey: [...keys.run(filter.run_id), 'orders', filter],
       queryFn: ({ signal }) => api.orders(filter, signal),
       placeholderData: keepPreviousData,
+    }),
+  jobs: (filter: JobFilter) =>
+    queryOptions({
+      queryKey: [...keys.jobs, filter],
+      queryFn: ({ signal }) => api.jobs(filter, signal),
+      placeholderData: keepPreviousData,
+      refetchInterval: JOBS_POLL_MS,
+    }),
+  pauses: () =>
+    queryOptions({
+      queryKey: [...keys.jobs, 'pauses'],
+      queryFn: ({ signal }) => api.pauses(signal),
+      refetchInterval: JOBS_POLL_MS,
     }),
   trace: (order: string) =>
     queryOptions({ queryKey: ['trace', order], queryFn: ({ signal }) => api.trace(order, signal) }),

@@ -1,5 +1,6 @@
 /** Shapes of the REST API, taken from the schemas that the server validates with. Types only: no code comes along. */
 import type { z } from 'zod'
+import type * as jobs from '../../../api/schemas/jobs.ts'
 import type * as market from '../../../api/schemas/market.ts'
 import type * as orders from '../../../api/schemas/orders.ts'
 import type * as reports from '../../../api/schemas/reports.ts'
@@ -19,6 +20,10 @@ export type Trade = z.output<typeof runs.trade>
 export type Order = z.output<typeof orders.order>
 export type OrderTrace = z.output<typeof orders.orderTrace>
 export type OrderStatus = Order['status']
+export type Job = z.output<typeof jobs.job>
+export type JobState = Job['state']
+export type JobAnswer = z.output<typeof jobs.jobAnswer>
+export type Pauses = z.output<typeof jobs.pauses>
 export type Dataset = z.output<typeof market.dataset>
 export type CandleAnswer = z.output<typeof market.candles>
 export type ImportResult = z.output<typeof market.imported>
