@@ -5,12 +5,25 @@ import type { RunRow } from '../db/walle/rows.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import type { TradingMode, Venue } from './veda/venue.ts'
 
+/** An adapter as it was found. */
+export interface Known {
+  exchange: string
+  /** That it has. */
+  modes: TradingMode[]
+  /** Of those, the ones that have what they need. */
+  configured: TradingMode[]
+  /** What is wrong with it or its settings, never with a secret. */
+  problems: string[]
+}
+
 /** The venues of this process, opened when first asked for. */
 export interface Venues {
   /** Throws VenueError `unauthorised` when the mode has no credentials. */
   get(exchange: string, mode: TradingMode): Promise<Venue>
   /** What is configured, never with a secret. */
   configured(): { exchange: string; mode: TradingMode }[]
+  /** Every adapter, also one that does not load or lacks its settings. */
+  known(): Known[]
   close(): Promise<void>
 }
 

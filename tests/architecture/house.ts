@@ -26,7 +26,7 @@ const LOG = ['db/events/**', 'db/walle/queries/**', ...PURE_DATABASE]
 const CONTRACTS = [
   'jobs/marvin/{contract,intents,portable_math}.ts',
   'jobs/glados/{router,risk,errors}.ts',
-  'jobs/greta/fill_model.ts',
+  'jobs/greta/{fill_model,decimals}.ts',
 ]
 
 /** The first room that a file matches is its room. */
@@ -180,6 +180,7 @@ export const IO_FILES: readonly Exception[] = [
 export const DYNAMIC_IMPORT_FILES: readonly Exception[] = [
   { files: 'jobs/host*.ts', because: 'strategies are found by scanning' },
   { files: 'jobs/marvin/{load,host,loader}*.ts', because: 'strategies are found by scanning' },
+  { files: 'jobs/venues.ts', because: 'adapters of venues are found by scanning' },
   { files: 'db/cluster.ts', because: "the package of the platform's Postgres binaries is named after it" },
   { files: 'tests/**', because: 'tests load what they have written' },
 ]
@@ -200,6 +201,7 @@ export const STARTED_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'the command line' },
   { files: 'jobs/host*.ts', because: 'started as a process' },
   { files: 'jobs/marvin/host*.ts', because: 'started as a process' },
+  { files: 'jobs/veda/adapters/*/index.ts', because: 'found by scanning' },
   { files: 'strategies/**', because: 'found by scanning; api, indicators and testing are for a user’s own files' },
   { files: 'tests/**', because: 'found by vitest, or started by a test' },
   { files: '**/*.test.ts', because: 'found by vitest' },
