@@ -56,6 +56,7 @@ create table weaver.order_sends (
   last_error text,
   cancel_requested_at timestamptz,
   cancel_attempts integer not null default 0,
+  cancel_reason text,
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp()
 );
@@ -78,7 +79,7 @@ create index venue_updates_by_order on weaver.venue_updates (client_order_id);
 create index venue_updates_by_execution on weaver.venue_updates (exchange, mode, execution_id) where execution_id is not null;
 create index venue_updates_by_time on weaver.venue_updates (created_at);
 comment on table weaver.venue_updates is 'What venues said of orders, as it was received.';
-create unique index fills_by_execution on weaver.fills (run_id, execution_id) where execution_id is not null;
+create unique index fills_by_execution on weaver.fills (order_id, execution_id) where execution_id is not null;
 
 create table weaver.clock_ticks (
   id bigint generated always as identity primary key,

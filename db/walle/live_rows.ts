@@ -70,6 +70,8 @@ export interface OrderSendRow {
   last_error: string | null
   cancel_requested_at: string | null
   cancel_attempts: number
+  /** Who asked for it, and why. */
+  cancel_reason: string | null
 }
 
 export interface VenueUpdateRow {
@@ -168,6 +170,7 @@ export const ORDER_SENDS: Table<OrderSendRow> = {
     last_error: 'text',
     cancel_requested_at: 'timestamptz',
     cancel_attempts: 'integer',
+    cancel_reason: 'text',
   },
 }
 
