@@ -67,6 +67,8 @@ export interface HopRequest {
 
 /** A host keeps the bars of this many runs. */
 const KEPT_RUNS = 2
+/** And the evaluated strategies of this many runs that are played in hops. */
+const KEPT_STRATEGIES = 512
 const BEAT_MS = 100
 
 const COLUMNS = ['time', 'open', 'high', 'low', 'close', 'volume'] as const
@@ -77,6 +79,7 @@ interface KeptRun {
 }
 
 const kept = new Map<string, KeptRun>()
+const strategies = new Map<string, Promise<StrategyDefinition>>()
 const now = performance.now.bind(performance)
 
 /** The names under which a symbol's columns travel. */
@@ -193,11 +196,25 @@ function pacer(
   }
 }
 
+/**
+ * A run's strategy for its hops, evaluated for this run alone; once, because what was evaluated is never freed, and a run
+ * has hops for weeks. What it keeps in its module is no state: another host may play the next hop.
+ */
+function strategyOf(runId: string, entry: string): Promise<StrategyDefinition> {
+  const known = strategies.get(runId) ?? loadStrategy(entry, { fresh: true })
+  strategies.delete(runId)
+  strategies.set(runId, known)
+  known.catch(() => strategies.delete(runId))
+  const [oldest] = strategies.keys()
+  if (strategies.size > KEPT_STRATEGIES && oldest !== undefined) strategies.delete(oldest)
+  return known
+}
+
 /** One hop of the chain: everything the strategy may see comes with the request. */
 const hop: HostHandler = async (body, columns) => {
   const { view, entry } = body as HopRequest
   const { spec } = view
-  const strategy = await loadStrategy(entry, { fresh: true })
+  const strategy = await strategyOf(spec.run_id, entry)
   const windows = new Map(
     view.windows.map(({ symbol, timeframe }, index) => {
       const shown = columnsOf(String(index), columns)
@@ -231,13 +248,16 @@ const hop: HostHandler = async (body, columns) => {
   })
   if (view.memory) instance.restore(view.memory)
   let requests: HopAnswer['requests'] = []
-  if (view.phase === 'tick') {
-    if (instance.hasOnOrder) for (const order of view.changed) instance.onOrder(order)
-    if (instance.hasOnTick) requests = instance.onTick()
-  } else {
-    instance.onWindow()
+  if (instance.hasOnOrder) for (const order of view.changed) instance.onOrder(order)
+  if (view.phase === 'tick' && instance.hasOnTick) requests = instance.onTick()
+  if (view.phase === 'window') instance.onWindow()
+  const answer: HopAnswer = {
+    asked: instance.take(),
+    memory: instance.save(),
+    requests,
+    hears: { ticks: instance.hasOnTick, orders: instance.hasOnOrder },
   }
-  return { body: { asked: instance.take(), memory: instance.save(), requests } satisfies HopAnswer }
+  return { body: answer }
 }
 
 export const runHandlers: Readonly<Record<string, HostHandler>> = { open_run: openRun, chunk, replay, hop }

@@ -51,6 +51,8 @@ export type Write =
   | { kind: 'save_skips'; rows: SkipRow[] }
   | { kind: 'save_positions'; rows: PositionRow[] }
   | { kind: 'append_equity'; block: EquityBlock }
+  /** One more point of a curve that grows tick by tick. */
+  | { kind: 'add_equity'; run_id: string; tick: number; point: { ts: number; equity: number; exposure: number } }
   /** Of a run whose rows were made again in this transaction (rebuild.ts), those that differ are replaced. */
   | { kind: 'swap_rebuilt'; run_id: string }
   | {
@@ -79,6 +81,10 @@ export type LiveWrite =
   | { kind: 'save_halts'; rows: HaltRow[] }
   /** As received; only ever added to. */
   | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
+  /** The runs' ticks under way, of many runs at once. */
+  | { kind: 'open_ticks'; rows: { run_id: string; bar_index: number; corr_id: string }[] }
+  /** Of orders that nobody has asked to be cancelled yet. */
+  | { kind: 'request_cancels'; order_ids: string[]; at: string }
 
 export interface StoreCandles {
   kind: 'store_candles'

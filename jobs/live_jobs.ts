@@ -1,0 +1,219 @@
+/**
+ * The strategy's side of a paper or live run: it hears of the tick, of its windows, of its orders, and asks for orders.
+ * One job a hop, each played on a snapshot of the run and then recorded in one transaction, once (I3): who plays it again
+ * makes the same events, by id. Hops of a run share a queue; one that comes before its turn is put back.
+ */
+import type { Database, Reader, WriteTx } from '../db/database.ts'
+import { claim, isClaimed } from '../db/events/claims.ts'
+import type { LogEvent } from '../db/events/envelope.ts'
+import { getEvent } from '../db/events/read.ts'
+import type { TaskName, TaskPayload } from '../db/events/tasks.ts'
+import type { Outcome } from '../db/walle/outcome.ts'
+import { getRun, lockRun } from '../db/walle/queries/runs.ts'
+import type { RunError, RunRow } from '../db/walle/rows.ts'
+import type { FetchRequest } from '../strategies/api.ts'
+import type { RunningJob } from './backtest_jobs.ts'
+import type { HopAnswer, HopView } from './hop_view.ts'
+import type { Live } from './live.ts'
+import { fetchEvents, furtherPart, noteRejection, tickDecision } from './live_decisions.ts'
+import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markRisk } from './live_ticks.ts'
+import { emptyWindows, heardOrder, readAccount, readWindows, viewOf, type WindowEvent } from './live_view.ts'
+import { addLogContext } from './log.ts'
+import { StrategyFailure } from './marvin/failure.ts'
+
+const LIVE_HOPS = ['marvin.on_live_tick', 'marvin.on_live_window', 'marvin.on_order'] as const satisfies TaskName[]
+export type LiveHopTask = (typeof LIVE_HOPS)[number]
+
+/** A hop that comes before its turn looks again after this long: the hop before it has failed and is tried again. */
+const PUT_BACK_MS = 200
+
+export interface LiveHopJobs extends Pick<Live, 'record' | 'hop' | 'now'> {
+  db: Database
+  /** The end of the run, which is locked, for what its strategy did. */
+  endRun: (tx: WriteTx, run: RunRow, failure: RunError) => Promise<Outcome>
+}
+
+interface LiveHopJob extends RunningJob {
+  putBack(delayMs: number): Promise<never>
+}
+
+type Played = 'too early' | ((tx: WriteTx, run: RunRow) => Promise<Outcome>) | null
+
+/** Handles one hop: plays it on what the run is now, then records what came of it. */
+export async function runLiveHop(
+  jobs: LiveHopJobs,
+  task: LiveHopTask,
+  payload: TaskPayload<LiveHopTask>,
+  job: LiveHopJob,
+): Promise<void> {
+  const hop = await openHop(jobs, task, payload)
+  addLogContext({ corr_id: hop?.event.corr_id ?? null })
+  const played = hop && (await playHop(jobs, hop))
+  job.signal.throwIfAborted()
+  if (played === 'too early') return job.putBack(PUT_BACK_MS)
+  await jobs.db.write(async (tx) => {
+    const run = await lockRun(tx, payload.run_id)
+    const current = run?.status === 'running' && played !== null
+    if (current && (await claim(tx, task, payload.event_id))) await jobs.record(tx, await played(tx, run))
+    await job.finish(tx)
+  })
+}
+
+interface Hop {
+  run: RunRow
+  event: LogEvent
+  checkpoint: LiveCheckpoint
+  /** What the strategy is asked, where the tick's place in its life lets it be asked. */
+  view: (phase: HopView['phase'], tick: LiveTick, shown: Pick<HopView, 'changed' | 'windows'>) => HopView
+  windows: Awaited<ReturnType<typeof readWindows>>
+  changed: HopView['changed']
+}
+
+/** Everything in one snapshot: a fill that is booked meanwhile is seen whole, or not at all. Null: nothing to be done. */
+function openHop(
+  { db }: LiveHopJobs,
+  task: LiveHopTask,
+  { run_id, event_id }: TaskPayload<LiveHopTask>,
+): Promise<Hop | null> {
+  return db.read(async (reader) => {
+    const run = await getRun(reader, run_id)
+    if (run?.status !== 'running' || (await isClaimed(reader, task, event_id))) return null
+    const event = (await getEvent(reader, event_id)) as LogEvent | null
+    if (event === null) throw new Error(`The event ${event_id} that set off ${task} is not in the log`)
+    const checkpoint = await getLiveCheckpoint(reader, run_id)
+    const account = await readAccount(reader, run, checkpoint)
+    return {
+      run,
+      event,
+      checkpoint,
+      view: (phase, tick, shown) => viewOf(run, checkpoint, account, { phase, tick, ...shown }),
+      windows: await windowsOf(reader, run, event, checkpoint),
+      changed: await heardOrder(reader, event),
+    }
+  })
+}
+
+/** Those that the event tells of, else those that were seen last: there are no newer ones before the next are fetched. */
+async function windowsOf(reader: Reader, run: RunRow, event: LogEvent, checkpoint: LiveCheckpoint) {
+  if (isWindowEvent(event)) return readWindows(reader, event)
+  const last = checkpoint.windows === null ? null : ((await getEvent(reader, checkpoint.windows)) as LogEvent | null)
+  return last !== null && isWindowEvent(last) ? readWindows(reader, last) : emptyWindows(run)
+}
+
+function isWindowEvent(event: LogEvent): event is WindowEvent {
+  return event.type === 'data.WindowReady' || event.type === 'data.WindowComplete'
+}
+
+async function playHop(jobs: LiveHopJobs, hop: Hop): Promise<Played> {
+  const { event } = hop
+  try {
+    if (event.type === 'clock.Tick') return await hearTick(jobs, hop, event)
+    if (isWindowEvent(event)) return await hearWindows(jobs, hop, event)
+    return await hearOrder(jobs, hop)
+  } catch (error) {
+    if (!(error instanceof StrategyFailure)) throw error
+    const at = hop.event.type === 'clock.Tick' ? hop.event.payload : placeOf(hop.checkpoint.tick)
+    const failure = { ...(at && { bar_index: at.bar_index, ts: at.ts }), ...error.failure }
+    return (tx, run) => jobs.endRun(tx, run, failure)
+  }
+}
+
+function placeOf(tick: LiveTick | null): { bar_index: number; ts: string } | null {
+  return tick && { bar_index: tick.bar_index, ts: new Date(tick.ts).toISOString() }
+}
+
+async function speak(jobs: LiveHopJobs, { run, checkpoint }: Hop, view: HopView): Promise<HopAnswer> {
+  const answer = await jobs.hop(run, view)
+  checkpoint.memory = answer.memory
+  checkpoint.hears = answer.hears
+  return answer
+}
+
+/** The strategy hears of the tick, and its windows are asked for. */
+async function hearTick(
+  jobs: LiveHopJobs,
+  hop: Hop,
+  event: Extract<LogEvent, { type: 'clock.Tick' }>,
+): Promise<Played> {
+  const { run, checkpoint, windows } = hop
+  const { bar_index, ts } = event.payload
+  const before = checkpoint.tick
+  if (before !== null && before.bar_index >= bar_index) return null
+  if (before !== null && before.stage !== 'done') return 'too early'
+  const tick: LiveTick = {
+    ...{ bar_index, ts: Date.parse(ts), corr_id: event.corr_id, stage: 'window' },
+    ...{ asked: { intents: [], skips: [], logs: [] }, told: 0, parts: 0, pending: [] },
+  }
+  let requests: FetchRequest[] = []
+  if (checkpoint.hears.ticks) {
+    const answer = await speak(jobs, hop, hop.view('tick', tick, { changed: [], windows: windows.shown }))
+    tick.asked = answer.asked
+    requests = answer.requests
+  }
+  checkpoint.tick = tick
+  return async (_tx, locked) => ({
+    writes: [{ kind: 'save_checkpoint', run_id: run.id, next_tick: locked.next_tick, state: checkpoint }],
+    events: fetchEvents(run, tick, event.id, requests),
+  })
+}
+
+/** The strategy decides, where there is something new to decide on. */
+async function hearWindows(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Promise<Played> {
+  const { run, checkpoint, windows } = hop
+  const { tick } = checkpoint
+  if (tick?.bar_index !== event.payload.bar_index || tick.stage !== 'window') return null
+  checkpoint.windows = event.id
+  const due = takeIn(hop)
+  if (due) {
+    const { asked } = await speak(jobs, hop, hop.view('window', tick, { changed: [], windows: windows.shown }))
+    tick.asked.intents.push(...asked.intents)
+    tick.asked.skips.push(...asked.skips)
+    tick.asked.logs.push(...asked.logs)
+  }
+  const told = tickDecision(run, checkpoint, { due, cause: event.id, windowEvents: windows.events })
+  tick.asked = { intents: [], skips: [], logs: [] }
+  tick.stage = 'place'
+  return async (tx, locked) => {
+    const marked = await markRisk(tx, locked, checkpoint)
+    const rest = tick.pending.length === 0 ? await endTick(tx, locked, checkpoint, jobs.now()) : saved(locked, hop)
+    return { writes: [...told.writes, ...marked, ...rest], events: told.events }
+  }
+}
+
+function saved(run: RunRow, { checkpoint }: Hop): Outcome['writes'] {
+  return [{ kind: 'save_checkpoint', run_id: run.id, next_tick: run.next_tick, state: checkpoint }]
+}
+
+/** Notes the newest bars. True when at least one symbol got a new one and all have as many as the strategy wants. */
+function takeIn({ run, checkpoint, windows }: Hop): boolean {
+  let anyNew = false
+  let ready = true
+  for (const symbol of run.symbols) {
+    const own = windows.shown.find((one) => one.symbol === symbol && one.timeframe === run.timeframe)
+    const { time, close } = own?.columns ?? { time: [], close: [] }
+    const [newest, known] = [time.at(-1), checkpoint.newest[symbol]?.time]
+    if (time.length < run.window_bars) ready = false
+    if (newest === undefined) continue
+    if (known === undefined || newest > known) anyNew = true
+    checkpoint.newest[symbol] = { time: newest, close: close.at(-1) as number }
+  }
+  return anyNew && ready
+}
+
+/** The strategy hears that an order of its changed. What it asks for is a further part of the newest tick's decision. */
+async function hearOrder(jobs: LiveHopJobs, hop: Hop): Promise<Played> {
+  const { run, event, checkpoint, windows, changed } = hop
+  const { tick } = checkpoint
+  // Before its first tick a run has asked for nothing.
+  if (tick === null) return async () => ({ writes: [], events: [] })
+  const rejected = event.type === 'orders.Rejected' ? noteRejection(run, checkpoint, event.payload) : []
+  if (!checkpoint.hears.orders || changed.length === 0) {
+    return async (_tx, locked) => ({ writes: [...rejected, ...saved(locked, hop)], events: [] })
+  }
+  const { asked } = await speak(jobs, hop, hop.view('order', tick, { changed, windows: windows.shown }))
+  const told = furtherPart(run, checkpoint, asked, event.id)
+  return async (_tx, locked) => ({
+    writes: [...rejected, ...told.writes, ...saved(locked, hop)],
+    events: told.events,
+  })
+}

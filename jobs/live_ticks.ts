@@ -1,0 +1,132 @@
+/**
+ * A tick of a paper or live run, from its clock.Tick until all that it asked for is carried out. Between hops it lies in
+ * the run's checkpoint, which changes only under the run's lock.
+ */
+import type { Reader } from '../db/database.ts'
+import type { Write } from '../db/walle/outcome.ts'
+import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
+import { getClockTick, getRunLedger } from '../db/walle/queries/live_runs.ts'
+import { listPositions } from '../db/walle/queries/results.ts'
+import type { PositionRow, RunRow } from '../db/walle/rows.ts'
+import type { Json } from '../strategies/api.ts'
+import type { RiskLimits } from './glados/risk.ts'
+import { markEquity, newWatch, type RiskWatch } from './greta/risk_watch.ts'
+import type { SkipState } from './greta/skips.ts'
+import type { HopAnswer } from './hop_view.ts'
+import type { Asked, StrategyMemory } from './marvin/contract.ts'
+
+export interface LiveTick {
+  bar_index: number
+  /** The boundary, epoch milliseconds. */
+  ts: number
+  corr_id: string
+  /** `window`: its windows are waited for. `place`: what it asked for is being carried out. */
+  stage: 'window' | 'place' | 'done'
+  /** In onTick; its decision is made after onWindow. */
+  asked: Asked
+  /** Orders and cancels told so far, over all parts of its decision. */
+  told: number
+  /** Parts of its decision beyond its own. */
+  parts: number
+  /** Commands that are not carried out yet, oldest first: ids of their events. */
+  pending: string[]
+}
+
+/** JSON. */
+export interface LiveCheckpoint {
+  /** Null until the strategy has spoken for the first time. */
+  memory: StrategyMemory | null
+  hears: HopAnswer['hears']
+  skips: SkipState
+  /** By symbol, of the newest bar seen: open time, close. */
+  newest: Record<string, { time: number; close: number }>
+  /** The event that told of the windows seen last. */
+  windows: string | null
+  /** The newest tick, also when it is done; null before the first. */
+  tick: LiveTick | null
+}
+
+export function newLiveCheckpoint(): LiveCheckpoint {
+  return {
+    memory: null,
+    hears: { ticks: true, orders: true },
+    skips: { ranges: [], next: 0 },
+    newest: {},
+    windows: null,
+    tick: null,
+  }
+}
+
+export async function getLiveCheckpoint(reader: Reader, runId: string): Promise<LiveCheckpoint> {
+  const stored = await getCheckpoint(reader, runId)
+  return (stored?.state as unknown as LiveCheckpoint | undefined) ?? newLiveCheckpoint()
+}
+
+/** Cash and positions at the newest closes seen, in float64; what was never seen is worth what it cost. */
+export function equityAt(
+  cash: string,
+  positions: readonly Pick<PositionRow, 'symbol' | 'qty' | 'avg_price'>[],
+  newest: LiveCheckpoint['newest'],
+): { equity: number; gross: number } {
+  let equity = Number(cash)
+  let gross = 0
+  for (const { symbol, qty, avg_price } of positions) {
+    const value = Number(qty) * (newest[symbol]?.close ?? Number(avg_price))
+    equity += value
+    gross += Math.abs(value)
+  }
+  return { equity, gross }
+}
+
+/** Under the run's lock: everything that the newest tick's end leaves. Marks it `done`. */
+export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoint, now: number): Promise<Write[]> {
+  const { tick, newest } = checkpoint
+  if (tick === null) throw new Error(`The run ${run.id} has no tick to end`)
+  tick.stage = 'done'
+  const ledger = await getRunLedger(tx, run.id)
+  const positions = await listPositions(tx, run.id)
+  const clockTick = await getClockTick(tx, run.id, tick.bar_index)
+  const { equity, gross } = equityAt(ledger?.cash ?? run.initial_cash, positions, newest)
+  // The clock has gone past ticks that were missed meanwhile.
+  const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
+  const marked = positions.map((row) => ({ ...row, last_price: newest[row.symbol]?.close ?? row.last_price }))
+  const exposure = gross === 0 || equity === 0 ? 0 : gross / equity
+  return [
+    { kind: 'save_positions', rows: marked },
+    { kind: 'add_equity', run_id: run.id, tick: tick.bar_index, point: { ts: tick.ts, equity, exposure } },
+    { kind: 'save_clock_ticks', rows: clockTick ? [{ ...clockTick, done_at: new Date(now).toISOString() }] : [] },
+    { kind: 'save_checkpoint', run_id: run.id, next_tick, state: checkpoint },
+    { kind: 'update_run', id: run.id, changes: { next_tick, open_corr_id: null } },
+  ]
+}
+
+/** What the limits on losses remember of equity at the newest closes; they are checked where orders are placed. */
+export async function markRisk(tx: Reader, run: RunRow, { tick, newest }: LiveCheckpoint): Promise<Write[]> {
+  const { max_daily_loss, max_drawdown } = run.risk as RiskLimits
+  if (tick === null || (max_daily_loss == null && max_drawdown == null)) return []
+  const ledger = await getRunLedger(tx, run.id)
+  if (ledger === null) return []
+  const { equity } = equityAt(ledger.cash, await listPositions(tx, run.id), newest)
+  const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
+  markEquity(watch, tick.ts, equity)
+  return [{ kind: 'save_run_ledgers', rows: [{ ...ledger, risk_watch: watch as unknown as Json }] }]
+}
+
+/** Whether a command is the run's oldest that is not carried out: of two, a cancel may mean the order before it. */
+export async function isOldestCommand(reader: Reader, runId: string, commandId: string): Promise<boolean> {
+  const { tick } = await getLiveCheckpoint(reader, runId)
+  return !tick?.pending.includes(commandId) || tick.pending[0] === commandId
+}
+
+/**
+ * Under the run's lock, in the transaction that carries a command out: what that changes of the tick. The last command
+ * of a tick ends it.
+ */
+export async function commandDone(tx: Reader, run: RunRow, commandId: string, now: number): Promise<Write[]> {
+  const checkpoint = await getLiveCheckpoint(tx, run.id)
+  const { tick } = checkpoint
+  if (!tick?.pending.includes(commandId)) return []
+  tick.pending = tick.pending.filter((id) => id !== commandId)
+  if (tick.stage === 'place' && tick.pending.length === 0) return endTick(tx, run, checkpoint, now)
+  return [{ kind: 'save_checkpoint', run_id: run.id, next_tick: run.next_tick, state: checkpoint }]
+}
