@@ -16,7 +16,8 @@ const world: VenueWorld = {
     lines.push(`${level} ${JSON.stringify(fields)} ${message}`)
   },
   takeToken: async () => {},
-} as unknown as VenueWorld
+  emptyBucket: async () => {},
+}
 
 const VENUE = `
 let opened = 0

@@ -28,5 +28,29 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
       return upsertRows(tx, HALTS, ['id'], write.rows)
     case 'insert_venue_updates':
       return insertRows(tx, VENUE_UPDATES, write.rows)
+    case 'open_ticks':
+      return openTicks(tx, write.rows)
+    case 'request_cancels':
+      return requestCancels(tx, write.order_ids, write.at)
   }
+}
+
+async function openTicks(
+  tx: WriteTx,
+  rows: readonly { run_id: string; bar_index: number; corr_id: string }[],
+): Promise<void> {
+  if (rows.length === 0) return
+  await tx.execute(
+    `update weaver.runs r set next_tick = n.bar_index, open_corr_id = n.corr_id
+     from unnest($1::uuid[], $2::bigint[], $3::uuid[]) as n (run_id, bar_index, corr_id) where r.id = n.run_id`,
+    [rows.map(({ run_id }) => run_id), rows.map(({ bar_index }) => bar_index), rows.map(({ corr_id }) => corr_id)],
+  )
+}
+
+async function requestCancels(tx: WriteTx, orderIds: readonly string[], at: string): Promise<void> {
+  await tx.execute(
+    `update weaver.order_sends set cancel_requested_at = $2
+     where order_id = any ($1::uuid[]) and cancel_requested_at is null`,
+    [orderIds, at],
+  )
 }
