@@ -32,6 +32,8 @@ export interface Control {
 
 /** A strategy host that needs more than this is ended, and its run with it. */
 const HOST_MEMORY_MB = 2048
+/** Paper and live runs share these: a strategy that hangs holds up one of them. */
+const LIVE_HOSTS = 2
 const STRATEGIES_DIR = fileURLToPath(new URL('../strategies', import.meta.url))
 
 export interface ControlOptions {
@@ -60,11 +62,12 @@ export async function openControl(
 ): Promise<Control> {
   const { db, config } = system
   const hosts = openHosts(system, config.workers + 1)
+  const liveHosts = openHosts(system, LIVE_HOSTS)
   const catalog = createCatalog({ strategiesDir, dataDir: config.dataDir, hosts, now: wallClock.now })
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
-  const worker = needed ? await startWorker(system, hosts, fatal.resolve) : null
+  const worker = needed ? await startWorker(system, { hosts, liveHosts }, fatal.resolve) : null
   return {
     commands: {
       ...createCommands({
@@ -89,6 +92,7 @@ export async function openControl(
     async close() {
       await worker?.stop()
       await hosts.close()
+      await liveHosts.close()
     },
   }
 }

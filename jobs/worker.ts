@@ -11,6 +11,8 @@ import { type ChainJobs, runHop } from './chain_jobs.ts'
 import { CONSUMERS, startConsumers } from './consumers.ts'
 import { wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
+import { endRun } from './live_end.ts'
+import { type LiveHopJobs, runLiveHop } from './live_jobs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { startSampling } from './process_samples.ts'
 import { startRetention } from './retention.ts'
@@ -26,8 +28,18 @@ export interface Worker {
 /** Of a worker process: kept free for ticks and orders, however many backtests there are. */
 const LIVE_CONCURRENCY = 4
 
+export interface Hosts {
+  hosts: HostPool
+  /** A tick does not wait until a chunk of a backtest is done. */
+  liveHosts: HostPool
+}
+
 /** `onFatal`: the workers can do no more; the process is to end and be started again. */
-export async function startWorker(system: System, hosts: HostPool, onFatal: (error: Error) => void): Promise<Worker> {
+export async function startWorker(
+  system: System,
+  { hosts, liveHosts }: Hosts,
+  onFatal: (error: Error) => void,
+): Promise<Worker> {
   const { db, log, url, config } = system
   const sequencer = createSequencer({
     db,
@@ -37,7 +49,7 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
   const runner: Runner = await startRunner({
     url,
     db,
-    handlers: createHandlers(system, hosts),
+    handlers: createHandlers(system, hosts, liveHosts),
     pools: POOLS.map((name) => ({
       name,
       concurrency: name === 'live' ? LIVE_CONCURRENCY : config.workers,
@@ -76,7 +88,7 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
   }
 }
 
-function createHandlers(system: System, hosts: HostPool): Handlers {
+function createHandlers(system: System, hosts: HostPool, liveHosts: HostPool): Handlers {
   const { db, config } = system
   const throttle = systemThrottle(system)
   const hostRuns = createHostRuns({ db, hosts, dataDir: config.dataDir })
@@ -93,7 +105,11 @@ function createHandlers(system: System, hosts: HostPool): Handlers {
     now: wallClock.now,
     newId: wallClock.newId,
   }
+  const live = liveHopJobs(system, liveHosts)
   return {
+    'marvin.on_live_tick': (payload, job) => runLiveHop(live, 'marvin.on_live_tick', payload, job),
+    'marvin.on_live_window': (payload, job) => runLiveHop(live, 'marvin.on_live_window', payload, job),
+    'marvin.on_order': (payload, job) => runLiveHop(live, 'marvin.on_order', payload, job),
     'greta.start_run': throttled(throttle, (payload, job) => startBacktest(jobs, payload, job)),
     'greta.run_chunk': throttled(throttle, (payload, job) => runChunkJob(jobs, payload, job)),
     'greta.finish_run': (payload, job) => finishBacktest(jobs, payload, job),
@@ -105,5 +121,17 @@ function createHandlers(system: System, hosts: HostPool): Handlers {
     'marvin.on_window': (payload, job) => runHop(jobs, 'marvin.on_window', payload, job),
     'greta.place_order': (payload, job) => runHop(jobs, 'greta.place_order', payload, job),
     'greta.cancel_order': (payload, job) => runHop(jobs, 'greta.cancel_order', payload, job),
+  }
+}
+
+function liveHopJobs({ db, config }: System, hosts: HostPool): LiveHopJobs {
+  return {
+    db,
+    record: async (tx, outcome) => {
+      await record(tx, outcome)
+    },
+    hop: createHostRuns({ db, hosts, dataDir: config.dataDir }).hop,
+    endRun: (tx, run, failure) => endRun(wallClock, tx, run, failure),
+    now: wallClock.now,
   }
 }
