@@ -1,21 +1,12 @@
 /** What a host does for runs: it keeps a backtest's bars, plays chunks of it, and lets a strategy speak in a hop. */
 import type { CandleColumns } from '../db/walle/rows.ts'
 import { type StrategyDefinition, TIMEFRAME_MS, type Timeframe } from '../strategies/api.ts'
-import {
-  type Checkpoint,
-  notTraded,
-  openBacktest,
-  playTicks,
-  type RunData,
-  type RunSpec,
-  type Stretch,
-} from './backtest.ts'
+import { type Checkpoint, openBacktest, playTicks, type RunData, type RunSpec, type Stretch } from './backtest.ts'
 import { ticksOf } from './greta/ticks.ts'
-import { createWindow, noWindow } from './greta/windows.ts'
-import type { HopAnswer, HopView } from './hop_view.ts'
+import { playHop } from './hop_play.ts'
+import type { HopView } from './hop_view.ts'
 import { type PackedRows, packRows } from './host_rows.ts'
 import { createInstance } from './marvin/context.ts'
-import type { TickPort } from './marvin/contract.ts'
 import type { Columns } from './marvin/frames.ts'
 import type { HostHandler, HostIo } from './marvin/host_io.ts'
 import { loadStrategy } from './marvin/host_load.ts'
@@ -213,51 +204,8 @@ function strategyOf(runId: string, entry: string): Promise<StrategyDefinition> {
 /** One hop of the chain: everything the strategy may see comes with the request. */
 const hop: HostHandler = async (body, columns) => {
   const { view, entry } = body as HopRequest
-  const { spec } = view
-  const strategy = await strategyOf(spec.run_id, entry)
-  const windows = new Map(
-    view.windows.map(({ symbol, timeframe }, index) => {
-      const shown = columnsOf(String(index), columns)
-      return [`${symbol} ${timeframe}`, { window: createWindow(shown, shown.time.length), length: shown.time.length }]
-    }),
-  )
-  const port: TickPort = {
-    ts: view.ts,
-    barIndex: view.bar_index,
-    window(symbol, timeframe) {
-      const found = windows.get(`${symbol} ${timeframe}`)
-      if (!found) throw noWindow({ symbol, timeframe }, spec)
-      return found.window.serve(found.length)
-    },
-    position(symbol) {
-      const position = view.positions[spec.symbols.indexOf(symbol)]
-      if (!position) throw notTraded(symbol, spec.symbols)
-      return position
-    },
-    cash: () => view.cash,
-    equity: () => view.equity,
-    openOrders: (symbol) => view.open_orders.filter((order) => symbol === undefined || order.symbol === symbol),
-  }
-  const instance = createInstance(strategy, {
-    runId: spec.run_id,
-    symbols: spec.symbols,
-    timeframe: spec.timeframe,
-    params: spec.params,
-    seed: spec.seed,
-    port,
-  })
-  if (view.memory) instance.restore(view.memory)
-  let requests: HopAnswer['requests'] = []
-  if (instance.hasOnOrder) for (const order of view.changed) instance.onOrder(order)
-  if (view.phase === 'tick' && instance.hasOnTick) requests = instance.onTick()
-  if (view.phase === 'window') instance.onWindow()
-  const answer: HopAnswer = {
-    asked: instance.take(),
-    memory: instance.save(),
-    requests,
-    hears: { ticks: instance.hasOnTick, orders: instance.hasOnOrder },
-  }
-  return { body: answer }
+  const windows = view.windows.map((window, index) => ({ ...window, columns: columnsOf(String(index), columns) }))
+  return { body: playHop(await strategyOf(view.spec.run_id, entry), { ...view, windows }) }
 }
 
 export const runHandlers: Readonly<Record<string, HostHandler>> = { open_run: openRun, chunk, replay, hop }
