@@ -15,6 +15,7 @@ import type {
   RunLedgerRow,
   VenueUpdateRow,
 } from './live_rows.ts'
+import type { BarCoverageRow, WindowWaitRow } from './market_rows.ts'
 import type {
   BandRow,
   CandleText,
@@ -79,6 +80,8 @@ export type LiveWrite =
   | { kind: 'save_order_sends'; rows: OrderSendRow[] }
   | { kind: 'save_clock_ticks'; rows: ClockTickRow[] }
   | { kind: 'save_halts'; rows: HaltRow[] }
+  | { kind: 'save_bar_coverage'; rows: BarCoverageRow[] }
+  | { kind: 'save_window_waits'; rows: WindowWaitRow[] }
   /** As received; only ever added to. */
   | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
   /** The runs' ticks under way, of many runs at once. */

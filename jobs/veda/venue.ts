@@ -153,6 +153,8 @@ export interface BarRequest {
   /** Open times, both inclusive. */
   start: number
   end: number
+  /** Of equities. Absent: `split`, so that a split makes no jump in a strategy's window. */
+  adjustment?: 'raw' | 'split' | 'all'
 }
 
 export interface VenueBar {
@@ -209,6 +211,11 @@ export interface Venue {
   close(): Promise<void>
 }
 
+/** Of a bucket: always the same for one bucket. Without, 200 a minute. */
+export interface RateLimit {
+  perMinute: number
+}
+
 /** What an adapter is given of the world. */
 export interface VenueWorld {
   now(): number
@@ -216,7 +223,9 @@ export interface VenueWorld {
   newId(): string
   log(level: 'info' | 'warn' | 'error', fields: object, message: string): void
   /** Waits until one more request may be made; `urgent` ones (orders) go before reads. Throws rate_limited when it would take too long. */
-  takeToken(bucket: string, urgent: boolean): Promise<void>
+  takeToken(bucket: string, urgent: boolean, limit?: RateLimit): Promise<void>
+  /** The venue refused for having been asked too often: nobody asks before `retryAfterMs` (null: it did not say). */
+  emptyBucket(bucket: string, retryAfterMs: number | null, limit?: RateLimit): Promise<void>
   /** Where the built-in simulator keeps its accounts: it has no machine of its own. Of no use to any other adapter. */
   simBook: SimBook
 }

@@ -9,6 +9,7 @@ import {
   RUN_LEDGERS,
   VENUE_UPDATES,
 } from '../live_rows.ts'
+import { BAR_COVERAGE, WINDOW_WAITS } from '../market_rows.ts'
 import type { LiveWrite } from '../outcome.ts'
 import { insertRows, upsertRows } from './bulk.ts'
 
@@ -26,6 +27,10 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
       return upsertRows(tx, CLOCK_TICKS, ['run_id', 'bar_index'], write.rows)
     case 'save_halts':
       return upsertRows(tx, HALTS, ['id'], write.rows)
+    case 'save_bar_coverage':
+      return upsertRows(tx, BAR_COVERAGE, ['symbol', 'timeframe'], write.rows)
+    case 'save_window_waits':
+      return upsertRows(tx, WINDOW_WAITS, ['run_id', 'bar_index'], write.rows)
     case 'insert_venue_updates':
       return insertRows(tx, VENUE_UPDATES, write.rows)
     case 'open_ticks':
