@@ -79,8 +79,8 @@ export interface SimBookTx {
 export interface SimBook {
   /** One transaction, alone with the account, which is opened when there is none. */
   use<T>(opening: SimOpening, work: (tx: SimBookTx) => Promise<T>): Promise<T>
-  /** Number of the newest thing told; 0: nothing yet. */
-  newest(account: string): Promise<number>
+  /** `newest`: number of the newest thing told, 0 when nothing was. Null: the account was not opened yet. */
+  peek(account: string): Promise<{ newest: number; faults: Json; settings: Json } | null>
   told(account: string, after: number, limit: number): Promise<{ number: number; payload: Json }[]>
 }
 
@@ -120,7 +120,16 @@ const ORDER_COLUMNS = [
 ] as const satisfies readonly (keyof SimOrderRow)[]
 const ORDER = ORDER_COLUMNS.join(', ')
 /** What changes after an order was taken in. */
-const CHANGING = ['status', 'filled_qty', 'filled_notional', 'reject_reason', 'tested_to', 'triggered', 'best_price', 'changed_at']
+const CHANGING = [
+  'status',
+  'filled_qty',
+  'filled_notional',
+  'reject_reason',
+  'tested_to',
+  'triggered',
+  'best_price',
+  'changed_at',
+]
 
 const EXECUTION_COLUMNS = [
   'execution_id',
@@ -144,14 +153,13 @@ const ADD_EXECUTION = `insert into weaver.sim_executions (account, ${EXECUTION_C
 
 export function createSimBook(db: Database): SimBook {
   return {
-    use: (opening, work) =>
-      db.write(async (tx) => work(bookOf(tx, await lockAccount(tx, opening)))),
-    async newest(account) {
-      const [row] = await db.reader.query<{ newest: number }>(
-        'select next_update - 1 as newest from weaver.sim_accounts where account = $1',
+    use: (opening, work) => db.write(async (tx) => work(bookOf(tx, await lockAccount(tx, opening)))),
+    async peek(account) {
+      const [row] = await db.reader.query<{ newest: number; faults: Json; settings: Json }>(
+        'select next_update - 1 as newest, faults, settings from weaver.sim_accounts where account = $1',
         [account],
       )
-      return row?.newest ?? 0
+      return row ?? null
     },
     told: (account, after, limit) =>
       db.reader.query(
@@ -206,7 +214,15 @@ function bookOf(tx: WriteTx, row: SimAccountRow): SimBookTx {
       await tx.execute(
         `update weaver.sim_accounts set faults = $2, cash = $3, clock_at = $4, next_order = $5, next_execution = $6, next_update = $7
         where account = $1`,
-        [account, JSON.stringify(row.faults), row.cash, row.clock_at, row.next_order, row.next_execution, row.next_update],
+        [
+          account,
+          JSON.stringify(row.faults),
+          row.cash,
+          row.clock_at,
+          row.next_order,
+          row.next_execution,
+          row.next_update,
+        ],
       )
     },
     async saveOrder(order) {
