@@ -143,12 +143,14 @@ async function hearTick(
   const tick: LiveTick = {
     ...{ bar_index, ts: Date.parse(ts), corr_id: event.corr_id, stage: 'window' },
     ...{ asked: { intents: [], skips: [], logs: [] }, told: 0, parts: 0, pending: [] },
+    shorter: {},
   }
   let requests: FetchRequest[] = []
   if (checkpoint.hears.ticks) {
     const answer = await speak(jobs, hop, hop.view('tick', tick, { changed: [], windows: windows.shown }))
     tick.asked = answer.asked
     requests = answer.requests
+    for (const { symbol, timeframe, bars } of requests) if (timeframe === run.timeframe) tick.shorter[symbol] = bars
   }
   checkpoint.tick = tick
   return async (_tx, locked) => ({
@@ -189,10 +191,10 @@ function takeIn({ run, checkpoint, windows }: Hop): boolean {
   let anyNew = false
   let ready = true
   for (const symbol of run.symbols) {
-    const own = windows.shown.find((one) => one.symbol === symbol && one.timeframe === run.timeframe)
+    const own = windows.shown.findLast((one) => one.symbol === symbol && one.timeframe === run.timeframe)
     const { time, close } = own?.columns ?? { time: [], close: [] }
     const [newest, known] = [time.at(-1), checkpoint.newest[symbol]?.time]
-    if (time.length < run.window_bars) ready = false
+    if (time.length < Math.min(run.window_bars, checkpoint.tick?.shorter[symbol] ?? run.window_bars)) ready = false
     if (newest === undefined) continue
     if (known === undefined || newest > known) anyNew = true
     checkpoint.newest[symbol] = { time: newest, close: close.at(-1) as number }

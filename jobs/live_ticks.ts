@@ -22,6 +22,8 @@ export interface LiveTick {
   corr_id: string
   /** `window`: its windows are waited for. `place`: what it asked for is being carried out. */
   stage: 'window' | 'place' | 'done'
+  /** By symbol: bars of the run's own timeframe that it fetched in place of its window. */
+  shorter: Record<string, number>
   /** In onTick; its decision is made after onWindow. */
   asked: Asked
   /** Orders and cancels told so far, over all parts of its decision. */
