@@ -77,6 +77,7 @@ create table weaver.venue_updates (
 );
 create index venue_updates_by_order on weaver.venue_updates (client_order_id);
 create index venue_updates_by_execution on weaver.venue_updates (exchange, mode, execution_id) where execution_id is not null;
+create index venue_updates_by_account on weaver.venue_updates (exchange, mode, id);
 create index venue_updates_by_time on weaver.venue_updates (created_at);
 comment on table weaver.venue_updates is 'What venues said of orders, as it was received.';
 create unique index fills_by_execution on weaver.fills (order_id, execution_id) where execution_id is not null;

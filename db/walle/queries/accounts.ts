@@ -87,26 +87,40 @@ export function listRunPositions(reader: Reader, runId: string | undefined): Pro
   )
 }
 
-export type OpenAccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null; sent_at: string | null }
+export type AccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null }
+
+const ACCOUNT_ORDERS = `select ${selectList(ORDERS, 'o')}, s.state as send_state
+  from weaver.orders o join weaver.runs r on r.id = o.run_id left join weaver.order_sends s on s.order_id = o.id`
 
 /** Our orders of the account that may still change. */
-export function openAccountOrders(reader: Reader, { exchange, mode }: AccountName): Promise<OpenAccountOrder[]> {
-  return reader.query<OpenAccountOrder>(
-    `select ${selectList(ORDERS, 'o')}, s.state as send_state, s.last_sent_at as sent_at
-     from weaver.orders o join weaver.runs r on r.id = o.run_id left join weaver.order_sends s on s.order_id = o.id
+export function openAccountOrders(reader: Reader, { exchange, mode }: AccountName): Promise<AccountOrder[]> {
+  return reader.query<AccountOrder>(
+    `${ACCOUNT_ORDERS}
      where r.exchange = $1 and r.mode = $2 and o.status in ('pending', 'submitted', 'accepted', 'partial')
      order by o.created_at, o.id`,
     [exchange, mode],
   )
 }
 
-/** Which of these client order ids are ours. */
-export async function knownOrders(reader: Reader, clientOrderIds: readonly string[]): Promise<Set<string>> {
-  const rows = await reader.query<{ client_order_id: string }>(
-    'select client_order_id from weaver.orders where client_order_id = any ($1::text[])',
-    [clientOrderIds],
+/** Those of them that are ours. */
+export function ordersByClientId(reader: Reader, clientOrderIds: readonly string[]): Promise<AccountOrder[]> {
+  return reader.query<AccountOrder>(`${ACCOUNT_ORDERS} where o.client_order_id = any ($1::text[])`, [clientOrderIds])
+}
+
+/** Symbols of the account in which something may have filled in the last moments. */
+export async function movingSymbols(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  withinMs: number,
+): Promise<Set<string>> {
+  const rows = await reader.query<{ symbol: string }>(
+    `select distinct o.symbol from weaver.orders o join weaver.runs r on r.id = o.run_id
+     where r.exchange = $1 and r.mode = $2
+       and (o.status in ('submitted', 'accepted', 'partial')
+         or o.updated_at > clock_timestamp() - make_interval(secs => $3::float8 / 1000))`,
+    [exchange, mode, withinMs],
   )
-  return new Set(rows.map((row) => row.client_order_id))
+  return new Set(rows.map(({ symbol }) => symbol))
 }
 
 /** Which of these executions of the account are on record. */
@@ -130,4 +144,13 @@ export function accountsInUse(reader: Reader): Promise<(AccountName & { runs: nu
      where status = 'running' and mode <> 'backtest' and exchange is not null
      group by exchange, mode order by exchange, mode`,
   )
+}
+
+/** The newest thing that was heard of its orders, by whichever process; 0: nothing yet. */
+export async function newestUpdate(reader: Reader, { exchange, mode }: AccountName): Promise<number> {
+  const [row] = await reader.query<{ id: number }>(
+    'select id from weaver.venue_updates where exchange = $1 and mode = $2 order by id desc limit 1',
+    [exchange, mode],
+  )
+  return Number(row?.id ?? 0)
 }
