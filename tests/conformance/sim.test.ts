@@ -30,7 +30,7 @@ function stage(symbol: string) {
       venue,
       symbol,
       qty: '1',
-      partialQty: '2000',
+      partialQty: '400',
       unaffordableQty: '100000000',
       newClientId: () => {
         ids += 1
