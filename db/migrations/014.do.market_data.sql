@@ -21,7 +21,7 @@ create table weaver.window_waits (
   bar_index bigint not null,
   ts timestamptz not null,
   in_hand_ms double precision not null,
-  missing text[] not null,
+  missing jsonb not null,
   late integer not null,
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp(),

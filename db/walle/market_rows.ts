@@ -36,7 +36,7 @@ export const WINDOW_WAITS: Table<WindowWaitRow> = {
     bar_index: 'bigint',
     ts: 'timestamptz',
     in_hand_ms: 'float8',
-    missing: 'text[]',
+    missing: 'jsonb',
     late: 'integer',
   },
 }
