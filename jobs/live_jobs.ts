@@ -15,9 +15,18 @@ import type { FetchRequest } from '../strategies/api.ts'
 import type { RunningJob } from './backtest_jobs.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import type { Live } from './live.ts'
+import { unmarkedBars } from './live_account.ts'
 import { fetchEvents, furtherPart, noteRejection, tickDecision } from './live_decisions.ts'
-import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markRisk } from './live_ticks.ts'
-import { emptyWindows, heardOrder, readAccount, readWindows, viewOf, type WindowEvent } from './live_view.ts'
+import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markLedger } from './live_ticks.ts'
+import {
+  emptyWindows,
+  heardOrder,
+  isWindowEvent,
+  readAccount,
+  readWindows,
+  viewOf,
+  type WindowEvent,
+} from './live_view.ts'
 import { addLogContext } from './log.ts'
 import { StrategyFailure } from './marvin/failure.ts'
 
@@ -100,10 +109,6 @@ async function windowsOf(reader: Reader, run: RunRow, event: LogEvent, checkpoin
   return last !== null && isWindowEvent(last) ? readWindows(reader, last) : emptyWindows(run)
 }
 
-function isWindowEvent(event: LogEvent): event is WindowEvent {
-  return event.type === 'data.WindowReady' || event.type === 'data.WindowComplete'
-}
-
 async function playHop(jobs: LiveHopJobs, hop: Hop): Promise<Played> {
   const { event } = hop
   try {
@@ -175,8 +180,10 @@ async function hearWindows(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Pro
   const told = tickDecision(run, checkpoint, { due, cause: event.id, windowEvents: windows.events })
   tick.asked = { intents: [], skips: [], logs: [] }
   tick.stage = 'place'
+  // With the decision, whose place in the log tells which fills came before.
+  const bars = told.events.length > 0 ? unmarkedBars(run, windows.shown, checkpoint.marked) : []
   return async (tx, locked) => {
-    const marked = await markRisk(tx, locked, checkpoint)
+    const marked = await markLedger(tx, locked, checkpoint, bars)
     const rest = tick.pending.length === 0 ? await endTick(tx, locked, checkpoint, jobs.now()) : saved(locked, hop)
     return { writes: [...told.writes, ...marked, ...rest], events: told.events }
   }

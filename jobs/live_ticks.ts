@@ -12,7 +12,9 @@ import type { Json } from '../strategies/api.ts'
 import type { RiskLimits } from './glados/risk.ts'
 import { markEquity, newWatch, type RiskWatch } from './greta/risk_watch.ts'
 import type { SkipState } from './greta/skips.ts'
+import { createTradeMatcher, type TradeMatcherState } from './greta/trades.ts'
 import type { HopAnswer } from './hop_view.ts'
+import { type Marked, markTrades } from './live_account.ts'
 import type { Asked, StrategyMemory } from './marvin/contract.ts'
 
 export interface LiveTick {
@@ -42,6 +44,7 @@ export interface LiveCheckpoint {
   skips: SkipState
   /** By symbol, of the newest bar seen: open time, close. */
   newest: Record<string, { time: number; close: number }>
+  marked: Marked
   /** The event that told of the windows seen last. */
   windows: string | null
   /** The newest tick, also when it is done; null before the first. */
@@ -54,6 +57,7 @@ export function newLiveCheckpoint(): LiveCheckpoint {
     hears: { ticks: true, orders: true },
     skips: { ranges: [], next: 0 },
     newest: {},
+    marked: {},
     windows: null,
     tick: null,
   }
@@ -102,16 +106,29 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
   ]
 }
 
-/** What the limits on losses remember of equity at the newest closes; they are checked where orders are placed. */
-export async function markRisk(tx: Reader, run: RunRow, { tick, newest }: LiveCheckpoint): Promise<Write[]> {
-  const { max_daily_loss, max_drawdown } = run.risk as RiskLimits
-  if (tick === null || (max_daily_loss == null && max_drawdown == null)) return []
+/** New bars were seen: what the limits on losses remember of equity, and what open trades have lived through. */
+export async function markLedger(
+  tx: Reader,
+  run: RunRow,
+  { tick, newest }: LiveCheckpoint,
+  bars: Parameters<typeof markTrades>[1],
+): Promise<Write[]> {
   const ledger = await getRunLedger(tx, run.id)
-  if (ledger === null) return []
-  const { equity } = equityAt(ledger.cash, await listPositions(tx, run.id), newest)
-  const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
-  markEquity(watch, tick.ts, equity)
-  return [{ kind: 'save_run_ledgers', rows: [{ ...ledger, risk_watch: watch as unknown as Json }] }]
+  if (ledger === null || tick === null) return []
+  const { max_daily_loss, max_drawdown } = run.risk as RiskLimits
+  const positions = await listPositions(tx, run.id)
+  const changed = { ...ledger }
+  if (max_daily_loss != null || max_drawdown != null) {
+    const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
+    markEquity(watch, tick.ts, equityAt(ledger.cash, positions, newest).equity)
+    changed.risk_watch = watch as unknown as Json
+  }
+  if (bars.length > 0 && positions.some(({ qty }) => qty !== '0')) {
+    const trades = createTradeMatcher(ledger.trade_matcher as unknown as TradeMatcherState)
+    markTrades(trades, bars)
+    changed.trade_matcher = trades.save() as unknown as Json
+  }
+  return [{ kind: 'save_run_ledgers', rows: [changed] }]
 }
 
 /** Whether a command is the run's oldest that is not carried out: of two, a cancel may mean the order before it. */

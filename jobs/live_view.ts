@@ -15,6 +15,10 @@ import { equityAt, type LiveCheckpoint, type LiveTick } from './live_ticks.ts'
 
 export type WindowEvent = Extract<LogEvent, { type: 'data.WindowReady' | 'data.WindowComplete' }>
 
+export function isWindowEvent(event: LogEvent): event is WindowEvent {
+  return event.type === 'data.WindowReady' || event.type === 'data.WindowComplete'
+}
+
 interface Account {
   cash: string
   equity: number
