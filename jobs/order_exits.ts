@@ -48,7 +48,7 @@ export async function exitOutcome(world: ExitWorld, tx: WriteTx, changed: Change
   const all = known.map((one) => (one.order.id === order.id ? { order, send } : one))
   if (!known.some((one) => one.order.id === order.id)) all.push({ order, send })
   const legs = all.filter((one) => one.order.parent_order_id !== null)
-  const asLegs: Leg[] = legs.map((one) => ({ order: one.order, cancelReason: one.send?.cancel_reason ?? null }))
+  const asLegs: Leg[] = legs.map((one) => ({ order: one.order, cancelReason: cancelReasonOf(one.send) }))
   const qty = position?.qty ?? '0'
   const plan = planExits(
     qty,
@@ -73,6 +73,11 @@ export async function exitOutcome(world: ExitWorld, tx: WriteTx, changed: Change
     jobs,
   }
   return placeLegs(world, tx, changed, plan.place, outcome)
+}
+
+function cancelReasonOf(send: OrderSendRow | null): string | null {
+  if (send === null || send.cancel_requested_at === null) return null
+  return send.cancel_reason ?? 'asked for'
 }
 
 /** What market orders on their way will close of the position. */
