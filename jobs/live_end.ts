@@ -2,21 +2,23 @@
  * How a paper or live run ends, whatever ends it: its open orders are cancelled but for exits that protect a position;
  * positions stay, and are shown. The venue's answers come later, and are booked as ever.
  */
-import type { Reader } from '../db/database.ts'
+import type { Reader, WriteTx } from '../db/database.ts'
 import type { NewEvent } from '../db/events/envelope.ts'
 import { tickEventId } from '../db/events/ids.ts'
-import type { NewJob, TaskPayload } from '../db/events/tasks.ts'
+import type { TaskPayload } from '../db/events/tasks.ts'
 import { redactValue } from '../db/secrets.ts'
 import { tradesAroundTheClock } from '../db/walle/calendar/calendar.ts'
-import type { Outcome, Write } from '../db/walle/outcome.ts'
-import { openPositions, openSentOrders, type SentOrder } from '../db/walle/queries/live_runs.ts'
+import type { Outcome } from '../db/walle/outcome.ts'
+import { openPositions, openSentOrders } from '../db/walle/queries/live_runs.ts'
 import { listRunOrdersByClientId } from '../db/walle/queries/orders.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import type { OrderRow, PositionRow, RunError, RunRow } from '../db/walle/rows.ts'
 import type { RunningJob } from './backtest_jobs.ts'
 import { Decimal } from './greta/decimals.ts'
 import type { Live } from './live.ts'
+import { liveStats } from './live_result.ts'
 import { clientOrderId } from './marvin/contract.ts'
+import { cancelOutcome } from './order_jobs.ts'
 
 /** What somebody who stops a run asks for; as the event run.StopRequested has it. */
 export interface StopOptions {
@@ -48,7 +50,7 @@ export function protects(
 }
 
 /** The end that an error makes, in the caller's transaction, which holds the run's lock. */
-export async function endRun(jobs: EndingJobs, tx: Reader, run: RunRow, told: RunError): Promise<Outcome> {
+export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: RunError): Promise<Outcome> {
   const failure = redactValue(told) as RunError
   const event = ending(jobs, run, 'run.Error', {
     run_id: run.id,
@@ -59,11 +61,8 @@ export async function endRun(jobs: EndingJobs, tx: Reader, run: RunRow, told: Ru
   })
   const positions = await openPositions(tx, run.id)
   const open = await openSentOrders(tx, run.id)
-  const cancels = cancelled(
-    jobs,
-    run,
-    open.filter((order) => !protects(order, positions)),
-  )
+  const unwanted = open.filter((order) => !protects(order, positions))
+  const cancels = await cancelOutcome(tx, unwanted, 'the run has ended', jobs.now())
   return {
     writes: [
       {
@@ -75,31 +74,14 @@ export async function endRun(jobs: EndingJobs, tx: Reader, run: RunRow, told: Ru
           stopped_at: event.ts,
           last_event_id: event.id,
           open_corr_id: null,
+          stats: await liveStats(tx, run),
         },
       },
       { kind: 'drop_checkpoint', run_id: run.id },
       ...cancels.writes,
     ],
     events: [event],
-    jobs: cancels.jobs,
-  }
-}
-
-/** Asks for those to be cancelled that nobody has asked for yet; of an order that was not sent yet this is the end. */
-function cancelled(
-  { now }: EndingJobs,
-  run: RunRow,
-  orders: readonly SentOrder[],
-): { writes: Write[]; jobs: NewJob[] } {
-  const fresh = orders.filter(({ cancel_requested_at }) => cancel_requested_at === null)
-  if (fresh.length === 0) return { writes: [], jobs: [] }
-  return {
-    writes: [{ kind: 'request_cancels', order_ids: fresh.map(({ id }) => id), at: new Date(now()).toISOString() }],
-    jobs: fresh.map(({ id }) => ({
-      task: 'veda.send_cancel',
-      payload: { run_id: run.id, order_id: id },
-      queue: `orders:${run.id}`,
-    })),
+    jobs: cancels.jobs ?? [],
   }
 }
 
@@ -133,7 +115,7 @@ interface Step {
 
 const NOTHING: Outcome = { writes: [], events: [] }
 
-async function nextStep(jobs: EndingJobs, tx: Reader, run: RunRow): Promise<Step> {
+async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Step> {
   const { cancel_orders, close_positions } = run.stop_requested as unknown as StopOptions
   const positions = await openPositions(tx, run.id)
   const open = await openSentOrders(tx, run.id)
@@ -142,8 +124,8 @@ async function nextStep(jobs: EndingJobs, tx: Reader, run: RunRow): Promise<Step
   const unwanted = open.filter(
     (order) => !isClosing(order) && (close_positions || (cancel_orders && !protects(order, positions))),
   )
-  const { writes, jobs: sends } = cancelled(jobs, run, unwanted)
-  if (sends.length > 0) return { outcome: { writes, events: [], jobs: sends }, again: true }
+  const cancels = await cancelOutcome(tx, unwanted, 'the run is to stop', jobs.now())
+  if (cancels.writes.length > 0) return { outcome: cancels, again: true }
   // The venue has the last word, but a run does not wait for it for ever.
   const waiting = unwanted.filter(({ cancel_requested_at }) => isRecent(jobs, cancel_requested_at))
   if (waiting.length > 0) return { outcome: NOTHING, again: true }
@@ -152,7 +134,10 @@ async function nextStep(jobs: EndingJobs, tx: Reader, run: RunRow): Promise<Step
   }
   const pending = closings.orders.filter(({ status }) => !ENDED.includes(status))
   if (pending.some(({ placed_at }) => isRecent(jobs, placed_at))) return { outcome: NOTHING, again: true }
-  return { outcome: stopped(jobs, run, leftOver(unwanted, pending, positions, close_positions)), again: false }
+  return {
+    outcome: await stopped(jobs, tx, run, leftOver(unwanted, pending, positions, close_positions)),
+    again: false,
+  }
 }
 
 function isRecent({ now }: EndingJobs, at: string | null): boolean {
@@ -222,7 +207,7 @@ function leftOver(
   ]
 }
 
-function stopped(jobs: EndingJobs, run: RunRow, cautions: readonly string[]): Outcome {
+async function stopped(jobs: EndingJobs, tx: Reader, run: RunRow, cautions: readonly string[]): Promise<Outcome> {
   const event = ending(jobs, run, 'run.Stopped', { run_id: run.id })
   return {
     writes: [
@@ -235,6 +220,7 @@ function stopped(jobs: EndingJobs, run: RunRow, cautions: readonly string[]): Ou
           last_event_id: event.id,
           open_corr_id: null,
           cautions: [...run.cautions, ...cautions],
+          stats: await liveStats(tx, run),
         },
       },
       { kind: 'drop_checkpoint', run_id: run.id },

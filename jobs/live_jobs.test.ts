@@ -166,9 +166,13 @@ test('a tick asks for windows, decides on what came, and ends when its last comm
     exposure: Float64Array.of(0),
   })
   expect(jobs.hops).toEqual(['tick', 'window'])
+  expect((await mustGet(database.db, run.id)).stats).toMatchObject({
+    ...{ initial_cash: '1000', final_equity: '1000', total_trades: 0, total_pnl: '0', max_drawdown: 0, open_trades: 0 },
+  })
 })
 
-const resting = (run: RunRow) => anOrder(run.id, 0, { client_order_id: `resting ${run.id}`, status: 'accepted', symbol: S })
+const resting = (run: RunRow) =>
+  anOrder(run.id, 0, { client_order_id: `resting ${run.id}`, status: 'accepted', symbol: S })
 
 test('a hop that is played twice, also by two at once, leaves what one leaves', async () => {
   const run = await nextRun()

@@ -15,7 +15,11 @@ import type { SkipState } from './greta/skips.ts'
 import { createTradeMatcher, type TradeMatcherState } from './greta/trades.ts'
 import type { HopAnswer } from './hop_view.ts'
 import { type Marked, markTrades } from './live_account.ts'
+import { liveStats } from './live_result.ts'
 import type { Asked, StrategyMemory } from './marvin/contract.ts'
+
+/** Statistics of a run that goes on are made anew at its first tick of every hour, and at its end. */
+const STATS_EVERY_MS = 3_600_000
 
 export interface LiveTick {
   bar_index: number
@@ -45,6 +49,8 @@ export interface LiveCheckpoint {
   /** By symbol, of the newest bar seen: open time, close. */
   newest: Record<string, { time: number; close: number }>
   marked: Marked
+  /** Hours since 1970 of the tick at which statistics were made last. */
+  stats_hour: number | null
   /** The event that told of the windows seen last. */
   windows: string | null
   /** The newest tick, also when it is done; null before the first. */
@@ -58,6 +64,7 @@ export function newLiveCheckpoint(): LiveCheckpoint {
     skips: { ranges: [], next: 0 },
     newest: {},
     marked: {},
+    stats_hour: null,
     windows: null,
     tick: null,
   }
@@ -96,13 +103,16 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
   // The clock has gone past ticks that were missed meanwhile.
   const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
   const marked = positions.map((row) => ({ ...row, last_price: newest[row.symbol]?.close ?? row.last_price }))
-  const exposure = gross === 0 || equity === 0 ? 0 : gross / equity
+  const point = { ts: tick.ts, equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
+  const hour = Math.floor(tick.ts / STATS_EVERY_MS)
+  const stats = hour === checkpoint.stats_hour ? {} : { stats: await liveStats(tx, run, point) }
+  checkpoint.stats_hour = hour
   return [
     { kind: 'save_positions', rows: marked },
-    { kind: 'add_equity', run_id: run.id, tick: tick.bar_index, point: { ts: tick.ts, equity, exposure } },
+    { kind: 'add_equity', run_id: run.id, tick: tick.bar_index, point },
     { kind: 'save_clock_ticks', rows: clockTick ? [{ ...clockTick, done_at: new Date(now).toISOString() }] : [] },
     { kind: 'save_checkpoint', run_id: run.id, next_tick, state: checkpoint },
-    { kind: 'update_run', id: run.id, changes: { next_tick, open_corr_id: null } },
+    { kind: 'update_run', id: run.id, changes: { next_tick, open_corr_id: null, ...stats } },
   ]
 }
 
