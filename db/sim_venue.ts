@@ -238,20 +238,21 @@ function bookOf(tx: WriteTx, row: SimAccountRow): SimBookTx {
     async addExecution(execution) {
       await tx.execute(ADD_EXECUTION, [account, ...EXECUTION_COLUMNS.map((name) => execution[name])])
     },
-    async tell(payload) {
-      const number = row.next_update
-      row.next_update += 1
-      await tx.execute('insert into weaver.sim_updates (account, number, payload) values ($1, $2, $3)', [
-        account,
-        number,
-        JSON.stringify(payload),
-      ])
-      if (number % UPDATES_PER_SWEEP === 0) {
-        await tx.execute('delete from weaver.sim_updates where account = $1 and number <= $2', [
-          account,
-          number - UPDATES_KEPT,
-        ])
-      }
-    },
+    tell: (payload) => addUpdate(tx, row, payload),
   }
+}
+
+async function addUpdate(tx: WriteTx, row: SimAccountRow, payload: Json): Promise<void> {
+  const number = row.next_update
+  row.next_update += 1
+  await tx.execute('insert into weaver.sim_updates (account, number, payload) values ($1, $2, $3)', [
+    row.account,
+    number,
+    JSON.stringify(payload),
+  ])
+  if (number % UPDATES_PER_SWEEP !== 0) return
+  await tx.execute('delete from weaver.sim_updates where account = $1 and number <= $2', [
+    row.account,
+    number - UPDATES_KEPT,
+  ])
 }
