@@ -12,7 +12,7 @@ import { CONSUMERS, startConsumers } from './consumers.ts'
 import { wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
 import { endRun } from './live_end.ts'
-import { type LiveHopJobs, runLiveHop } from './live_jobs.ts'
+import { type LiveWorker, openLiveWorker } from './live_worker.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { startSampling } from './process_samples.ts'
 import { startRetention } from './retention.ts'
@@ -46,10 +46,11 @@ export async function startWorker(
     sleep: wallClock.sleep,
     onError: (error) => log.error({ err: error }, 'sequencer'),
   })
+  const live = await openLiveWorker(system, liveHosts)
   const runner: Runner = await startRunner({
     url,
     db,
-    handlers: createHandlers(system, hosts, liveHosts),
+    handlers: createHandlers(system, hosts, live),
     pools: POOLS.map((name) => ({
       name,
       concurrency: name === 'live' ? LIVE_CONCURRENCY : config.workers,
@@ -62,7 +63,9 @@ export async function startWorker(
     onDeadJob: async (tx, job) => {
       const run = job.runId === null ? null : await lockRun(tx, job.runId)
       if (run?.status === 'running') {
-        const end = failed(wallClock, run, { message: `the job ${job.task} failed for good: ${job.error}` })
+        const failure = { message: `the job ${job.task} failed for good: ${job.error}` }
+        const end =
+          run.mode === 'backtest' ? failed(wallClock, run, failure) : await endRun(wallClock, tx, run, failure)
         // The checkpoint stays: when somebody has the job tried again, the run goes on from it.
         await record(tx, { ...end, writes: end.writes.filter(({ kind }) => kind !== 'drop_checkpoint') })
       }
@@ -74,12 +77,15 @@ export async function startWorker(
     process: { pid: process.pid, host: hostname() },
   })
   sequencer.start()
+  live.start()
   const consumers = startConsumers(system, CONSUMERS)
   const retention = startRetention(system)
   const sampling = startSampling(system, hosts)
   return {
     async stop() {
+      await live.stop()
       await runner.stop()
+      await live.close()
       await consumers.stop()
       await retention.stop()
       await sampling.stop()
@@ -88,7 +94,7 @@ export async function startWorker(
   }
 }
 
-function createHandlers(system: System, hosts: HostPool, liveHosts: HostPool): Handlers {
+function createHandlers(system: System, hosts: HostPool, live: LiveWorker): Handlers {
   const { db, config } = system
   const throttle = systemThrottle(system)
   const hostRuns = createHostRuns({ db, hosts, dataDir: config.dataDir })
@@ -105,11 +111,8 @@ function createHandlers(system: System, hosts: HostPool, liveHosts: HostPool): H
     now: wallClock.now,
     newId: wallClock.newId,
   }
-  const live = liveHopJobs(system, liveHosts)
   return {
-    'marvin.on_live_tick': (payload, job) => runLiveHop(live, 'marvin.on_live_tick', payload, job),
-    'marvin.on_live_window': (payload, job) => runLiveHop(live, 'marvin.on_live_window', payload, job),
-    'marvin.on_order': (payload, job) => runLiveHop(live, 'marvin.on_order', payload, job),
+    ...live.handlers,
     'greta.start_run': throttled(throttle, (payload, job) => startBacktest(jobs, payload, job)),
     'greta.run_chunk': throttled(throttle, (payload, job) => runChunkJob(jobs, payload, job)),
     'greta.finish_run': (payload, job) => finishBacktest(jobs, payload, job),
@@ -121,17 +124,5 @@ function createHandlers(system: System, hosts: HostPool, liveHosts: HostPool): H
     'marvin.on_window': (payload, job) => runHop(jobs, 'marvin.on_window', payload, job),
     'greta.place_order': (payload, job) => runHop(jobs, 'greta.place_order', payload, job),
     'greta.cancel_order': (payload, job) => runHop(jobs, 'greta.cancel_order', payload, job),
-  }
-}
-
-function liveHopJobs({ db, config }: System, hosts: HostPool): LiveHopJobs {
-  return {
-    db,
-    record: async (tx, outcome) => {
-      await record(tx, outcome)
-    },
-    hop: createHostRuns({ db, hosts, dataDir: config.dataDir }).hop,
-    endRun: (tx, run, failure) => endRun(wallClock, tx, run, failure),
-    now: wallClock.now,
   }
 }

@@ -86,8 +86,6 @@ export type LiveWrite =
   | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
   /** The runs' ticks under way, of many runs at once. */
   | { kind: 'open_ticks'; rows: { run_id: string; bar_index: number; corr_id: string }[] }
-  /** Of orders that nobody has asked to be cancelled yet. */
-  | { kind: 'request_cancels'; order_ids: string[]; at: string }
 
 export interface StoreCandles {
   kind: 'store_candles'

@@ -35,8 +35,6 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
       return insertRows(tx, VENUE_UPDATES, write.rows)
     case 'open_ticks':
       return openTicks(tx, write.rows)
-    case 'request_cancels':
-      return requestCancels(tx, write.order_ids, write.at)
   }
 }
 
@@ -49,13 +47,5 @@ async function openTicks(
     `update weaver.runs r set next_tick = n.bar_index, open_corr_id = n.corr_id
      from unnest($1::uuid[], $2::bigint[], $3::uuid[]) as n (run_id, bar_index, corr_id) where r.id = n.run_id`,
     [rows.map(({ run_id }) => run_id), rows.map(({ bar_index }) => bar_index), rows.map(({ corr_id }) => corr_id)],
-  )
-}
-
-async function requestCancels(tx: WriteTx, orderIds: readonly string[], at: string): Promise<void> {
-  await tx.execute(
-    `update weaver.order_sends set cancel_requested_at = $2
-     where order_id = any ($1::uuid[]) and cancel_requested_at is null`,
-    [orderIds, at],
   )
 }
