@@ -4,7 +4,8 @@ import { record } from '../db/walle/record.ts'
 import { startKeepers } from './account_keeper.ts'
 import type { Handlers } from './attempt.ts'
 import { createBarCache } from './bar_cache.ts'
-import { wallClock } from './glados/clock.ts'
+import type { PreciseClock } from './glados/clock.ts'
+import { cancelAll, cancelRun } from './halt_jobs.ts'
 import { createHostRuns } from './host_client.ts'
 import type { Live } from './live.ts'
 import { createLiveClock } from './live_clock.ts'
@@ -33,22 +34,26 @@ export interface LiveWorker {
   close(): Promise<void>
 }
 
-export async function openLiveWorker(system: System, liveHosts: HostPool): Promise<LiveWorker> {
+export async function openLiveWorker(
+  system: System,
+  liveHosts: HostPool,
+  time: PreciseClock,
+): Promise<LiveWorker> {
   const { db, log, config } = system
   const live: Live = {
     db,
     record: async (tx, outcome) => {
       await record(tx, outcome)
     },
-    venues: await openVenues(system),
+    venues: await openVenues(system, time),
     hop: createHostRuns({ db, hosts: liveHosts, dataDir: config.dataDir }).hop,
-    ...wallClock,
+    ...time,
     log: (level, fields, message) => log[level](fields, message),
   }
-  const clock = createLiveClock({ db, record: live.record, clock: wallClock, log: live.log })
+  const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
   let keepers: ReturnType<typeof startKeepers> | null = null
   return {
-    handlers: handlersOf(live),
+    handlers: liveHandlers(live),
     start() {
       clock.start()
       keepers = startKeepers(live, (heard) => recordReport(live, heard))
@@ -60,7 +65,7 @@ export async function openLiveWorker(system: System, liveHosts: HostPool): Promi
   }
 }
 
-function handlersOf(live: Live): Pick<Handlers, LiveTask> {
+export function liveHandlers(live: Live): Pick<Handlers, LiveTask> {
   const hops: LiveHopJobs = {
     ...live,
     endRun: (tx: WriteTx, run, failure) => endRun(live, tx, run, failure),
@@ -76,6 +81,9 @@ function handlersOf(live: Live): Pick<Handlers, LiveTask> {
     'veda.cancel_order': (payload, job) => cancelOrder(live, payload, job),
     'veda.submit_order': (payload, job) => submitOrder(live, payload, job),
     'veda.send_cancel': (payload, job) => sendCancel(live, payload, job),
+    'veda.cancel_run': (payload, job) => cancelRun(live, payload, job),
+    'veda.cancel_all': (payload, job) => cancelAll(live, payload, job),
+    'veda.fetch_candles': (payload, job) => fetchCandlePage(live, payload, job),
     'veda.end_run': (payload, job) => endStoppedRun(live, payload, job),
   }
 }

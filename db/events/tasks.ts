@@ -73,8 +73,18 @@ export const TASKS = {
   /** Sends an order to its venue, or finds out what became of it. Never loses the order: it is tried until the venue has answered. */
   'veda.submit_order': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
   'veda.send_cancel': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
+  /** The kill switch, run by run: asks for all open orders of a run to be cancelled. */
+  'veda.cancel_run': { payload: z.strictObject({ run_id: id }), ...LIVE, drivesRun: false },
+  /** The kill switch: asks a venue to cancel whatever else is open in the account. */
+  'veda.cancel_all': {
+    payload: z.strictObject({ exchange: z.string(), mode: z.enum(['paper', 'live']) }),
+    ...LIVE,
+    drivesRun: false,
+  },
   /** Ends a run that is to stop: cancels, closes what is asked to be closed, then says that it has. */
   'veda.end_run': { payload: z.strictObject({ run_id: id }), ...LIVE },
+  /** The next page of an exchange's history. */
+  'veda.fetch_candles': { payload: z.strictObject({ fetch_id: id }), ...LONG, drivesRun: false },
   /** A completed backtest is played again under a dozen other fill models. After everything that somebody waits for. */
   'greta.run_band': {
     payload: z.strictObject({ run_id: id }),
