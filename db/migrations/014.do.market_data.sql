@@ -31,6 +31,29 @@ create index window_waits_by_time on weaver.window_waits (created_at);
 comment on table weaver.window_waits is
   'Per tick of a paper or live run: milliseconds from the boundary until its windows were there, the series whose newest bar did not come in time, and how many such bars of older ticks have come since.';
 
+create table weaver.candle_fetches (
+  id uuid primary key,
+  exchange text not null,
+  mode text not null check (mode in ('paper', 'live')),
+  symbol text not null,
+  timeframe text not null,
+  start_time timestamptz not null,
+  end_time timestamptz not null,
+  next_time timestamptz not null,
+  adjustment text not null,
+  feed text,
+  status text not null check (status in ('running', 'completed', 'cancelled', 'error')),
+  stored bigint not null default 0,
+  revised bigint not null default 0,
+  unchanged bigint not null default 0,
+  error text,
+  created_at timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp()
+);
+create index candle_fetches_by_time on weaver.candle_fetches (created_at);
+comment on table weaver.candle_fetches is
+  'History of an exchange, fetched page by page: what opens before next_time is stored. While running, error tells why it waits.';
+
 -- After a refusal: `wait_ms` from now on there is one token again.
 create function weaver.empty_bucket(bucket text, per_second double precision, wait_ms double precision)
 returns void language sql security definer set search_path = pg_catalog, pg_temp as $$
@@ -46,7 +69,7 @@ grant execute on function weaver.empty_bucket(text, double precision, double pre
 do $$
 declare t text;
 begin
-  foreach t in array array['bar_coverage', 'window_waits'] loop
+  foreach t in array array['bar_coverage', 'window_waits', 'candle_fetches'] loop
     execute format('create trigger touch_updated_at before update on weaver.%I for each row execute function weaver.touch_updated_at()', t);
     execute format('grant insert, update, delete on weaver.%I to weaver_walle', t);
   end loop;

@@ -1,6 +1,8 @@
 /** Rows of market data for paper and live runs (migration 014), in the notation of rows.ts. */
 import type { Timeframe } from '../../strategies/api.ts'
 import type { Table } from './columns.ts'
+import type { Adjustment } from './import/adjustment.ts'
+import type { TradingMode } from './live_rows.ts'
 
 export interface BarCoverageRow {
   symbol: string
@@ -22,6 +24,50 @@ export interface WindowWaitRow {
   missing: string[]
   /** Of the bars that were missing at the tick before, those that have come since. */
   late: number
+}
+
+/** History of an exchange that is fetched. */
+export interface CandleFetchRow {
+  id: string
+  exchange: string
+  mode: TradingMode
+  symbol: string
+  timeframe: Timeframe
+  /** Open times, both inclusive. */
+  start_time: string
+  end_time: string
+  /** What opens before is stored. */
+  next_time: string
+  adjustment: Exclude<Adjustment, 'unknown'>
+  /** Known once the exchange has answered. */
+  feed: string | null
+  status: 'running' | 'completed' | 'cancelled' | 'error'
+  stored: number
+  revised: number
+  unchanged: number
+  /** Why it ended; while it runs, why it waits. */
+  error: string | null
+}
+
+export const CANDLE_FETCHES: Table<CandleFetchRow> = {
+  name: 'weaver.candle_fetches',
+  columns: {
+    id: 'uuid',
+    exchange: 'text',
+    mode: 'text',
+    symbol: 'text',
+    timeframe: 'text',
+    start_time: 'timestamptz',
+    end_time: 'timestamptz',
+    next_time: 'timestamptz',
+    adjustment: 'text',
+    feed: 'text',
+    status: 'text',
+    stored: 'bigint',
+    revised: 'bigint',
+    unchanged: 'bigint',
+    error: 'text',
+  },
 }
 
 export const BAR_COVERAGE: Table<BarCoverageRow> = {

@@ -15,7 +15,7 @@ import type {
   RunLedgerRow,
   VenueUpdateRow,
 } from './live_rows.ts'
-import type { BarCoverageRow, WindowWaitRow } from './market_rows.ts'
+import type { BarCoverageRow, CandleFetchRow, WindowWaitRow } from './market_rows.ts'
 import type {
   BandRow,
   CandleText,
@@ -82,6 +82,7 @@ export type LiveWrite =
   | { kind: 'save_halts'; rows: HaltRow[] }
   | { kind: 'save_bar_coverage'; rows: BarCoverageRow[] }
   | { kind: 'save_window_waits'; rows: WindowWaitRow[] }
+  | { kind: 'save_candle_fetches'; rows: CandleFetchRow[] }
   /** As received; only ever added to. */
   | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
   /** The runs' ticks under way, of many runs at once. */

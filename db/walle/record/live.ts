@@ -9,7 +9,7 @@ import {
   RUN_LEDGERS,
   VENUE_UPDATES,
 } from '../live_rows.ts'
-import { BAR_COVERAGE, WINDOW_WAITS } from '../market_rows.ts'
+import { BAR_COVERAGE, CANDLE_FETCHES, WINDOW_WAITS } from '../market_rows.ts'
 import type { LiveWrite } from '../outcome.ts'
 import { insertRows, upsertRows } from './bulk.ts'
 
@@ -31,6 +31,8 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
       return upsertRows(tx, BAR_COVERAGE, ['symbol', 'timeframe'], write.rows)
     case 'save_window_waits':
       return upsertRows(tx, WINDOW_WAITS, ['run_id', 'bar_index'], write.rows)
+    case 'save_candle_fetches':
+      return upsertRows(tx, CANDLE_FETCHES, ['id'], write.rows)
     case 'insert_venue_updates':
       return insertRows(tx, VENUE_UPDATES, write.rows)
     case 'open_ticks':
