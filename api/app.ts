@@ -11,6 +11,7 @@ import { createFeed } from './event_feed.ts'
 import { checkBody } from './json_body.ts'
 import { createHttpMetrics } from './metrics.ts'
 import { type ApiEnv, createRouter } from './router.ts'
+import { accountRoutes } from './routes/accounts.ts'
 import { candleRoutes } from './routes/candles.ts'
 import { eventRoutes } from './routes/events.ts'
 import { jobRoutes } from './routes/jobs.ts'
@@ -55,6 +56,7 @@ export function createApp(deps: ApiDependencies): Api {
   app.route(API_BASE, resultRoutes(deps))
   app.route(API_BASE, reportRoutes(deps))
   app.route(API_BASE, orderRoutes(deps))
+  app.route(API_BASE, accountRoutes(deps))
   app.route(API_BASE, jobRoutes(deps))
   app.route(API_BASE, candleRoutes(deps))
   app.route(API_BASE, eventRoutes(feed, hub))

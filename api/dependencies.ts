@@ -1,11 +1,12 @@
 /** What the HTTP face stands on. The entry file puts it together; tests put in fakes. */
 import type { Database } from '../db/database.ts'
 import type { OrderTrace } from '../db/walle/queries/trace.ts'
+import type { AccountCommands } from '../jobs/glados/account_commands.ts'
 import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
 import type { JobCommands } from '../jobs/glados/job_commands.ts'
 
-export interface ApiCommands extends RunCommands, JobCommands {
+export interface ApiCommands extends RunCommands, JobCommands, AccountCommands {
   importCandles(request: ImportRequest, context: CommandContext): Promise<ImportReport>
 }
 

@@ -31,6 +31,8 @@ function failing(error: unknown): TestApi {
     pauseJobs: fail,
     resumeJobs: fail,
     requestBand: fail,
+    reconcileAccount: fail,
+    acceptPosition: fail,
     importCandles: fail,
   }
   return createTestApi(database.db, { commands })
@@ -274,6 +276,8 @@ test('events get a UUID of the correlation id: the same one, or one that follows
     pauseJobs: fail,
     resumeJobs: fail,
     requestBand: fail,
+    reconcileAccount: fail,
+    acceptPosition: fail,
     importCandles: fail,
   }
   const { post } = createTestApi(database.db, { commands })

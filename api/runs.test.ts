@@ -3,6 +3,7 @@ import type { Write } from '../db/walle/outcome.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import type { Revision, RunDatasetRow, RunRow } from '../db/walle/rows.ts'
+import { createAccountCommands } from '../jobs/glados/account_commands.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
@@ -43,6 +44,7 @@ beforeAll(async () => {
   })
   const all: ApiCommands = {
     ...commands,
+    ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     createRun(request, context) {
       asked.push({ request, context })
@@ -87,7 +89,9 @@ beforeAll(async () => {
         { kind: 'save_band', run_id: RUN, status: 'running', progress: 0.5, result: null, error: null },
         {
           kind: 'save_positions',
-          rows: [{ run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', cost: '2', last_price: 3 }],
+          rows: [
+            { run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', cost: '2', last_price: 3 },
+          ],
         },
         {
           kind: 'append_equity',

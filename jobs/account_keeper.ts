@@ -20,6 +20,7 @@ import {
 } from './account_check.ts'
 import { createEar } from './account_ear.ts'
 import type { Live } from './live.ts'
+import { unfinishedJobs } from './order_jobs.ts'
 import type { Settling } from './veda/reconcile.ts'
 import { type Venue, VenueError } from './veda/venue.ts'
 
@@ -222,7 +223,9 @@ function createTerm({ live, apply, name, limits, wake }: TermOptions): Term {
         const row = (await lockAccount(tx, name)) ?? newAccount(name)
         requested = row.reconcile_requested_at
         const taken = { ...row, keeper, state: 'unknown' as const, state_reason: 'it is being found out' }
-        await live.record(tx, stateOutcome(live, { ...taken, stream: null }))
+        // Jobs may have died with those who kept it before; one too many does nothing.
+        const jobs = await unfinishedJobs(tx, name)
+        await live.record(tx, { ...stateOutcome(live, { ...taken, stream: null }), jobs })
       })
       seenUpdate = await newestUpdate(live.db.reader, name)
     },

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { livePools } from '../db/events/leases.ts'
 import { runsThatSaw } from '../db/walle/queries/run_data.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
+import { type AccountCommands, createAccountCommands } from './glados/account_commands.ts'
 import { wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
@@ -21,7 +22,7 @@ import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
-  commands: RunCommands & JobCommands
+  commands: RunCommands & JobCommands & AccountCommands
   catalog: Catalog
   hosts: HostPool
   tracer: Tracer
@@ -79,6 +80,7 @@ export async function openControl(
         version: VERSION,
         riskDefaults: config.risk,
       }),
+      ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
       ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     },
     catalog,

@@ -171,6 +171,9 @@ export const position = z
     symbol: z.string(),
     qty: decimal.openapi({ description: 'Negative when short.' }),
     avg_price: decimal,
+    cost: decimal
+      .nullable()
+      .openapi({ description: 'What the open quantity cost, exact; null where it was not kept.' }),
     realised_pnl: decimal,
     last_price: z.number().nullable(),
   })

@@ -8,6 +8,7 @@ import { ORDER_STATUSES, TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
+import type { AccountsOptions } from './accounts.ts'
 import type { BacktestOptions } from './backtest.ts'
 import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
@@ -137,6 +138,7 @@ function createProgram(wrap: Wrap): Command {
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
+  accounts(program, wrap)
   consumers(program, wrap)
   addStrategyCommands(program, wrap, { keyValue, list, timeframe })
   return program
@@ -189,6 +191,33 @@ function steering(program: Command, wrap: Wrap): void {
     .description('let them go on, in their old order')
     .argument('<name>', 'as it was paused')
     .action(wrap(async (context, name: string) => (await import('./jobs.ts')).resumeCommand(context, name)))
+}
+
+/** What there is at exchanges, and the word of a person on a difference. */
+function accounts(program: Command, wrap: Wrap): void {
+  const parent = program
+    .command('accounts')
+    .description('accounts at exchanges: their state, their money, what they hold and whose it is')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: AccountsOptions) =>
+        (await import('./accounts.ts')).accountsCommand(context, options),
+      ),
+    )
+  const named = (command: Command) =>
+    command.argument('<exchange>', 'such as alpaca or sim').argument('<mode>', 'paper or live')
+  named(parent.command('reconcile').description('compare it with its venue now')).action(
+    wrap(async (context, exchange: string, mode: string) =>
+      (await import('./accounts.ts')).reconcileCommand(context, exchange, mode),
+    ),
+  )
+  named(parent.command('accept').description("take what the venue holds beyond the runs' positions as nobody's"))
+    .argument('<symbol>', 'which goes on then')
+    .action(
+      wrap(async (context, exchange: string, mode: string, symbol: string) =>
+        (await import('./accounts.ts')).acceptCommand(context, exchange, mode, symbol),
+      ),
+    )
 }
 
 /** Who reads the log, and the way out for one that is stuck. */

@@ -34,6 +34,8 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
       pauseJobs: missing,
       resumeJobs: missing,
       requestBand: missing,
+      reconcileAccount: missing,
+      acceptPosition: missing,
       importCandles: missing,
     },
     trace: missing,

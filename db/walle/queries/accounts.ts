@@ -65,28 +65,6 @@ export function runsHold(reader: Reader, { exchange, mode }: AccountName): Promi
   )
 }
 
-export interface RunPositionRow {
-  run_id: string
-  exchange: string | null
-  mode: string
-  symbol: string
-  qty: string
-  avg_price: string
-  realised_pnl: string
-  last_price: number | null
-}
-
-/** Of paper and live runs, what is open. */
-export function listRunPositions(reader: Reader, runId: string | undefined): Promise<RunPositionRow[]> {
-  return reader.query<RunPositionRow>(
-    `select p.run_id, r.exchange, r.mode, p.symbol, p.qty, p.avg_price, p.realised_pnl, p.last_price
-     from weaver.positions p join weaver.runs r on r.id = p.run_id
-     where p.qty <> 0 and case when $1::uuid is null then r.mode <> 'backtest' else p.run_id = $1::uuid end
-     order by r.created_at desc, p.run_id, p.symbol`,
-    [runId ?? null],
-  )
-}
-
 export type AccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null }
 
 const ACCOUNT_ORDERS = `select ${selectList(ORDERS, 'o')}, s.state as send_state
