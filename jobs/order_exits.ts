@@ -18,6 +18,7 @@ import { ownIntent } from './greta/order_events.ts'
 import { newOrderOutcome } from './order_birth.ts'
 import { cancelJob } from './order_job_specs.ts'
 import { type Birth, type Leg, type NewLeg, planExits, rolesOf, SPENT } from './veda/exits.ts'
+import type { OrderBody } from './veda/reports.ts'
 
 interface ExitWorld {
   now(): number
@@ -159,4 +160,24 @@ function legIntent(entry: OrderRow, { role, client_order_id, qty }: NewLeg): Pla
     trail_percent: trails ? entry.trail_percent : null,
     reason: trails ? 'trailing stop' : stop ? 'stop loss' : 'take profit',
   })
+}
+
+/** A position without the exit that it was to have is for a person to look at. */
+export function exitAlarms(order: OrderRow, bodies: readonly OrderBody[], ts: string): NewEvent[] {
+  const rejected = bodies.find(({ type }) => type === 'orders.Rejected')
+  if (order.parent_order_id === null || rejected === undefined) return []
+  const what = `${order.reason ?? order.order_type}, ${order.side} ${order.qty} ${order.symbol}`
+  const message = `the exit ${order.client_order_id} (${what}) is not at the venue: ${order.reject_reason}`
+  return [
+    {
+      id: venueEventId(order.run_id, order.client_order_id, 'alarm'),
+      type: 'system.Error',
+      run_id: order.run_id,
+      corr_id: order.corr_id,
+      causation_id: rejected.id,
+      ts,
+      producer: 'veda',
+      payload: { part: 'orders', message },
+    },
+  ]
 }

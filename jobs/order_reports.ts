@@ -22,7 +22,7 @@ import { Decimal, ZERO } from './greta/decimals.ts'
 import { applyFill, averagePrice, type Ledger } from './greta/ledger.ts'
 import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from './greta/trades.ts'
 import type { Live } from './live.ts'
-import { exitOutcome } from './order_exits.ts'
+import { exitAlarms, exitOutcome } from './order_exits.ts'
 import { cancelJob } from './order_job_specs.ts'
 import { applyReport, type OrderBody, type OrderReport } from './veda/reports.ts'
 import type { VenueStatus } from './veda/venue.ts'
@@ -195,7 +195,12 @@ export async function ordersChange(
         { kind: 'save_run_ledgers', rows: [exits.ledger] },
         ...exits.outcome.writes,
       ],
-      events: [...events, ...positionChanged(run, order, fills, booked.position, ts), ...exits.outcome.events],
+      events: [
+        ...events,
+        ...positionChanged(run, order, fills, booked.position, ts),
+        ...exitAlarms(order, bodies, ts),
+        ...exits.outcome.events,
+      ],
       jobs: exits.outcome.jobs ?? [],
     },
     order,

@@ -5,14 +5,13 @@
  * a venue is never within a transaction.
  */
 import type { Database, WriteTx } from '../db/database.ts'
-import type { NewEvent } from '../db/events/envelope.ts'
 import { venueEventId } from '../db/events/ids.ts'
 import { isOpen } from '../db/events/order_state.ts'
 import type { TaskPayload } from '../db/events/tasks.ts'
 import { redact } from '../db/secrets.ts'
 import type { OrderSendRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { type Hindrance, hindranceOf } from '../db/walle/queries/live_orders.ts'
+import { type Hindrance, hindranceOf, symbolOrders } from '../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../db/walle/queries/live_runs.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from './attempt.ts'
@@ -37,6 +36,8 @@ export const RESEND_AFTER_MS = 10_000
 export const GIVE_UP_AFTER_MS = 60_000
 const LOOKUP_EVERY_MS = 3_400
 const WAIT_MS = 1_000
+/** Then the venue decides. */
+const MAKE_ROOM_MS = 30_000
 const TROUBLE_MS = 5_000
 const MOST_WAIT_MS = 60_000
 /** A venue refuses the exit of an entry that it has not settled yet. */
@@ -157,7 +158,7 @@ async function stoppedFrom(
     const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
     return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
   }
-  const why = waitsFor(hindrance)
+  const why = waitsFor(hindrance) ?? (await waitsForExits(tx, order, now))
   const waited = now - Date.parse(await createdAt(tx, order))
   if (isTooLate(order, waited)) {
     const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
@@ -169,6 +170,21 @@ async function stoppedFrom(
 function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
   if (!account_ready) return `the account is not ready: ${account_reason ?? 'nobody keeps it'}`
   return paused_reason === null ? null : `the symbol is paused: ${paused_reason}`
+}
+
+/** A venue does not sell the same share for two: exits that were asked to make room are gone first. */
+async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): Promise<string | null> {
+  if (order.parent_order_id !== null || order.order_type !== 'market') return null
+  const others = await symbolOrders(tx, order.run_id, order.symbol)
+  const going = others.some(
+    ({ order: exit, send }) =>
+      exit.parent_order_id !== null &&
+      exit.side === order.side &&
+      isOpen(exit.status) &&
+      send?.cancel_requested_at != null &&
+      now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
+  )
+  return going ? 'exits that hold what it sells are being cancelled' : null
 }
 
 async function createdAt(tx: WriteTx, { id }: OrderRow): Promise<string> {
@@ -421,31 +437,9 @@ async function rejectOutcome(
   detail: string,
 ): Promise<Outcome> {
   const { order } = locked
-  const ids = { order_id: order.id, client_order_id: order.client_order_id }
+  const payload = { order_id: order.id, client_order_id: order.client_order_id, reason, rule: null, detail }
   const id = venueEventId(order.run_id, order.client_order_id, 'rejected')
-  const outcome = await endOutcome(jobs, tx, locked, {
-    id,
-    type: 'orders.Rejected',
-    payload: { ...ids, reason, rule: null, detail },
-  })
-  return order.parent_order_id === null
-    ? outcome
-    : { ...outcome, events: [...outcome.events, exitAlarm(jobs, order, id, `${reason}: ${detail}`)] }
-}
-
-/** A position without the exit that it was to have is for a person to look at. */
-export function exitAlarm({ now }: Pick<SendJobs, 'now'>, order: OrderRow, cause: string, why: string): NewEvent {
-  const message = `the exit ${order.client_order_id} (${order.reason ?? order.order_type}, ${order.side} ${order.qty} ${order.symbol}) is not at the venue: ${why}`
-  return {
-    id: venueEventId(order.run_id, order.client_order_id, 'alarm'),
-    type: 'system.Error',
-    run_id: order.run_id,
-    corr_id: order.corr_id,
-    causation_id: cause,
-    ts: new Date(now()).toISOString(),
-    producer: 'veda',
-    payload: { part: 'orders', message },
-  }
+  return endOutcome(jobs, tx, locked, { id, type: 'orders.Rejected', payload })
 }
 
 async function changeOf(jobs: SendJobs, tx: WriteTx, locked: LockedOrder, bodies: OrderBody[]) {
