@@ -34,11 +34,7 @@ export interface LiveWorker {
   close(): Promise<void>
 }
 
-export async function openLiveWorker(
-  system: System,
-  liveHosts: HostPool,
-  time: PreciseClock,
-): Promise<LiveWorker> {
+export async function openLiveWorker(system: System, liveHosts: HostPool, time: PreciseClock): Promise<LiveWorker> {
   const { db, log, config } = system
   const live: Live = {
     db,

@@ -7,7 +7,7 @@ import { tickEventId } from '../../db/events/ids.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import { record } from '../../db/walle/record.ts'
-import type { NewRun, RunRow } from '../../db/walle/rows.ts'
+import type { NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
 import { TIMEFRAME_MS } from '../../strategies/api.ts'
 import { aRun, aSource } from './walle_rows.ts'
 
@@ -18,17 +18,27 @@ export const boundary = (run: Pick<RunRow, 'timeframe'>, barIndex: number): numb
   LIVE_START + barIndex * TIMEFRAME_MS[run.timeframe]
 
 /** Running, with an open ledger. */
-export async function startLiveRun(db: Database, number: number, changes: Partial<NewRun> = {}): Promise<RunRow> {
+export async function startLiveRun(
+  db: Database,
+  number: number,
+  changes: Partial<NewRun> = {},
+  source: StrategySourceRow = aSource(),
+): Promise<RunRow> {
   const run = aRun(number, {
     ...{ mode: 'paper', exchange: 'scripted', start_time: null, audit: 'full', window_bars: 2, config: {} },
-    ...{ initial_cash: '1000', last_event_id: '00000000-0000-4000-8000-0000000000ff', ...changes },
+    ...{
+      initial_cash: '1000',
+      strategy_hash: source.hash,
+      last_event_id: '00000000-0000-4000-8000-0000000000ff',
+      ...changes,
+    },
   })
   const cash = run.initial_cash
   const ledger = { run_id: run.id, cash, fees: '0', turnover: '0', next_order: 0, next_fill: 0 }
   const started = new Date(LIVE_START - 1).toISOString()
   const outcome: Outcome = {
     writes: [
-      { kind: 'store_source', source: aSource() },
+      { kind: 'store_source', source },
       { kind: 'create_run', run },
       { kind: 'update_run', id: run.id, changes: { status: 'running', started_at: started } },
       { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null }] },
@@ -45,26 +55,53 @@ export async function mustGet(db: Database, id: string): Promise<RunRow> {
   return run
 }
 
-/** As the clock does it: the tick's event and its row. */
-export async function emitTick(db: Database, run: RunRow, barIndex: number): Promise<NewEvent> {
-  const id = tickEventId(run.id, barIndex, 0)
-  const ts = new Date(boundary(run, barIndex)).toISOString()
-  const event: NewEvent = {
-    ...{ id, type: 'clock.Tick', run_id: run.id, corr_id: id, causation_id: null, ts, producer: 'glados' },
-    payload: { run_id: run.id, ts, timeframe: run.timeframe, bar_index: barIndex, is_backtest: false },
-  }
-  const row = { run_id: run.id, bar_index: barIndex, ts, event_id: id, missed_reason: null, drift_ms: 1, done_at: null }
-  await db.write(async (tx) => {
-    await record(tx, {
-      writes: [
-        { kind: 'save_clock_ticks', rows: [row] },
-        { kind: 'update_run', id: run.id, changes: { open_corr_id: id } },
-      ],
-      events: [],
-    })
-    await append(tx, [event], { route: false })
+/** As the clock does it: the tick's event and its row. `route`: with the job that it sets off. */
+export async function emitTick(
+  db: Database,
+  run: RunRow,
+  barIndex: number,
+  { at = boundary(run, barIndex), route = false } = {},
+): Promise<NewEvent> {
+  const [event] = await emitTicks(db, [run], barIndex, { at, route })
+  return event as NewEvent
+}
+
+/** Of many runs in one transaction. */
+export async function emitTicks(
+  db: Database,
+  runs: readonly RunRow[],
+  barIndex: number,
+  { at, route }: { at: number; route: boolean },
+): Promise<NewEvent[]> {
+  const ts = new Date(at).toISOString()
+  const events = runs.map(({ id: run_id, timeframe }): NewEvent => {
+    const id = tickEventId(run_id, barIndex, 0)
+    return {
+      ...{ id, type: 'clock.Tick', run_id, corr_id: id, causation_id: null, ts, producer: 'glados' },
+      payload: { run_id, ts, timeframe, bar_index: barIndex, is_backtest: false },
+    }
   })
-  return event
+  const rows = events.map(({ id, run_id }) => {
+    return {
+      run_id: run_id as string,
+      bar_index: barIndex,
+      ts,
+      event_id: id,
+      missed_reason: null,
+      drift_ms: 1,
+      done_at: null,
+    }
+  })
+  const open = events.map(({ id, run_id }) => ({ run_id: run_id as string, bar_index: barIndex, corr_id: id }))
+  await db.write(async (tx) => {
+    const writes: Outcome['writes'] = [
+      { kind: 'save_clock_ticks', rows },
+      { kind: 'open_ticks', rows: open },
+    ]
+    await record(tx, { writes, events: [] })
+    await append(tx, events, { route })
+  })
+  return events
 }
 
 /** As Veda answers a fetch: windows of the closes given, the last of a bar that closed at the tick unless `newest` says. */
