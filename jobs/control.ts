@@ -5,7 +5,7 @@ import { livePools } from '../db/events/leases.ts'
 import { runsThatSaw } from '../db/walle/queries/run_data.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import { type AccountCommands, createAccountCommands } from './glados/account_commands.ts'
-import { wallClock } from './glados/clock.ts'
+import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
@@ -41,6 +41,8 @@ export interface ControlOptions {
   workers: boolean | 'unless running'
   /** Where strategies are looked for. */
   strategiesDir?: string
+  /** What paper and live runs go by. */
+  time?: PreciseClock
 }
 
 /** Strategy hosts as this installation wants them. */
@@ -59,7 +61,7 @@ export function openHosts({ config, log }: System, size: number): HostPool {
 
 export async function openControl(
   system: System,
-  { workers, strategiesDir = STRATEGIES_DIR }: ControlOptions,
+  { workers, strategiesDir = STRATEGIES_DIR, time = wallClock }: ControlOptions,
 ): Promise<Control> {
   const { db, config } = system
   const hosts = openHosts(system, config.workers + 1)
@@ -68,15 +70,15 @@ export async function openControl(
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
-  const worker = needed ? await startWorker(system, { hosts, liveHosts }, fatal.resolve) : null
+  const worker = needed ? await startWorker(system, { hosts, liveHosts, time }, fatal.resolve) : null
   return {
     commands: {
       ...createCommands({
         recorder: createRecorder(db),
         reader: db.reader,
         resolveStrategy: (id, given) => resolveStrategy(catalog, id, given),
-        now: wallClock.now,
-        newId: wallClock.newId,
+        now: time.now,
+        newId: time.newId,
         version: VERSION,
         riskDefaults: config.risk,
       }),

@@ -9,7 +9,7 @@ import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest }
 import { type BandJobs, failedBand, runBand } from './band_job.ts'
 import { type ChainJobs, runHop } from './chain_jobs.ts'
 import { CONSUMERS, startConsumers } from './consumers.ts'
-import { wallClock } from './glados/clock.ts'
+import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
 import { endRun } from './live_end.ts'
 import { type LiveWorker, openLiveWorker } from './live_worker.ts'
@@ -32,12 +32,14 @@ export interface Hosts {
   hosts: HostPool
   /** A tick does not wait until a chunk of a backtest is done. */
   liveHosts: HostPool
+  /** What paper and live runs go by. */
+  time: PreciseClock
 }
 
 /** `onFatal`: the workers can do no more; the process is to end and be started again. */
 export async function startWorker(
   system: System,
-  { hosts, liveHosts }: Hosts,
+  { hosts, liveHosts, time }: Hosts,
   onFatal: (error: Error) => void,
 ): Promise<Worker> {
   const { db, log, url, config } = system
@@ -46,7 +48,7 @@ export async function startWorker(
     sleep: wallClock.sleep,
     onError: (error) => log.error({ err: error }, 'sequencer'),
   })
-  const live = await openLiveWorker(system, liveHosts)
+  const live = await openLiveWorker(system, liveHosts, time)
   const runner: Runner = await startRunner({
     url,
     db,
@@ -64,8 +66,7 @@ export async function startWorker(
       const run = job.runId === null ? null : await lockRun(tx, job.runId)
       if (run?.status === 'running') {
         const failure = { message: `the job ${job.task} failed for good: ${job.error}` }
-        const end =
-          run.mode === 'backtest' ? failed(wallClock, run, failure) : await endRun(wallClock, tx, run, failure)
+        const end = run.mode === 'backtest' ? failed(wallClock, run, failure) : await endRun(time, tx, run, failure)
         // The checkpoint stays: when somebody has the job tried again, the run goes on from it.
         await record(tx, { ...end, writes: end.writes.filter(({ kind }) => kind !== 'drop_checkpoint') })
       }
