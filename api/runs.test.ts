@@ -41,6 +41,7 @@ beforeAll(async () => {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     riskDefaults: {},
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
   })
   const all: ApiCommands = {
     ...commands,
@@ -405,7 +406,9 @@ test('a run is created, started, stopped and deleted, and refuses what its state
 })
 
 test.each([
-  ['paper', {}, 'INVALID_RUN_MODE'],
+  ['live', {}, 'INVALID_RUN_MODE'],
+  ['live', { exchange: 'sim' }, 'INVALID_RUN_MODE'],
+  ['paper', { exchange: 'nowhere' }, 'INVALID_RUN_MODE'],
   ['backtest', { exchange: 'sim' }, 'INVALID_RUN_MODE'],
   ['backtest', { start_time: '2025-01-01', end_time: '2024-01-01' }, 'VALIDATION_ERROR'],
   ['backtest', { fill: { slippage: 1 } }, 'VALIDATION_ERROR'],

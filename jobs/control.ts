@@ -8,9 +8,13 @@ import { type AccountCommands, createAccountCommands } from './glados/account_co
 import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
+import { createHaltCommands, type HaltCommands } from './glados/halt_commands.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { createJobCommands, type JobCommands } from './glados/job_commands.ts'
+import { clearHaltFile } from './halt_file.ts'
+import { startHaltWatch } from './halt_watch.ts'
 import { createHostRuns } from './host_client.ts'
+import type { Venues } from './live.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
 import type { Given } from './marvin/definition.ts'
 import { StrategyFailure } from './marvin/failure.ts'
@@ -18,14 +22,16 @@ import { createHostPool, HOST_ENTRY, type HostPool } from './marvin/host_pool.ts
 import { sourcesFolder } from './marvin/sources.ts'
 import type { System } from './system.ts'
 import { createTracer, type Tracer } from './trace.ts'
+import { openVenues } from './venue_world.ts'
 import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
-  commands: RunCommands & JobCommands & AccountCommands
+  commands: RunCommands & JobCommands & AccountCommands & HaltCommands
   catalog: Catalog
   hosts: HostPool
   tracer: Tracer
+  venues: Venues
   /** Settles when the process can do no more. */
   failed: Promise<Error>
   close(): Promise<void>
@@ -67,8 +73,24 @@ export async function openControl(
   const hosts = openHosts(system, config.workers + 1)
   const liveHosts = openHosts(system, LIVE_HOSTS)
   const catalog = createCatalog({ strategiesDir, dataDir: config.dataDir, hosts, now: wallClock.now })
+  const venues = await openVenues(system, time)
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
+  const halts = createHaltCommands({
+    recorder: createRecorder(db),
+    reader: db.reader,
+    now: wallClock.now,
+    newId: wallClock.newId,
+    clearHaltFile: () => clearHaltFile(config.dataDir),
+  })
+  // Before any worker: what was halted while Postgres was away is halted.
+  const haltWatch = await startHaltWatch({
+    dataDir: config.dataDir,
+    commands: halts,
+    newId: wallClock.newId,
+    sleep: wallClock.sleep,
+    log: (fields, message) => system.log.warn(fields, message),
+  })
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
   const worker = needed ? await startWorker(system, { hosts, liveHosts, time }, fatal.resolve) : null
   return {
@@ -81,12 +103,15 @@ export async function openControl(
         newId: time.newId,
         version: VERSION,
         riskDefaults: config.risk,
+        exchanges: venues.known,
       }),
       ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
+      ...halts,
       ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     },
     catalog,
     hosts,
+    venues,
     tracer: createTracer({
       reader: db.reader,
       replay: createHostRuns({ db, hosts, dataDir: config.dataDir }).replay,
@@ -95,6 +120,8 @@ export async function openControl(
     failed: fatal.promise,
     async close() {
       await worker?.stop()
+      await haltWatch.stop()
+      await venues.close()
       await hosts.close()
       await liveHosts.close()
     },

@@ -29,6 +29,7 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
       startRun: missing,
       stopRun: missing,
       deleteRun: missing,
+      cloneRun: missing,
       retryJob: missing,
       cancelJob: missing,
       pauseJobs: missing,
