@@ -11,8 +11,15 @@ import type { TaskPayload } from '../db/events/tasks.ts'
 import { redact } from '../db/secrets.ts'
 import type { OrderSendRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { type Hindrance, hindranceOf, symbolOrders } from '../db/walle/queries/live_orders.ts'
+import {
+  getOrderSend,
+  type Hindrance,
+  hindranceOf,
+  orderCreatedAt,
+  symbolOrders,
+} from '../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../db/walle/queries/live_runs.ts'
+import { getOrder } from '../db/walle/queries/orders.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from './attempt.ts'
 import type { Live } from './live.ts'
@@ -131,7 +138,7 @@ function mayResend({ lookups, last_sent_at }: OrderSendRow, now: number): boolea
 
 /** It is not to be sent again, though it may be in. */
 async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
-  const waited = jobs.now() - Date.parse(await createdAt(tx, order))
+  const waited = jobs.now() - Date.parse(await orderCreatedAt(tx, order.id))
   if (send.cancel_requested_at !== null || isTooLate(order, waited)) return true
   const hindrance = await hindranceOf(tx, run, order.symbol)
   return hindrance.system_halt || hindrance.run_halt
@@ -159,7 +166,7 @@ async function stoppedFrom(
     return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
   }
   const why = waitsFor(hindrance) ?? (await waitsForExits(tx, order, now))
-  const waited = now - Date.parse(await createdAt(tx, order))
+  const waited = now - Date.parse(await orderCreatedAt(tx, order.id))
   if (isTooLate(order, waited)) {
     const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
     return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
@@ -185,11 +192,6 @@ async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): Promise
       now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
   )
   return going ? 'exits that hold what it sells are being cancelled' : null
-}
-
-async function createdAt(tx: WriteTx, { id }: OrderRow): Promise<string> {
-  const [row] = await tx.query<{ created_at: string }>('select created_at from weaver.orders where id = $1', [id])
-  return row?.created_at as string
 }
 
 /** Transaction 1: from here on the order may be at the venue. */
@@ -336,11 +338,8 @@ async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Ven
 }
 
 async function ask(jobs: SendJobs, { order_id }: Payload, venue: Venue): Promise<VenueOrder | null> {
-  const [row] = await jobs.db.reader.query<{ client_order_id: string }>(
-    'select client_order_id from weaver.orders where id = $1',
-    [order_id],
-  )
-  if (!row) return null
+  const row = await getOrder(jobs.db.reader, order_id)
+  if (row === null) return null
   try {
     return await venue.orderByClientId(row.client_order_id)
   } catch (error) {
@@ -402,11 +401,8 @@ function note(
 
 /** Opened before anything is marked as sent. */
 async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Venue | Step> {
-  const [row] = await jobs.db.reader.query<Pick<OrderSendRow, 'exchange' | 'mode' | 'state'>>(
-    'select exchange, mode, state from weaver.order_sends where order_id = $1',
-    [payload.order_id],
-  )
-  if (!row) return 'done'
+  const row = await getOrderSend(jobs.db.reader, payload.order_id)
+  if (row === null) return 'done'
   try {
     return await jobs.venues.get(row.exchange, row.mode)
   } catch (error) {
