@@ -2,11 +2,13 @@
 import type { Database } from '../db/database.ts'
 import type { OrderTrace } from '../db/walle/queries/trace.ts'
 import type { AccountCommands } from '../jobs/glados/account_commands.ts'
+import type { CandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
+import type { HaltCommands } from '../jobs/glados/halt_commands.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
 import type { JobCommands } from '../jobs/glados/job_commands.ts'
 
-export interface ApiCommands extends RunCommands, JobCommands, AccountCommands {
+export interface ApiCommands extends RunCommands, JobCommands, AccountCommands, HaltCommands, CandleFetchCommands {
   importCandles(request: ImportRequest, context: CommandContext): Promise<ImportReport>
 }
 

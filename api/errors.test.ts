@@ -34,6 +34,10 @@ function failing(error: unknown): TestApi {
     requestBand: fail,
     reconcileAccount: fail,
     acceptPosition: fail,
+    halt: fail,
+    resume: fail,
+    resumeRun: fail,
+    halts: fail,
     importCandles: fail,
   }
   return createTestApi(database.db, { commands })
@@ -280,6 +284,10 @@ test('events get a UUID of the correlation id: the same one, or one that follows
     requestBand: fail,
     reconcileAccount: fail,
     acceptPosition: fail,
+    halt: fail,
+    resume: fail,
+    resumeRun: fail,
+    halts: fail,
     importCandles: fail,
   }
   const { post } = createTestApi(database.db, { commands })

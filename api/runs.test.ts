@@ -6,6 +6,7 @@ import type { Revision, RunDatasetRow, RunRow } from '../db/walle/rows.ts'
 import { createAccountCommands } from '../jobs/glados/account_commands.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
+import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
 import { createJobCommands } from '../jobs/glados/job_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
@@ -46,6 +47,12 @@ beforeAll(async () => {
   const all: ApiCommands = {
     ...commands,
     ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
+    ...createHaltCommands({
+      recorder: createRecorder(db),
+      reader: db.reader,
+      ...wallClock,
+      clearHaltFile: async () => {},
+    }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     createRun(request, context) {
       asked.push({ request, context })

@@ -5,6 +5,7 @@ import { livePools } from '../db/events/leases.ts'
 import { runsThatSaw } from '../db/walle/queries/run_data.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import { type AccountCommands, createAccountCommands } from './glados/account_commands.ts'
+import { type CandleFetchCommands, createCandleFetchCommands } from './glados/candle_fetches.ts'
 import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
@@ -27,7 +28,7 @@ import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
-  commands: RunCommands & JobCommands & AccountCommands & HaltCommands
+  commands: RunCommands & JobCommands & AccountCommands & HaltCommands & CandleFetchCommands
   catalog: Catalog
   hosts: HostPool
   tracer: Tracer
@@ -107,6 +108,12 @@ export async function openControl(
       }),
       ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
       ...halts,
+      ...createCandleFetchCommands({
+        recorder: createRecorder(db),
+        reader: db.reader,
+        configured: venues.configured,
+        ...wallClock,
+      }),
       ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     },
     catalog,

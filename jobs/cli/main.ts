@@ -13,6 +13,8 @@ import type { BacktestOptions } from './backtest.ts'
 import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
 import type { EventsOptions } from './events.ts'
+import type { FetchOptions } from './fetch.ts'
+import type { HaltOptions } from './halt.ts'
 import type { ImportOptions } from './import.ts'
 import type { JobsOptions } from './jobs.ts'
 import type { OrdersOptions } from './orders.ts'
@@ -103,6 +105,22 @@ function createProgram(wrap: Wrap): Command {
       ),
     )
   program
+    .command('fetch')
+    .description('candles from an exchange')
+    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
+    .addOption(timeframe())
+    .requiredOption('--start <time>', 'ISO 8601')
+    .option('--end <time>', 'ISO 8601; default now')
+    .option('--exchange <name>', 'where several are configured')
+    .addOption(
+      new Option(
+        '--adjustment <kind>',
+        'of equities: for which corporate actions prices are changed; default split',
+      ).choices(['raw', 'split', 'all']),
+    )
+    .option('--json', 'as one JSON object', false)
+    .action(wrap(async (context, options: FetchOptions) => (await import('./fetch.ts')).fetchCommand(context, options)))
+  program
     .command('backtest')
     .description('run a strategy over stored candles and print the report')
     .argument('<strategy>', 'a strategy id, see /strategies')
@@ -162,6 +180,18 @@ function steering(program: Command, wrap: Wrap): void {
     .description('stop a run; one that has ended stays as it is')
     .argument('<run>', 'its id')
     .action(wrap(async (context, id: string) => (await import('./jobs.ts')).stopCommand(context, id)))
+  program
+    .command('halt')
+    .description(
+      'the kill switch: no order leaves but cancels, and every open order is cancelled; also without Postgres',
+    )
+    .option('--reason <text>', 'for the record')
+    .action(wrap(async (context, options: HaltOptions) => (await import('./halt.ts')).haltCommand(context, options)))
+  program
+    .command('resume')
+    .description('end the halt of the system, or of a run that broke a limit')
+    .argument('[run]', 'its id; without one the system')
+    .action(wrap(async (context, id?: string) => (await import('./halt.ts')).resumeCommand(context, id)))
   const jobs = program
     .command('jobs')
     .description('the jobs that there are, and dead ones; with --state also those that have ended')
