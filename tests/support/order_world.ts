@@ -1,6 +1,6 @@
 /** Orders of a paper run on their way to a scripted venue: the handlers themselves on a real Postgres, with a clock that jumps. */
 import { randomUUID } from 'node:crypto'
-import type { Database } from '../../db/database.ts'
+import { type Database, DatabaseUnavailable } from '../../db/database.ts'
 import { append } from '../../db/events/append.ts'
 import type { NewEvent } from '../../db/events/envelope.ts'
 import type { NewJob } from '../../db/events/tasks.ts'
@@ -56,17 +56,30 @@ export interface OrderWorld {
 
 let runs = 0
 
+/** As a job is, or a keeper's round, when the database went away within. */
+async function again<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailable)) throw error
+    }
+  }
+}
+
 export async function openOrderWorld(
   db: Database,
   venue: ScriptedVenue,
   changes: Partial<NewRun> = {},
+  /** What the handlers reach Postgres by. */
+  theirs: Database = db,
 ): Promise<OrderWorld> {
   const run = await startLiveRun(db, ++runs, { symbols: ['BTC/USD', 'AAPL'], initial_cash: '100000', ...changes })
   const clock = { now: Date.now() }
   const waiting: NewJob[] = []
   let commands = 0
   const jobs: OrderJobs = {
-    db,
+    db: theirs,
     record: async (tx, outcome) => {
       await record(tx, { ...outcome, jobs: [] })
       waiting.push(...(outcome.jobs ?? []))
@@ -117,12 +130,12 @@ export async function openOrderWorld(
     async place(wanted) {
       const intent = world.intent(wanted)
       const event_id = await command('live.PlaceOrder', { intent })
-      await placeOrder(jobs, { run_id: run.id, event_id }, fakeJob)
+      await again(() => placeOrder(jobs, { run_id: run.id, event_id }, fakeJob))
       return intent.client_order_id
     },
     async cancel(client_order_id) {
       const event_id = await command('live.CancelOrder', { client_order_id })
-      await cancelOrder(jobs, { run_id: run.id, event_id }, fakeJob)
+      await again(() => cancelOrder(jobs, { run_id: run.id, event_id }, fakeJob))
     },
     async step(job) {
       try {
@@ -144,7 +157,7 @@ export async function openOrderWorld(
       }
     },
     report: (update, source = 'stream') =>
-      recordReport(jobs, { ...account, source, order: null, execution: null, ...update }),
+      again(() => recordReport(jobs, { ...account, source, order: null, execution: null, ...update })),
     async order(id) {
       const [row] = await db.reader.query<OrderRow>('select * from weaver.orders where client_order_id = $1', [id])
       if (!row) throw new Error(`no order ${id}`)
