@@ -7,6 +7,7 @@ import { createAccountCommands } from '../jobs/glados/account_commands.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
 import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
+import { createCandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
 import { createJobCommands } from '../jobs/glados/job_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
@@ -54,6 +55,12 @@ beforeAll(async () => {
       clearHaltFile: async () => {},
     }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
+    ...createCandleFetchCommands({
+      recorder: createRecorder(db),
+      reader: db.reader,
+      configured: () => [{ exchange: 'sim', mode: 'paper' }],
+      ...wallClock,
+    }),
     createRun(request, context) {
       asked.push({ request, context })
       return commands.createRun(request, context)

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Write } from '../db/walle/outcome.ts'
 import { candleRange, listDatasets } from '../db/walle/queries/candles.ts'
 import { getCandleFetch } from '../db/walle/queries/market.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
@@ -47,7 +48,7 @@ const commands = () =>
   createCandleFetchCommands({
     recorder: createRecorder(database.db),
     reader: database.db.reader,
-    configured: async () => configured,
+    configured: () => configured,
     now: () => NOW,
     newId: randomUUID,
   })
@@ -157,7 +158,7 @@ test('an exchange that is away is waited for, and one that refuses ends the fetc
 test('candles from elsewhere are not mixed with', async () => {
   const candle = { time: START, open: '5', high: '5', low: '5', close: '5', volume: '5', trade_count: null }
   const other = { ...candle, time: START - MINUTE }
-  const write = { kind: 'store_candles', symbol: S, timeframe: '1m', candles: [other, candle] } as const
+  const write = { kind: 'store_candles', symbol: S, timeframe: '1m', candles: [other, candle] } satisfies Write
   await database.db.write((tx) => record(tx, { writes: [write], events: [] }))
   const { id } = await commands().fetchCandles(wanted())
   await page(id)

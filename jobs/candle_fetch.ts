@@ -45,7 +45,8 @@ export async function fetchCandlePage(
     await db.write(async (tx) => {
       const locked = await lockCandleFetch(tx, fetch_id)
       // Cancelled meanwhile, or gone on by another worker.
-      if (locked?.status === 'running' && page !== null && locked.next_time === row?.next_time) {
+      const current = locked?.status === 'running' && locked.next_time === row?.next_time
+      if (current && page !== null && !('retryMs' in page)) {
         await storePage(tx, locked, page)
       }
       await job.finish(tx)

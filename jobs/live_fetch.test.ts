@@ -2,10 +2,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { append } from '../db/events/append.ts'
 import type { NewEvent } from '../db/events/envelope.ts'
 import { tickEventId } from '../db/events/ids.ts'
+import type { Write } from '../db/walle/outcome.ts'
 import { listCandles } from '../db/walle/queries/candles.ts'
 import { record } from '../db/walle/record.ts'
 import type { RunRow } from '../db/walle/rows.ts'
-import type { FetchRequest, Timeframe } from '../strategies/api.ts'
+import type { FetchRequest } from '../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { boundary, emitTick, LIVE_START, mustGet, startLiveRun, toldBy } from '../tests/support/live_run.ts'
 import { createScriptedVenue, type ScriptedVenue } from '../tests/support/scripted_venue.ts'
@@ -274,7 +275,7 @@ test('what somebody else imported is neither shown nor touched', async () => {
   const run = await nextRun()
   const time = LIVE_START - MINUTE
   const candle = { time, open: '5', high: '5', low: '5', close: '5', volume: '5', trade_count: null }
-  const write = { kind: 'store_candles', symbol: S, timeframe: '1m' as Timeframe, candles: [candle] } as const
+  const write = { kind: 'store_candles', symbol: S, timeframe: '1m', candles: [candle] } satisfies Write
   await database.db.write((tx) => record(tx, { writes: [write], events: [] }))
   for (const minute of [-2, -1]) trade(minute, '1')
   await fetched(run, await command(run, 0), boundary(run, 0))

@@ -12,8 +12,6 @@ import type { Recorder } from '../../db/walle/record.ts'
 import { TIMEFRAME_MS, TIMEFRAMES, type Timeframe } from '../../strategies/api.ts'
 import { DomainError } from './errors.ts'
 
-export const FETCH_ADJUSTMENTS = ['raw', 'split', 'all'] as const
-
 export interface CandleFetchRequest {
   /** Needed where several are configured. */
   exchange?: string | undefined
@@ -24,14 +22,14 @@ export interface CandleFetchRequest {
   /** Default: now. */
   end?: string | undefined
   /** Of equities; default split. */
-  adjustment?: (typeof FETCH_ADJUSTMENTS)[number] | undefined
+  adjustment?: CandleFetchRow['adjustment'] | undefined
 }
 
 export interface CandleFetchDependencies {
   recorder: Recorder
   reader: Reader
   /** Exchanges that there are credentials for. */
-  configured: () => Promise<readonly { exchange: string; mode: TradingMode }[]>
+  configured: () => readonly { exchange: string; mode: TradingMode }[]
   now: () => number
   newId: () => string
 }
@@ -51,7 +49,7 @@ export function createCandleFetchCommands(deps: CandleFetchDependencies) {
 export type CandleFetchCommands = ReturnType<typeof createCandleFetchCommands>
 
 async function fetchCandles(deps: CandleFetchDependencies, request: CandleFetchRequest): Promise<CandleFetchView> {
-  const row = newFetch(deps, request, await deps.configured())
+  const row = newFetch(deps, request, deps.configured())
   const known = await runningCandleFetch(deps.reader, row)
   if (known !== null) {
     const same =
@@ -80,7 +78,7 @@ const isoOf = (time: number): string => new Date(time).toISOString()
 function newFetch(
   deps: CandleFetchDependencies,
   request: CandleFetchRequest,
-  configured: Awaited<ReturnType<CandleFetchDependencies['configured']>>,
+  configured: ReturnType<CandleFetchDependencies['configured']>,
 ): CandleFetchRow {
   const { symbol, timeframe } = request
   if (!SYMBOL.test(symbol)) throw invalid('symbol', `${JSON.stringify(symbol)} is not a symbol such as BTC/USD or AAPL`)
