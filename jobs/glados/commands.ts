@@ -156,10 +156,11 @@ interface Range {
 
 /** What a paper or live run may ask. Gives its exchange. */
 function checkLiveRequest(deps: CommandDependencies, request: RunRequest): string {
+  const exchange = chooseExchange(deps.exchanges(), request.mode, request.exchange)
   const field = backtestOnly(request)
   if (field !== null) throw invalid(field, `a ${request.mode} run has no ${field}: leave it out`)
   checkShape(request)
-  return chooseExchange(deps.exchanges(), request.mode, request.exchange)
+  return exchange
 }
 
 /** What a backtest of this shape may ask. Gives its range. */
