@@ -26,6 +26,7 @@ export interface LiveWorld {
 
 const CONCURRENCY = 4
 const MINUTE = 60_000
+const BEHIND_MS = 12 * 60 * MINUTE
 
 export interface LiveWorldOptions {
   url: string
@@ -36,9 +37,9 @@ export interface LiveWorldOptions {
 }
 
 export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }: LiveWorldOptions): Promise<LiveWorld> {
-  // Tick 0 is now, and the wall clock of the runs goes on to the boundary of each tick.
-  const start = Math.floor(Date.now() / MINUTE) * MINUTE
-  let ahead = 0
+  // Tick 0 was hours ago, and the clock of the runs jumps to the boundary of each tick: never before the database's own.
+  const start = Math.floor(Date.now() / MINUTE) * MINUTE - BEHIND_MS
+  let ahead = start - Date.now()
   const live: Live = {
     ...wallClock,
     db,
