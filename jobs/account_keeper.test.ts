@@ -2,20 +2,21 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openDatabase } from '../db/client.ts'
+import { connectOwner, openDatabase } from '../db/client.ts'
 import type { Database } from '../db/database.ts'
 import type { PayloadOf } from '../db/events/registry.ts'
 import type { OrderSendRow } from '../db/walle/live_rows.ts'
 import { accountPositions, getAccount } from '../db/walle/queries/accounts.ts'
 import { getOrder } from '../db/walle/queries/orders.ts'
-import { record } from '../db/walle/record.ts'
+import { createRecorder, record } from '../db/walle/record.ts'
 import type { OrderRow, RunRow } from '../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { startLiveRun, toldBy } from '../tests/support/live_run.ts'
 import { createScriptedVenue, type ScriptedVenue, type ScriptedVenueOptions } from '../tests/support/scripted_venue.ts'
 import { until } from '../tests/support/until.ts'
 import { anOrder } from '../tests/support/walle_rows.ts'
-import { createAccountKeeper, type Keeper, type KeeperLimits } from './account_keeper.ts'
+import { createAccountKeeper, disownAccounts, type Keeper, type KeeperLimits } from './account_keeper.ts'
+import { createAccountCommands } from './glados/account_commands.ts'
 import type { Live } from './live.ts'
 import { recordReport } from './order_reports.ts'
 import { VenueError } from './veda/venue.ts'
@@ -420,4 +421,102 @@ test('of two keepers on one database one is at work; when it is gone the other g
     await Promise.all(keepers.map((keeper) => keeper.stop()))
     await other.close()
   }
+})
+
+test('an account whose keeper was killed is not ready when Weaver starts again, and one that is kept stays so', async () => {
+  const venue = aVenue()
+  const doomed = await openDatabase({ url: database.url, applicationName: 'doomed', maxConnections: 3 })
+  const live = liveWith(venue, doomed)
+  // Whoever is killed tidies nothing up.
+  live.record = async (tx, outcome) => {
+    if (
+      outcome.writes.some((write) => write.kind === 'save_accounts' && write.rows[0]?.state === 'unknown' && tidying)
+    ) {
+      throw new Error('it was killed')
+    }
+    await record(tx, outcome)
+  }
+  let tidying = false
+  const killed = createAccountKeeper({ live, apply: (heard) => recordReport(live, heard), name: NAME, limits: QUICK })
+  keepers.push(killed)
+  killed.start()
+  await ready()
+  await disownAccounts(liveWith(venue))
+  expect((await account())?.state).toBe('ready')
+  tidying = true
+  await killed.stop()
+  await doomed.close()
+  expect((await account())?.state).toBe('ready')
+  await disownAccounts(liveWith(venue))
+  expect(await account()).toMatchObject({ state: 'unknown', state_reason: 'nobody keeps it yet' })
+})
+
+test('a keeper that loses its database connection takes the account up again, and what came meanwhile is there', async () => {
+  const venue = aVenue()
+  const order = await anSentOrder(0)
+  await atVenue(venue, order)
+  keep(venue)
+  await ready()
+  const first = (await account())?.keeper
+  const owner = await connectOwner({ url: database.url, applicationName: 'killer' })
+  try {
+    venue.pushing = false
+    venue.fill('c0', '10', '100')
+    await owner.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+    )
+  } finally {
+    await owner.end()
+  }
+  await until('it is kept again', async () => {
+    const row = await account().catch(() => null)
+    return row !== null && row.keeper !== first && row.state === 'ready'
+  })
+  expect(await fills(order)).toEqual([{ execution_id: 'e1', qty: '10', price: '100' }])
+  expect((await getOrder(db.reader, order.id))?.status).toBe('filled')
+})
+
+test('a stream that hears nothing of what the venue knows is opened anew', async () => {
+  const venue = aVenue()
+  let opened = 0
+  const { stream } = venue
+  venue.stream = (handlers) => {
+    opened += 1
+    return stream(handlers)
+  }
+  const order = await anSentOrder(0)
+  await atVenue(venue, order)
+  keep(venue, { deafMs: 0, reconcileMs: 200 })
+  await ready()
+  expect(opened).toBe(1)
+  venue.pushing = false
+  venue.fill('c0', '10', '100')
+  await until('the fill is known', async () => (await getOrder(db.reader, order.id))?.status === 'filled')
+  await until('the stream is another', async () => opened === 2)
+  await ready()
+})
+
+test('a person accepts what the venue holds: it is nobody’s, and the symbol goes on', async () => {
+  const venue = aVenue()
+  venue.setPosition('AAPL', '7')
+  keep(venue)
+  await ready()
+  venue.setPosition('AAPL', '5')
+  const commands = createAccountCommands({ recorder: createRecorder(db), now: () => Date.now(), newId: randomUUID })
+  await commands.reconcileAccount(NAME)
+  await until('it is paused', async () => (await positionOf('AAPL'))?.paused_reason)
+  const context = { corrId: randomUUID() }
+  expect(await commands.acceptPosition(NAME, 'AAPL', context)).toMatchObject({
+    unattributed_qty: '5',
+    paused_reason: null,
+  })
+  await until('the keeper agrees', async () => {
+    const row = await account()
+    return (row?.reconciled_at ?? '') > (row?.reconcile_requested_at ?? 'z')
+  })
+  expect(await positionOf('AAPL')).toMatchObject({ venue_qty: '5', unattributed_qty: '5', paused_reason: null })
+  await expect(commands.acceptPosition(NAME, 'MSFT', context)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await expect(commands.reconcileAccount({ exchange: 'none', mode: 'live' })).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+  })
 })

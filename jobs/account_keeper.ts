@@ -7,7 +7,7 @@ import type { NewEvent } from '../db/events/envelope.ts'
 import { createLeader, type Leader } from '../db/events/leader.ts'
 import type { AccountRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { type AccountName, getAccount, lockAccount, newestUpdate } from '../db/walle/queries/accounts.ts'
+import { type AccountName, getAccount, listAccounts, lockAccount, newestUpdate } from '../db/walle/queries/accounts.ts'
 import {
   type ApplyReport,
   type AskedVenue,
@@ -72,6 +72,9 @@ export interface KeeperOptions {
   limits?: Partial<KeeperLimits>
 }
 
+const LOCK_KEY = 'hashtextextended($1, 0)'
+const lockName = ({ exchange, mode }: AccountName) => `weaver:account:${exchange}:${mode}`
+
 export function createAccountKeeper({ live, apply, name, limits: changed = {} }: KeeperOptions): Keeper {
   const limits = { ...KEEPER_LIMITS, ...changed }
   const { exchange, mode } = name
@@ -81,7 +84,7 @@ export function createAccountKeeper({ live, apply, name, limits: changed = {} }:
     db: live.db,
     sleep: live.sleep,
     onError: (error) => live.log('error', { err: error, account: label }, 'account keeper'),
-    key: { sql: 'hashtextextended($1, 0)', value: `weaver:account:${exchange}:${mode}` },
+    key: { sql: LOCK_KEY, value: lockName(name) },
     channel: 'weaver_account',
     pollMs: limits.tickMs,
     standByMs: limits.standByMs,
@@ -324,6 +327,21 @@ function stateOutcome(live: Live, row: AccountRow): Outcome {
     ...updated(row),
   }
   return { writes: [{ kind: 'save_accounts', rows: [row] }], events: [event] }
+}
+
+/** An account whose keeper was killed still says that it is ready: until it is kept again nobody knows. */
+export async function disownAccounts({ db, record }: Pick<Live, 'db' | 'record'>): Promise<void> {
+  for (const name of await listAccounts(db.reader)) {
+    await db.write(async (tx) => {
+      const [lock] = await tx.query<{ free: boolean }>(`select pg_try_advisory_xact_lock(${LOCK_KEY}) as free`, [
+        lockName(name),
+      ])
+      const row = lock?.free === true ? await lockAccount(tx, name) : null
+      if (row?.state !== 'ready') return
+      const unknown = { ...row, state: 'unknown' as const, state_reason: 'nobody keeps it yet' }
+      await record(tx, { writes: [{ kind: 'save_accounts', rows: [unknown] }], events: [] })
+    })
+  }
 }
 
 /** One keeper for each account that this process has what it needs for. */

@@ -1,7 +1,7 @@
 /** The part of a worker that carries paper and live runs: their jobs, their clock, the keepers of their accounts. */
 import type { WriteTx } from '../db/database.ts'
 import { record } from '../db/walle/record.ts'
-import { startKeepers } from './account_keeper.ts'
+import { disownAccounts, startKeepers } from './account_keeper.ts'
 import type { Handlers } from './attempt.ts'
 import { createBarCache } from './bar_cache.ts'
 import { fetchCandlePage } from './candle_fetch.ts'
@@ -47,6 +47,8 @@ export async function openLiveWorker(system: System, liveHosts: HostPool, time: 
     ...time,
     log: (level, fields, message) => log[level](fields, message),
   }
+  // Before the first job: what a keeper left that is gone is not what is so now.
+  await disownAccounts(live)
   const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
   let keepers: ReturnType<typeof startKeepers> | null = null
   return {

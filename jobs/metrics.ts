@@ -14,6 +14,7 @@ import {
   serverHealth,
   workerProcesses,
 } from '../db/events/health.ts'
+import { accountHealth, recentUpdates } from '../db/walle/queries/accounts.ts'
 import { countRuns } from '../db/walle/queries/runs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 
@@ -135,6 +136,15 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
       read: async () => [gauge('weaver_database_bytes', 'Size of the database', await asked(databaseBytes))],
     },
     { name: 'runs', everyMs: SLOW_MS, read: async () => runFamilies(await asked(countRuns)) },
+    {
+      name: 'accounts',
+      everyMs: QUICK_MS,
+      read: () =>
+        asked(async (reader) => [
+          ...accountFamilies(await accountHealth(reader)),
+          ...updateFamilies(await recentUpdates(reader, RECENT_MINUTES)),
+        ]),
+    },
     { name: 'workers', everyMs: QUICK_MS, read: async () => workerFamilies(await asked(workerProcesses)) },
     { name: 'process', everyMs: 0, read: () => processFamilies(db.health(), hosts.counts(), version, now()) },
   ]
@@ -271,6 +281,47 @@ function tableFamilies(tables: Answer<typeof busyTables>): Family[] {
 function runFamilies(counts: Answer<typeof countRuns>): Family[] {
   const samples = counts.map(({ mode, status, count }) => ({ labels: { mode, status }, value: count }))
   return [gauge('weaver_runs', 'Runs by mode and status', samples)]
+}
+
+function accountFamilies(accounts: Answer<typeof accountHealth>): Family[] {
+  const each = (value: (account: (typeof accounts)[number]) => number | null) =>
+    accounts.flatMap((account) => {
+      const { exchange, mode } = account
+      const found = value(account)
+      return found === null ? [] : [{ labels: { exchange, mode }, value: found }]
+    })
+  return [
+    gauge(
+      'weaver_account_state',
+      'The state that the account is in: orders leave only while it is ready',
+      accounts.map(({ exchange, mode, state }) => ({ labels: { exchange, mode, state }, value: 1 })),
+    ),
+    gauge(
+      'weaver_account_stream_up',
+      '1: updates of orders are pushed; 0: they are not; missing: the venue has no stream',
+      each(({ stream }) => (stream === 'none' || stream === null ? null : Number(stream === 'up'))),
+    ),
+    gauge(
+      'weaver_account_reconciled_seconds',
+      'Since the account was last compared with its venue',
+      each(({ reconciledSeconds }) => reconciledSeconds),
+    ),
+    gauge(
+      'weaver_account_paused_symbols',
+      'Symbols in which no order leaves because the venue holds what no order explains',
+      each(({ pausedSymbols }) => pausedSymbols.length),
+    ),
+  ]
+}
+
+function updateFamilies(counts: Answer<typeof recentUpdates>): Family[] {
+  const samples = counts.map(({ exchange, mode, source, count }) => ({
+    labels: { exchange, mode, source },
+    value: count,
+  }))
+  return [
+    gauge('weaver_venue_updates_recent', `What venues said of orders in the last ${RECENT_MINUTES} minutes`, samples),
+  ]
 }
 
 function workerFamilies(processes: Answer<typeof workerProcesses>): Family[] {

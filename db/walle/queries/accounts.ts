@@ -115,15 +115,6 @@ export async function knownExecutions(
   return new Set(rows.map((row) => row.execution_id))
 }
 
-/** The accounts that running runs use. */
-export function accountsInUse(reader: Reader): Promise<(AccountName & { runs: number })[]> {
-  return reader.query(
-    `select exchange, mode, count(*)::int as runs from weaver.runs
-     where status = 'running' and mode <> 'backtest' and exchange is not null
-     group by exchange, mode order by exchange, mode`,
-  )
-}
-
 /** The newest thing that was heard of its orders, by whichever process; 0: nothing yet. */
 export async function newestUpdate(reader: Reader, { exchange, mode }: AccountName): Promise<number> {
   const [row] = await reader.query<{ id: number }>(
@@ -131,4 +122,47 @@ export async function newestUpdate(reader: Reader, { exchange, mode }: AccountNa
     [exchange, mode],
   )
   return Number(row?.id ?? 0)
+}
+
+export interface AccountHealth extends AccountName {
+  state: AccountRow['state']
+  stream: AccountRow['stream']
+  state_reason: string | null
+  /** Running runs that use it. */
+  runs: number
+  /** Null: never. */
+  reconciledSeconds: number | null
+  pausedSymbols: string[]
+}
+
+/** Accounts that are kept, and those that running runs want. */
+export function accountHealth(reader: Reader): Promise<AccountHealth[]> {
+  return reader.query<AccountHealth>(
+    `select coalesce(a.exchange, u.exchange) as exchange, coalesce(a.mode, u.mode) as mode,
+       coalesce(a.state, 'unknown') as state, a.stream,
+       case when a.id is null then 'nobody keeps it' else a.state_reason end as state_reason, coalesce(u.runs, 0) as runs,
+       extract(epoch from clock_timestamp() - a.reconciled_at)::float8 as "reconciledSeconds",
+       array(select p.symbol from weaver.account_positions p
+         where p.exchange = a.exchange and p.mode = a.mode and p.paused_reason is not null order by p.symbol
+       ) as "pausedSymbols"
+     from weaver.accounts a full join (
+       select exchange, mode, count(*)::int as runs from weaver.runs
+       where status = 'running' and mode <> 'backtest' and exchange is not null group by exchange, mode
+     ) u on u.exchange = a.exchange and u.mode = a.mode
+     order by 1, 2`,
+  )
+}
+
+export interface UpdateCount extends AccountName {
+  source: string
+  count: number
+}
+
+/** What was heard of orders within the last minutes. */
+export function recentUpdates(reader: Reader, minutes: number): Promise<UpdateCount[]> {
+  return reader.query<UpdateCount>(
+    `select exchange, mode, source, count(*)::int as count from weaver.venue_updates
+     where created_at > clock_timestamp() - make_interval(mins => $1) group by exchange, mode, source order by 1, 2, 3`,
+    [minutes],
+  )
 }
