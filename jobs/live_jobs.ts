@@ -11,7 +11,6 @@ import type { TaskName, TaskPayload } from '../db/events/tasks.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
 import type { RunError, RunRow } from '../db/walle/rows.ts'
-import type { FetchRequest } from '../strategies/api.ts'
 import type { RunningJob } from './backtest_jobs.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
 import type { Live } from './live.ts'
@@ -19,9 +18,11 @@ import { unmarkedBars } from './live_account.ts'
 import { fetchEvents, furtherPart, noteRejection, tickDecision } from './live_decisions.ts'
 import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markLedger } from './live_ticks.ts'
 import {
+  type Account,
   emptyWindows,
   heardOrder,
   isWindowEvent,
+  type ReadWindows,
   readAccount,
   readWindows,
   viewOf,
@@ -72,10 +73,9 @@ interface Hop {
   run: RunRow
   event: LogEvent
   checkpoint: LiveCheckpoint
-  /** What the strategy is asked, where the tick's place in its life lets it be asked. */
-  view: (phase: HopView['phase'], tick: LiveTick, shown: Pick<HopView, 'changed' | 'windows'>) => HopView
-  windows: Awaited<ReturnType<typeof readWindows>>
-  changed: HopView['changed']
+  windows: ReadWindows
+  /** What it sees. Null: the strategy has no method for what happened. */
+  seen: { account: Account; changed: HopView['changed'] } | null
 }
 
 /** Everything in one snapshot: a fill that is booked meanwhile is seen whole, or not at all. Null: nothing to be done. */
@@ -90,16 +90,19 @@ function openHop(
     const event = (await getEvent(reader, event_id)) as LogEvent | null
     if (event === null) throw new Error(`The event ${event_id} that set off ${task} is not in the log`)
     const checkpoint = await getLiveCheckpoint(reader, run_id)
-    const account = await readAccount(reader, run, checkpoint)
+    if (!isHeard(event, checkpoint)) return { run, event, checkpoint, windows: emptyWindows(run), seen: null }
+    const account = await readAccount(reader, run)
+    const changed = await heardOrder(reader, event)
     return {
-      run,
-      event,
-      checkpoint,
-      view: (phase, tick, shown) => viewOf(run, checkpoint, account, { phase, tick, ...shown }),
-      windows: await windowsOf(reader, run, event, checkpoint),
-      changed: await heardOrder(reader, event),
+      ...{ run, event, checkpoint, windows: await windowsOf(reader, run, event, checkpoint) },
+      seen: { account, changed },
     }
   })
+}
+
+/** The rest is not read for what nobody hears: most strategies have nothing but onWindow. */
+function isHeard(event: LogEvent, { hears }: LiveCheckpoint): boolean {
+  return isWindowEvent(event) || (event.type === 'clock.Tick' ? hears.ticks : hears.orders)
 }
 
 /** Those that the event tells of, else those that were seen last: there are no newer ones before the next are fetched. */
@@ -127,7 +130,16 @@ function placeOf(tick: LiveTick | null): { bar_index: number; ts: string } | nul
   return tick && { bar_index: tick.bar_index, ts: new Date(tick.ts).toISOString() }
 }
 
-async function speak(jobs: LiveHopJobs, { run, checkpoint }: Hop, view: HopView): Promise<HopAnswer> {
+/** Null where it has nothing to say to this. */
+async function speak(
+  jobs: LiveHopJobs,
+  { run, checkpoint, windows, seen }: Hop,
+  phase: HopView['phase'],
+  tick: LiveTick,
+): Promise<HopAnswer | null> {
+  if (seen === null) return null
+  const { account, changed } = seen
+  const view = viewOf(run, checkpoint, account, { phase, tick, changed, windows: windows.shown })
   const answer = await jobs.hop(run, view)
   checkpoint.memory = answer.memory
   checkpoint.hears = answer.hears
@@ -140,7 +152,7 @@ async function hearTick(
   hop: Hop,
   event: Extract<LogEvent, { type: 'clock.Tick' }>,
 ): Promise<Played> {
-  const { run, checkpoint, windows } = hop
+  const { run, checkpoint } = hop
   const { bar_index, ts } = event.payload
   const before = checkpoint.tick
   if (before !== null && before.bar_index >= bar_index) return null
@@ -150,13 +162,10 @@ async function hearTick(
     ...{ asked: { intents: [], skips: [], logs: [] }, told: 0, parts: 0, pending: [] },
     shorter: {},
   }
-  let requests: FetchRequest[] = []
-  if (checkpoint.hears.ticks) {
-    const answer = await speak(jobs, hop, hop.view('tick', tick, { changed: [], windows: windows.shown }))
-    tick.asked = answer.asked
-    requests = answer.requests
-    for (const { symbol, timeframe, bars } of requests) if (timeframe === run.timeframe) tick.shorter[symbol] = bars
-  }
+  const answer = await speak(jobs, hop, 'tick', tick)
+  const requests = answer?.requests ?? []
+  if (answer !== null) tick.asked = answer.asked
+  for (const { symbol, timeframe, bars } of requests) if (timeframe === run.timeframe) tick.shorter[symbol] = bars
   checkpoint.tick = tick
   return async (_tx, locked) => ({
     writes: [{ kind: 'save_checkpoint', run_id: run.id, next_tick: locked.next_tick, state: checkpoint }],
@@ -171,11 +180,11 @@ async function hearWindows(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Pro
   if (tick?.bar_index !== event.payload.bar_index || tick.stage !== 'window') return null
   checkpoint.windows = event.id
   const due = takeIn(hop)
-  if (due) {
-    const { asked } = await speak(jobs, hop, hop.view('window', tick, { changed: [], windows: windows.shown }))
-    tick.asked.intents.push(...asked.intents)
-    tick.asked.skips.push(...asked.skips)
-    tick.asked.logs.push(...asked.logs)
+  const answer = due ? await speak(jobs, hop, 'window', tick) : null
+  if (answer !== null) {
+    tick.asked.intents.push(...answer.asked.intents)
+    tick.asked.skips.push(...answer.asked.skips)
+    tick.asked.logs.push(...answer.asked.logs)
   }
   const told = tickDecision(run, checkpoint, { due, cause: event.id, windowEvents: windows.events })
   tick.asked = { intents: [], skips: [], logs: [] }
@@ -183,9 +192,9 @@ async function hearWindows(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Pro
   // With the decision, whose place in the log tells which fills came before.
   const bars = told.events.length > 0 ? unmarkedBars(run, windows.shown, checkpoint.marked) : []
   return async (tx, locked) => {
-    const marked = await markLedger(tx, locked, checkpoint, bars)
+    const marked = await markLedger(tx, locked, checkpoint, bars, jobs.now())
     const rest = tick.pending.length === 0 ? await endTick(tx, locked, checkpoint, jobs.now()) : saved(locked, hop)
-    return { writes: [...told.writes, ...marked, ...rest], events: told.events }
+    return { writes: [...told.writes, ...marked.writes, ...rest], events: [...told.events, ...marked.events] }
   }
 }
 
@@ -211,16 +220,17 @@ function takeIn({ run, checkpoint, windows }: Hop): boolean {
 
 /** The strategy hears that an order of its changed. What it asks for is a further part of the newest tick's decision. */
 async function hearOrder(jobs: LiveHopJobs, hop: Hop): Promise<Played> {
-  const { run, event, checkpoint, windows, changed } = hop
+  const { run, event, checkpoint } = hop
   const { tick } = checkpoint
   // Before its first tick a run has asked for nothing.
   if (tick === null) return async () => ({ writes: [], events: [] })
   const rejected = event.type === 'orders.Rejected' ? noteRejection(run, checkpoint, event.payload) : []
-  if (!checkpoint.hears.orders || changed.length === 0) {
-    return async (_tx, locked) => ({ writes: [...rejected, ...saved(locked, hop)], events: [] })
+  const answer = await speak(jobs, hop, 'order', tick)
+  if (answer === null) {
+    const kept = (locked: RunRow) => (rejected.length === 0 ? [] : [...rejected, ...saved(locked, hop)])
+    return async (_tx, locked) => ({ writes: kept(locked), events: [] })
   }
-  const { asked } = await speak(jobs, hop, hop.view('order', tick, { changed, windows: windows.shown }))
-  const told = furtherPart(run, checkpoint, asked, event.id)
+  const told = furtherPart(run, checkpoint, answer.asked, event.id)
   return async (_tx, locked) => ({
     writes: [...rejected, ...told.writes, ...saved(locked, hop)],
     events: told.events,

@@ -19,18 +19,16 @@ export function isWindowEvent(event: LogEvent): event is WindowEvent {
   return event.type === 'data.WindowReady' || event.type === 'data.WindowComplete'
 }
 
-interface Account {
+export interface Account {
   cash: string
-  equity: number
   positions: PositionRow[]
   orders: OrderWithParent[]
 }
 
-export async function readAccount(reader: Reader, run: RunRow, checkpoint: LiveCheckpoint): Promise<Account> {
+export async function readAccount(reader: Reader, run: RunRow): Promise<Account> {
   const cash = (await getRunLedger(reader, run.id))?.cash ?? run.initial_cash
   const positions = await listPositions(reader, run.id)
-  const { equity } = equityAt(cash, positions, checkpoint.newest)
-  return { cash, equity, positions, orders: await listOpenWithParents(reader, run.id) }
+  return { cash, positions, orders: await listOpenWithParents(reader, run.id) }
 }
 
 interface Shown extends Pick<HopView, 'phase' | 'changed' | 'windows'> {
@@ -50,7 +48,6 @@ export function viewOf(
     bar_index: tick.bar_index,
     memory,
     cash: account.cash,
-    // Again, since a window may have brought newer closes.
     equity: equityAt(account.cash, account.positions, newest).equity,
     positions: run.symbols.map((symbol) => positionView(account.positions.find((one) => one.symbol === symbol))),
     open_orders: account.orders.map(orderView),
