@@ -4,10 +4,10 @@ import { getRun } from '../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import type { Revision, RunDatasetRow, RunRow } from '../db/walle/rows.ts'
 import { createAccountCommands } from '../jobs/glados/account_commands.ts'
+import { createCandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
 import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
-import { createCandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
 import { createJobCommands } from '../jobs/glados/job_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
@@ -52,6 +52,7 @@ beforeAll(async () => {
       recorder: createRecorder(db),
       reader: db.reader,
       ...wallClock,
+      forgetLosses: (watch) => watch,
       clearHaltFile: async () => {},
     }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),

@@ -9,10 +9,10 @@ import { type CandleFetchCommands, createCandleFetchCommands } from './glados/ca
 import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
-import { createHaltCommands, type HaltCommands } from './glados/halt_commands.ts'
+import type { HaltCommands } from './glados/halt_commands.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { createJobCommands, type JobCommands } from './glados/job_commands.ts'
-import { clearHaltFile } from './halt_file.ts'
+import { openHaltCommands } from './halt.ts'
 import { startHaltWatch } from './halt_watch.ts'
 import { createHostRuns } from './host_client.ts'
 import type { Venues } from './live.ts'
@@ -77,13 +77,7 @@ export async function openControl(
   const venues = await openVenues(system, time)
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
-  const halts = createHaltCommands({
-    recorder: createRecorder(db),
-    reader: db.reader,
-    now: wallClock.now,
-    newId: wallClock.newId,
-    clearHaltFile: () => clearHaltFile(config.dataDir),
-  })
+  const halts = openHaltCommands(system)
   // Before any worker: what was halted while Postgres was away is halted.
   const haltWatch = await startHaltWatch({
     dataDir: config.dataDir,

@@ -3,14 +3,15 @@
  * the run's checkpoint, which changes only under the run's lock.
  */
 import type { Reader } from '../db/database.ts'
-import type { Write } from '../db/walle/outcome.ts'
+import type { Outcome, Write } from '../db/walle/outcome.ts'
 import { getCheckpoint } from '../db/walle/queries/checkpoints.ts'
 import { getClockTick, getRunLedger } from '../db/walle/queries/live_runs.ts'
 import { listPositions } from '../db/walle/queries/results.ts'
 import type { PositionRow, RunRow } from '../db/walle/rows.ts'
 import type { Json } from '../strategies/api.ts'
-import type { RiskLimits } from './glados/risk.ts'
-import { markEquity, newWatch, type RiskWatch } from './greta/risk_watch.ts'
+import { haltRunOutcome } from './glados/halt_commands.ts'
+import { checkHalt, type RiskLimits } from './glados/risk.ts'
+import { lossesOf, markEquity, newWatch, type RiskWatch } from './greta/risk_watch.ts'
 import type { SkipState } from './greta/skips.ts'
 import { createTradeMatcher, type TradeMatcherState } from './greta/trades.ts'
 import type { HopAnswer } from './hop_view.ts'
@@ -122,23 +123,27 @@ export async function markLedger(
   run: RunRow,
   { tick, newest }: LiveCheckpoint,
   bars: Parameters<typeof markTrades>[1],
-): Promise<Write[]> {
+  now: number,
+): Promise<Outcome> {
   const ledger = await getRunLedger(tx, run.id)
-  if (ledger === null || tick === null) return []
-  const { max_daily_loss, max_drawdown } = run.risk as RiskLimits
+  if (ledger === null || tick === null) return { writes: [], events: [] }
+  const limits = run.risk as RiskLimits
+  let halted: Outcome = { writes: [], events: [] }
   const positions = await listPositions(tx, run.id)
   const changed = { ...ledger }
-  if (max_daily_loss != null || max_drawdown != null) {
+  if (limits.max_daily_loss != null || limits.max_drawdown != null) {
     const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
     markEquity(watch, tick.ts, equityAt(ledger.cash, positions, newest).equity)
     changed.risk_watch = watch as unknown as Json
+    const breach = checkHalt(limits, lossesOf(watch, tick.ts))
+    if (breach !== null) halted = haltRunOutcome(run, tick.bar_index, breach, now)
   }
   if (bars.length > 0 && positions.some(({ qty }) => qty !== '0')) {
     const trades = createTradeMatcher(ledger.trade_matcher as unknown as TradeMatcherState)
     markTrades(trades, bars)
     changed.trade_matcher = trades.save() as unknown as Json
   }
-  return [{ kind: 'save_run_ledgers', rows: [changed] }]
+  return { writes: [{ kind: 'save_run_ledgers', rows: [changed] }, ...halted.writes], events: halted.events }
 }
 
 /** Whether a command is the run's oldest that is not carried out: of two, a cancel may mean the order before it. */

@@ -1,9 +1,8 @@
 /** `weaver halt` and `weaver resume`: the kill switch, also when Postgres is away. */
-import { createRecorder } from '../../db/walle/record.ts'
 import { wallClock } from '../glados/clock.ts'
-import { createHaltCommands, type HaltCommands } from '../glados/halt_commands.ts'
+import { openHaltCommands } from '../halt.ts'
 import { clearHaltFile, haltFilePath, readHaltFile, writeHaltFile } from '../halt_file.ts'
-import { openSystem, type System } from '../system.ts'
+import { openSystem } from '../system.ts'
 import { openVenuesAlone } from '../venue_world.ts'
 import type { CliContext } from './context.ts'
 
@@ -14,16 +13,6 @@ export interface HaltOptions {
 const BY = 'weaver halt'
 /** Of a database that does not answer: whoever presses this does not want to wait. */
 const DATABASE_MS = 10_000
-
-function commandsOf({ db, config }: System): HaltCommands {
-  return createHaltCommands({
-    recorder: createRecorder(db),
-    reader: db.reader,
-    now: wallClock.now,
-    newId: wallClock.newId,
-    clearHaltFile: () => clearHaltFile(config.dataDir),
-  })
-}
 
 /** First the file, which whatever runs here honours; the row takes its place, or without a database it stays. */
 export async function haltCommand(context: CliContext, { reason }: HaltOptions): Promise<number> {
@@ -50,7 +39,7 @@ async function haltInDatabase(context: CliContext, reason: string | null): Promi
   const system = await openSystem(context.config, context.log, 'weaver halt')
   try {
     const request = { rule: 'kill_switch', reason, by: BY }
-    const { halt, already, runs } = await commandsOf(system).halt(request, { corrId: wallClock.newId() })
+    const { halt, already, runs } = await openHaltCommands(system).halt(request, { corrId: wallClock.newId() })
     context.print(
       already
         ? `It is halted already, since ${halt.halted_at} by ${halt.halted_by}.`
@@ -82,7 +71,7 @@ async function cancelDirectly(context: CliContext): Promise<number> {
 export async function resumeCommand(context: CliContext, runId: string | undefined): Promise<number> {
   const system = await openSystem(context.config, context.log, 'weaver resume')
   try {
-    const commands = commandsOf(system)
+    const commands = openHaltCommands(system)
     const corr = { corrId: wallClock.newId() }
     const file = runId === undefined ? await readHaltFile(context.config.dataDir) : null
     const ended = runId === undefined ? await commands.resume(BY, corr) : await commands.resumeRun(runId, BY, corr)

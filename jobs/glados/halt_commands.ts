@@ -5,21 +5,27 @@
  */
 import type { Reader } from '../../db/database.ts'
 import type { NewEvent } from '../../db/events/envelope.ts'
+import { tickEventId } from '../../db/events/ids.ts'
 import type { NewJob } from '../../db/events/tasks.ts'
 import type { HaltRow, TradingMode } from '../../db/walle/live_rows.ts'
 import type { Outcome, Write } from '../../db/walle/outcome.ts'
 import { activeHalt, activeHalts, knownAccounts, lockHalts, runsWithOpenOrders } from '../../db/walle/queries/halts.ts'
+import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { lockRun } from '../../db/walle/queries/runs.ts'
 import type { Recorder } from '../../db/walle/record.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
+import type { Json } from '../../strategies/api.ts'
 import type { CommandContext } from './commands.ts'
 import { DomainError } from './errors.ts'
+import type { Breach } from './risk.ts'
 
 export interface HaltDependencies {
   recorder: Recorder
   reader: Reader
   now: () => number
   newId: () => string
+  /** What a run's limits on losses remember, as if it began now: or the next tick would halt it again. */
+  forgetLosses: (riskWatch: Json) => Json
   /** Takes away the halt file, which says the same while Postgres is away. */
   clearHaltFile: () => Promise<void>
 }
@@ -106,35 +112,40 @@ function haltEvent(
 }
 
 /**
- * A run that broke one of its limits: to be recorded in the transaction that found it, under the run's lock. Ticks go on;
- * only cancels leave. Its open orders stay: exits may be among them, and what opens is refused from here on.
+ * A run that broke one of its limits at a tick: to be recorded in the transaction that found it, under the run's lock.
+ * Ticks go on; only cancels leave. Its open orders stay: exits that protect may be among them.
  */
 export function haltRunOutcome(
-  deps: Pick<HaltDependencies, 'now' | 'newId'>,
-  run: Pick<RunRow, 'id' | 'halted' | 'last_event_id'>,
-  { rule, reason }: { rule: string; reason: string },
-  corrId: string,
+  run: Pick<RunRow, 'id' | 'halted' | 'last_event_id' | 'open_corr_id'>,
+  barIndex: number,
+  { rule, detail }: Breach,
+  now: number,
 ): Outcome {
   if (run.halted !== null) return { writes: [], events: [] }
-  const at = new Date(deps.now()).toISOString()
+  const at = new Date(now).toISOString()
+  // Out of the way of the tick's own events; a tick can break a limit once.
+  const id = tickEventId(run.id, barIndex, HALT_ORDINAL)
   const halt: HaltRow = {
-    id: deps.newId(),
+    id,
     run_id: run.id,
     rule,
-    reason,
+    reason: detail,
     halted_at: at,
     halted_by: rule,
     resumed_at: null,
     resumed_by: null,
   }
+  const tickId = tickEventId(run.id, barIndex, 0)
   return {
     writes: [
       { kind: 'save_halts', rows: [halt] },
       { kind: 'update_run', id: run.id, changes: { halted: { rule, at } } },
     ],
-    events: [haltEvent(deps, halt, run.last_event_id, corrId)],
+    events: [haltEvent({ newId: () => id }, halt, tickId, run.open_corr_id ?? tickId)],
   }
 }
+
+const HALT_ORDINAL = 1_000_000
 
 async function resumeSystem(deps: HaltDependencies, by: string, context: CommandContext): Promise<HaltRow | null> {
   // First the file: were it read again after the row has ended, the halt would come back by itself.
@@ -159,8 +170,12 @@ async function resumeRun(
     await lockHalts(tx)
     const halt = await activeHalt(tx, runId)
     if (!halt) return { outcome: { writes: [], events: [] }, result: null }
-    // The limits begin anew, or the next tick would halt the run again.
+    const ledger = await getRunLedger(tx, runId)
     const writes: Write[] = [{ kind: 'update_run', id: runId, changes: { halted: null } }]
+    if (ledger !== null && ledger.risk_watch !== null) {
+      const risk_watch = deps.forgetLosses(ledger.risk_watch)
+      writes.push({ kind: 'save_run_ledgers', rows: [{ ...ledger, risk_watch }] })
+    }
     return { outcome: ended(deps, halt, by, context, writes), result: halt }
   })
 }
