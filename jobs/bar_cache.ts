@@ -81,17 +81,21 @@ interface Entry {
   storable: boolean
 }
 
+function newEntry(venue: Venue, symbol: string, timeframe: Timeframe): Entry {
+  const never = Number.NEGATIVE_INFINITY
+  return {
+    ...{ venue, symbol, timeframe, series: null, asking: null, loaded: null, askedAt: never, failed: false },
+    ...{ heardAt: never, wanted: 0, unstored: new Map(), storedAt: never, storable: true },
+  }
+}
+
 export function createBarCache(options: BarCacheOptions): BarCache {
   const { now } = options
   const entries = new Map<string, Entry>()
 
   function entryOf(venue: Venue, symbol: string, timeframe: Timeframe): Entry {
     const key = `${venue.exchange} ${venue.feed} ${symbol} ${timeframe}`
-    const never = Number.NEGATIVE_INFINITY
-    const entry = entries.get(key) ?? {
-      ...{ venue, symbol, timeframe, series: null, asking: null, loaded: null, askedAt: never, failed: false },
-      ...{ heardAt: never, wanted: 0, unstored: new Map(), storedAt: never, storable: true },
-    }
+    const entry = entries.get(key) ?? newEntry(venue, symbol, timeframe)
     entries.set(key, entry)
     return entry
   }
@@ -183,7 +187,7 @@ async function ask({ log, now }: BarCacheOptions, entry: Entry, wanted: Wanted):
 }
 
 function take(entry: Entry, { series, changed }: Absorbed): void {
-  for (const bar of changed) entry.unstored.set(bar.time, bar)
+  if (entry.storable) for (const bar of changed) entry.unstored.set(bar.time, bar)
   const most = Math.max(KEPT_BARS, 2 * entry.wanted)
   const [first] = series.bars.slice(-most)
   const tooMany = series.bars.length > most && first !== undefined
@@ -228,6 +232,8 @@ async function load({ db }: BarCacheOptions, entry: Entry): Promise<void> {
 async function store({ db, record, now, log }: BarCacheOptions, entry: Entry): Promise<void> {
   const { symbol, timeframe, series, venue } = entry
   if (!entry.storable || entry.unstored.size === 0 || series === null) return
+  // Of two jobs at once only one is to store.
+  entry.storedAt = now()
   const bars = [...entry.unstored.values()].sort((a, b) => a.time - b.time)
   const iso = (time: number) => new Date(time).toISOString()
   const [first, last, asked_at] = [iso(series.first), iso(series.last), iso(series.asked_at)]
@@ -251,5 +257,5 @@ async function store({ db, record, now, log }: BarCacheOptions, entry: Entry): P
     )
   }
   for (const bar of bars) if (entry.unstored.get(bar.time) === bar) entry.unstored.delete(bar.time)
-  entry.storedAt = now()
+  if (!entry.storable) entry.unstored.clear()
 }

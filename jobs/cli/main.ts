@@ -88,38 +88,7 @@ function createProgram(wrap: Wrap): Command {
     .showHelpAfterError('(weaver COMMAND --help tells what it takes)')
 
   processes(program, wrap)
-  program
-    .command('import')
-    .description('candles from a CSV or Parquet file')
-    .argument('<file>', 'header timestamp,open,high,low,close,volume[,trade_count]')
-    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
-    .addOption(timeframe())
-    .option('--strict', 'store nothing when any row is bad', false)
-    .addOption(
-      new Option('--adjustment <kind>', 'for which corporate actions prices were changed').choices(ADJUSTMENTS),
-    )
-    .option('--feed <name>', 'where the candles come from, such as iex or sip')
-    .action(
-      wrap(async (context, file: string, options: ImportOptions) =>
-        (await import('./import.ts')).importCommand(context, file, options),
-      ),
-    )
-  program
-    .command('fetch')
-    .description('candles from an exchange')
-    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
-    .addOption(timeframe())
-    .requiredOption('--start <time>', 'ISO 8601')
-    .option('--end <time>', 'ISO 8601; default now')
-    .option('--exchange <name>', 'where several are configured')
-    .addOption(
-      new Option(
-        '--adjustment <kind>',
-        'of equities: for which corporate actions prices are changed; default split',
-      ).choices(['raw', 'split', 'all']),
-    )
-    .option('--json', 'as one JSON object', false)
-    .action(wrap(async (context, options: FetchOptions) => (await import('./fetch.ts')).fetchCommand(context, options)))
+  candles(program, wrap)
   program
     .command('backtest')
     .description('run a strategy over stored candles and print the report')
@@ -221,6 +190,42 @@ function steering(program: Command, wrap: Wrap): void {
     .description('let them go on, in their old order')
     .argument('<name>', 'as it was paused')
     .action(wrap(async (context, name: string) => (await import('./jobs.ts')).resumeCommand(context, name)))
+}
+
+/** What strategies are run on. */
+function candles(program: Command, wrap: Wrap): void {
+  program
+    .command('import')
+    .description('candles from a CSV or Parquet file')
+    .argument('<file>', 'header timestamp,open,high,low,close,volume[,trade_count]')
+    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
+    .addOption(timeframe())
+    .option('--strict', 'store nothing when any row is bad', false)
+    .addOption(
+      new Option('--adjustment <kind>', 'for which corporate actions prices were changed').choices(ADJUSTMENTS),
+    )
+    .option('--feed <name>', 'where the candles come from, such as iex or sip')
+    .action(
+      wrap(async (context, file: string, options: ImportOptions) =>
+        (await import('./import.ts')).importCommand(context, file, options),
+      ),
+    )
+  program
+    .command('fetch')
+    .description('candles from an exchange')
+    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
+    .addOption(timeframe())
+    .requiredOption('--start <time>', 'ISO 8601')
+    .option('--end <time>', 'ISO 8601; default now')
+    .option('--exchange <name>', 'where several are configured')
+    .addOption(
+      new Option(
+        '--adjustment <kind>',
+        'of equities: for which corporate actions prices are changed; default split',
+      ).choices(['raw', 'split', 'all']),
+    )
+    .option('--json', 'as one JSON object', false)
+    .action(wrap(async (context, options: FetchOptions) => (await import('./fetch.ts')).fetchCommand(context, options)))
 }
 
 /** What there is at exchanges, and the word of a person on a difference. */

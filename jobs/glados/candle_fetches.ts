@@ -1,5 +1,4 @@
 /** The commands that fetch an exchange's history: a job that goes on by itself, page by page. */
-import type { Reader } from '../../db/database.ts'
 import type { TradingMode } from '../../db/walle/live_rows.ts'
 import type { CandleFetchRow } from '../../db/walle/market_rows.ts'
 import {
@@ -8,8 +7,8 @@ import {
   lockCandleFetch,
   runningCandleFetch,
 } from '../../db/walle/queries/market.ts'
-import type { Recorder } from '../../db/walle/record.ts'
 import { TIMEFRAME_MS, TIMEFRAMES, type Timeframe } from '../../strategies/api.ts'
+import type { CommandDependencies } from './commands.ts'
 import { DomainError } from './errors.ts'
 
 export interface CandleFetchRequest {
@@ -25,13 +24,9 @@ export interface CandleFetchRequest {
   adjustment?: CandleFetchRow['adjustment'] | undefined
 }
 
-export interface CandleFetchDependencies {
-  recorder: Recorder
-  reader: Reader
+export interface CandleFetchDependencies extends Pick<CommandDependencies, 'recorder' | 'reader' | 'now' | 'newId'> {
   /** Exchanges that there are credentials for. */
   configured: () => readonly { exchange: string; mode: TradingMode }[]
-  now: () => number
-  newId: () => string
 }
 
 const SYMBOL = /^[A-Za-z0-9._-]{1,24}(\/[A-Za-z0-9._-]{1,24})?$/

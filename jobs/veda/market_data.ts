@@ -10,7 +10,7 @@ import {
   tradesAroundTheClock,
 } from '../../db/walle/calendar/calendar.ts'
 import { DAY_MS } from '../../db/walle/calendar/days.ts'
-import { columnsOf, firstAtOrAfter, sliceColumns } from '../../db/walle/candle_columns.ts'
+import { columnsOf } from '../../db/walle/candle_columns.ts'
 import type { CandleColumns } from '../../db/walle/rows.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import type { VenueBar } from './venue.ts'
@@ -158,7 +158,7 @@ export function windowAt(
   series: BarSeries | null,
   { timeframe, bars, ts }: { timeframe: Timeframe; bars: number; ts: number },
 ): CandleColumns {
-  const columns = columnsOf(series?.bars ?? [])
-  const end = firstAtOrAfter(columns.time, ts - TIMEFRAME_MS[timeframe] + 1)
-  return sliceColumns(columns, Math.max(0, end - bars), end)
+  const all = series?.bars ?? []
+  const end = all.findLastIndex(({ time }) => time + TIMEFRAME_MS[timeframe] <= ts) + 1
+  return columnsOf(all.slice(Math.max(0, end - bars), end))
 }

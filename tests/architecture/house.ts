@@ -16,7 +16,7 @@ export interface Room {
 
 /** Types, formats and their readers: importing them gives no way to write. */
 const PURE_DATABASE = [
-  'db/walle/{rows,outcome,candle_columns}.ts',
+  'db/walle/{rows,live_rows,market_rows,outcome,candle_columns}.ts',
   'db/walle/{import,calendar}/**',
   'db/{database,secrets}.ts',
 ]
