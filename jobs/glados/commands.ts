@@ -160,7 +160,17 @@ function checkLiveRequest(deps: CommandDependencies, request: RunRequest): strin
   const field = backtestOnly(request)
   if (field !== null) throw invalid(field, `a ${request.mode} run has no ${field}: leave it out`)
   checkShape(request)
+  if (request.mode === 'live') checkLimited(withDefaults(request.risk ?? {}, deps.riskDefaults))
   return exchange
+}
+
+/** Real money does not trade without a limit on an order and on a day. */
+function checkLimited(limits: RiskLimits): void {
+  for (const limit of ['max_order_notional', 'max_daily_loss'] as const) {
+    if (limits[limit] != null) continue
+    const everywhere = `WEAVER_RISK_${limit.toUpperCase()}`
+    throw invalid(`risk.${limit}`, `a live run needs ${limit}: set risk.${limit}, or ${everywhere} for every run`)
+  }
 }
 
 /** What a backtest of this shape may ask. Gives its range. */
