@@ -299,8 +299,14 @@ test('between two ticks the strategy hears of an order, at the older tick, and w
     heard: [`accepted 0 at ${boundary(run, 0)}`, `cancelled 0 at ${boundary(run, 0)}`],
   })
   expect(tick).toMatchObject({ stage: 'done', pending: [id(2)] })
-  await done(run, id(2))
   expect((await readEquity(database.db.reader, run.id)).ts).toHaveLength(1)
+  await playTick(jobs, run, 1, [10, 11])
+  const bought = tickEventId(run.id, 1, 6)
+  expect((await getLiveCheckpoint(database.db.reader, run.id)).tick?.pending).toEqual([id(2), bought])
+  expect(await isOldestCommand(database.db.reader, run.id, bought)).toBe(false)
+  await done(run, id(2))
+  await done(run, bought)
+  expect(await mustGet(database.db, run.id)).toMatchObject({ next_tick: 2, open_corr_id: null })
 })
 
 test('an order that is heard of while its windows are waited for counts for that tick, whose numbers go on', async () => {

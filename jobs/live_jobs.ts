@@ -159,7 +159,9 @@ async function hearTick(
   if (before !== null && before.stage !== 'done') return 'too early'
   const tick: LiveTick = {
     ...{ bar_index, ts: Date.parse(ts), corr_id: event.corr_id, stage: 'window' },
-    ...{ asked: { intents: [], skips: [], logs: [] }, told: 0, parts: 0, pending: [] },
+    ...{ asked: { intents: [], skips: [], logs: [] }, told: 0, parts: 0 },
+    // What was asked for since the tick before, and is not carried out yet, goes first still.
+    pending: before?.pending ?? [],
     shorter: {},
   }
   const answer = await speak(jobs, hop, 'tick', tick)

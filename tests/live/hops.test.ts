@@ -5,7 +5,11 @@ import { record } from '../../db/walle/record.ts'
 import type { OrderRow, RunRow } from '../../db/walle/rows.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
 import { playHop } from '../../jobs/hop_play.ts'
+import { liveStats } from '../../jobs/live_result.ts'
+import { StrategyFailure } from '../../jobs/marvin/failure.ts'
 import { rebuildRun } from '../../jobs/rebuild.ts'
+import { readReport } from '../../jobs/report/data.ts'
+import { reportHtml } from '../../jobs/report/report.ts'
 import { defineStrategy, type StrategyDefinition, z } from '../../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { mustGet, startLiveRun, toldBy } from '../support/live_run.ts'
@@ -33,6 +37,17 @@ const swift = defineStrategy({
   },
 }) as unknown as StrategyDefinition
 
+/** Leaves an order, and throws when it hears of it. */
+const broken = defineStrategy({
+  ...{ id: 'broken', version: '1', description: 'For tests.', params: z.object({}), window: () => ({ bars: 2 }) },
+  onWindow(ctx) {
+    ctx.buy({ symbol: S, qty: '1', type: 'limit', limit_price: 1 })
+  },
+  onOrder() {
+    throw new Error('no idea')
+  },
+}) as unknown as StrategyDefinition
+
 let database: TestDatabase
 let venue: ScriptedVenue
 let world: LiveWorld
@@ -41,16 +56,25 @@ const errors: string[] = []
 beforeAll(async () => {
   database = await createTestDatabase()
   venue = createScriptedVenue()
-  world = await openLiveWorld({
-    ...{ url: database.url, db: database.db, venue },
-    hop: async (_run, view) => playHop(swift, structuredClone(view)),
-    onError: (message) => errors.push(message),
-  })
+  world = await openWorld()
 })
 afterAll(async () => {
   await world?.stop()
   await database.drop()
 })
+
+const openWorld = () =>
+  openLiveWorld({
+    ...{ url: database.url, db: database.db, venue },
+    hop: async (run, view) => {
+      try {
+        return playHop(run.label === 'broken' ? broken : swift, structuredClone(view))
+      } catch (error) {
+        throw new StrategyFailure({ message: (error as Error).message })
+      }
+    },
+    onError: (message) => errors.push(message),
+  })
 
 /** What the commands write to the log before the first tick. */
 async function tellStart(run: RunRow): Promise<void> {
@@ -151,4 +175,51 @@ test('every row of a paper run can be made again from its log', async () => {
     ['positions', 1, []],
     ['runs', 1, []],
   ])
+})
+
+test('a paper run has the report, the curve and the statistics that a backtest has', async () => {
+  const [first] = await database.db.reader.query<{ id: string }>(
+    'select id from weaver.runs order by created_at limit 1',
+  )
+  const run = await mustGet(database.db, first?.id ?? '')
+  const report = await readReport(database.db.reader, run)
+  expect(report.curve?.ticks).toBe(2)
+  expect(report.trades.first.map(({ pnl, qty, side }) => [side, qty, pnl])).toEqual([['long', '2', '20']])
+  expect(report.skips).toEqual([])
+  expect(await reportHtml(report)).toContain('paper of sample 1 on BTC/USD 1m, 2026-03-01 23:59 to')
+  // Made at the first tick of the hour: before the trade.
+  expect(report.stats).toMatchObject({ initial_cash: '1000', total_trades: 0 })
+  expect(await liveStats(database.db.reader, run)).toMatchObject({
+    ...{ final_equity: '1020', total_pnl: '20', total_trades: 1, winning_trades: 1, open_trades: 0, fees: '0' },
+  })
+})
+
+test('workers that end in the middle of a tick are followed by others that go on with it, once', async () => {
+  const run = await startLiveRun(database.db, 2)
+  world.bars(S, [99, 100], 0)
+  await world.stop()
+  await world.tick([run], 0)
+  world = await openWorld()
+  await until(
+    'the order',
+    async () => venue.submits.find(({ client_order_id }) => client_order_id.includes(run.id)) ?? null,
+  )
+  await idle(run)
+  const told = await toldBy(database.db, run.id)
+  expect(told.filter(({ type }) => type === 'strategy.DecisionMade')).toHaveLength(1)
+  expect(venue.submits.filter(({ client_order_id }) => client_order_id.includes(run.id))).toHaveLength(1)
+})
+
+test('when a strategy fails between two ticks its run ends, and its open order is cancelled at the venue', async () => {
+  const run = await startLiveRun(database.db, 3, { label: 'broken' })
+  world.bars(S, [99, 100, 120], 1)
+  await world.tick([run], 1)
+  const ended = await until('the end', async () => {
+    const row = await mustGet(database.db, run.id)
+    return row.status === 'running' ? null : row
+  })
+  expect(ended).toMatchObject({ status: 'error', error: { message: 'no idea', bar_index: 1 }, open_corr_id: null })
+  await until('the cancel', async () => (venue.cancels.length > 0 ? true : null))
+  const id = `w-${run.id}-1-0`
+  expect(venue.snapshot(id).status).toBe('cancelled')
 })
