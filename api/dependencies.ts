@@ -67,10 +67,20 @@ export interface StreamLimits {
 
 export const STREAM_LIMITS: StreamLimits = { heartbeatMs: 15_000, pollMs: 500, stallMs: 10_000, clients: 1_000 }
 
+/** A venue's adapter as it was found, never with a secret. */
+export interface ApiExchange {
+  exchange: string
+  modes: readonly string[]
+  /** The modes that it has what it needs for. */
+  configured: readonly string[]
+  problems: readonly string[]
+}
+
 export interface ApiDependencies {
   db: Pick<Database, 'reader' | 'listen'>
   commands: ApiCommands
   catalog: ApiCatalog
+  exchanges: () => readonly ApiExchange[]
   /** An order's causal chain, by its id or client_order_id; throws a DomainError that says why there is none. */
   trace(order: string): Promise<OrderTrace>
   readiness(): Promise<Readiness>

@@ -47,6 +47,7 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
     },
     trace: missing,
     catalog: { list: async () => ({ items: [], errors: [] }) },
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
     readiness: async () => ({ database: { state: 'ok', message: 'answers' } }),
     metrics: async () => '',
     config: { apiKey: null, hostAllowed: null, clientAllowed: null, corsOrigins: [], timezone: 'UTC' },
