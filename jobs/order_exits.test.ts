@@ -44,7 +44,7 @@ const held = async () =>
     ])
   )[0]?.qty
 
-test('the entry’s fill and its exits are on record together, the stop loss is sent first', async () => {
+test('the entry’s fill and its exits are on record together, only the stop loss lies at the venue', async () => {
   const id = await world.place({ qty: '10', ...both })
   await world.drain()
   expect(openAtVenue()).toEqual(['buy market 10'])
@@ -57,7 +57,7 @@ test('the entry’s fill and its exits are on record together, the stop loss is 
   })
   expect(await world.order(`${id}-tp0`)).toMatchObject({ status: 'pending', qty: '10', price: '120' })
   await world.drain()
-  expect(openAtVenue()).toEqual(['sell stop 10', 'sell limit 10'])
+  expect(openAtVenue()).toEqual(['sell stop 10'])
   expect((await world.order(`${id}-sl0`)).parent_order_id).toBe((await world.order(id)).id)
 })
 
@@ -67,7 +67,8 @@ test('the same report twice makes no second pair', async () => {
   const update = venue.fill(id, '10', '100')
   await Promise.all([world.report(update), world.report(update), world.report({ order: update.order })])
   await world.drain()
-  expect(openAtVenue()).toEqual(['sell stop 10', 'sell limit 10'])
+  expect(openAtVenue()).toEqual(['sell stop 10'])
+  expect(await world.told(`${id}-tp0`)).toEqual(['Created'])
 })
 
 test('each partial fill is protected at once', async () => {
@@ -79,25 +80,93 @@ test('each partial fill is protected at once', async () => {
   expect(openAtVenue()).toEqual(['sell stop 4', 'sell stop 6'])
 })
 
-test('one fills: the other is cancelled', async () => {
+/** A minute closes there. */
+function closesAt(close: string): void {
+  world.clock.now += 60_000
+  const prices = { open: close, high: close, low: close, close }
+  venue.setBars('BTC/USD', [{ time: world.clock.now - 1, ...prices, volume: '1', trade_count: null }])
+}
+
+test('the price reaches the take profit: it takes the place of the stop loss', async () => {
   const id = await entered()
-  await world.report(venue.fill(`${id}-tp0`, '10', '120'))
+  closesAt('119.99')
+  await world.drain()
+  expect(openAtVenue()).toEqual(['sell stop 10'])
+  closesAt('120')
+  venue.whileSubmitting = async (order) => {
+    expect(openAtVenue()).toEqual(['sell limit 10'])
+    if (order) await world.report(venue.fill(`${id}-tp0`, '10', '120'))
+  }
   await world.drain()
   expect(openAtVenue()).toEqual([])
+  expect(world.waiting).toEqual([])
   expect(await world.order(`${id}-sl0`)).toMatchObject({ status: 'cancelled' })
+  expect(await world.order(`${id}-tp0`)).toMatchObject({ status: 'filled' })
   expect(await held()).toBe('0')
 })
 
-test('one fills in part: the other makes room, and is placed again for the rest', async () => {
+test('a take profit that is not filled at once makes way for the stop loss again', async () => {
   const id = await entered()
-  await world.report(venue.fill(`${id}-tp0`, '4', '120'))
-  expect(await world.told(`${id}-sl0r1`)).toEqual([])
+  closesAt('121')
+  venue.whileSubmitting = async (order) => {
+    if (order?.client_order_id !== `${id}-tp0`) return
+    await world.report(venue.fill(`${id}-tp0`, '4', '120'))
+    closesAt('110')
+  }
   await world.drain()
-  expect(openAtVenue()).toEqual(['sell limit 10 -4', 'sell stop 6'])
-  await world.report(venue.fill(`${id}-sl0r1`, '6', '90'))
+  expect(openAtVenue()).toEqual(['sell stop 6'])
+  expect(await world.told(`${id}-tp0r1`)).toEqual(['Created'])
+  closesAt('125')
+  venue.whileSubmitting = async (order) => {
+    if (order?.client_order_id === `${id}-tp0r1`) await world.report(venue.fill(`${id}-tp0r1`, '6', '125'))
+  }
   await world.drain()
   expect(openAtVenue()).toEqual([])
   expect(await held()).toBe('0')
+})
+
+test('a take profit that the venue refuses leaves the stop loss where it was', async () => {
+  await entered()
+  closesAt('121')
+  venue.onSubmit('reject', 'reject', 'reject')
+  await world.drain()
+  expect(openAtVenue()).toEqual(['sell stop 10'])
+})
+
+test('the stop loss fills: nothing is left of the take profit', async () => {
+  const id = await entered()
+  await world.report(venue.fill(`${id}-sl0`, '10', '90'))
+  await world.drain()
+  expect(world.waiting).toEqual([])
+  expect(await world.told(`${id}-tp0`)).toEqual(['Created', 'Cancelled'])
+})
+
+test('the stop loss fills in part: the take profit is for the rest', async () => {
+  const id = await entered()
+  await world.report(venue.fill(`${id}-sl0`, '4', '90'))
+  await world.drain()
+  expect(openAtVenue()).toEqual(['sell stop 10 -4'])
+  expect(await world.order(`${id}-tp0r1`)).toMatchObject({ qty: '6', status: 'pending' })
+})
+
+test('the stop loss is not given up while the take profit could not leave', async () => {
+  await entered()
+  closesAt('121')
+  await world.account('unknown')
+  await world.drain()
+  await world.account('ready')
+  await world.halt(world.run.id)
+  await world.drain()
+  expect(openAtVenue()).toEqual(['sell stop 10'])
+  await world.resume()
+  venue.whileSubmitting = async () => closesAt('110')
+  await world.drain()
+  expect(venue.submits.map(({ order_type }) => order_type)).toEqual(['market', 'stop', 'limit', 'stop'])
+})
+
+test('a take profit alone lies at the venue', async () => {
+  await entered('10', { take_profit: '120' })
+  expect(openAtVenue()).toEqual(['sell limit 10'])
 })
 
 test('a market order that closes the position takes the exits’ place, and nothing is sold twice', async () => {

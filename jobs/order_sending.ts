@@ -18,14 +18,15 @@ import {
   orderCreatedAt,
   symbolOrders,
 } from '../db/walle/queries/live_orders.ts'
-import { getRunLedger } from '../db/walle/queries/live_runs.ts'
 import { getOrder } from '../db/walle/queries/orders.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from './attempt.ts'
 import type { Live } from './live.ts'
+import { changeOf, ended, endOutcome, rejectOutcome } from './order_endings.ts'
 import { cancelWanted } from './order_exits.ts'
 import { cancelJob } from './order_job_specs.ts'
-import { type LockedOrder, lockOrder, ordersChange, reportOutcome } from './order_reports.ts'
+import { type LockedOrder, lockOrder, reportOutcome } from './order_reports.ts'
+import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './order_take_profit.ts'
 import { orderToSend } from './veda/checks.ts'
 import type { OrderBody } from './veda/reports.ts'
 import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from './veda/venue.ts'
@@ -96,7 +97,10 @@ async function within<T extends Step | object>(
 
 type Payload = TaskPayload<'veda.submit_order'>
 /** `resend`: an earlier call may have brought it in. */
-type Entered = Step | { call: 'submit'; order: OrderRow; resend: boolean } | { call: 'lookup'; order: OrderRow }
+type Entered =
+  | Step
+  | { call: 'submit'; order: OrderRow; resend: boolean }
+  | { call: 'lookup' | 'watch'; order: OrderRow }
 
 async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
   const entered = await enter(jobs, payload, job)
@@ -104,6 +108,7 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
   const venue = await openVenue(jobs, payload, job)
   if (venue === 'done' || 'again' in venue) return venue
   if (entered.call === 'lookup') return lookUp(jobs, payload, job, venue)
+  if (entered.call === 'watch') return watch(jobs, payload, job, venue, entered.order)
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
   const sent = await within<Step | { go: true }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
   if (sent === 'done' || 'again' in sent) return sent
@@ -121,14 +126,22 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
 function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered> {
   return within<Entered>(jobs, payload, job, async (tx, locked) => {
     const { order, send } = locked
-    if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
+    if (!isOpen(order.status)) return { step: 'done' }
+    if (send.state === 'answered') return lookAfter(tx, locked, jobs.now())
     if (send.state !== 'to_send') {
       if (!mayResend(send, jobs.now()) || (await isUnwanted(jobs, tx, locked)))
         return { step: { call: 'lookup', order } }
       return { step: { call: 'submit', order, resend: true } }
     }
+    const turn = send.cancel_requested_at === null ? await turnOf(tx, order) : 'send'
+    if (turn === 'watch') {
+      // Its stop loss is not given up for what could not leave.
+      const free = isFree(await hindranceOf(tx, locked.run, order.symbol))
+      return { step: free ? { call: 'watch', order } : { again: WATCH_MS } }
+    }
     const stopped = await stoppedFrom(jobs, tx, locked)
-    return stopped ?? { step: { call: 'submit', order, resend: false } }
+    if (stopped !== null) return stopped
+    return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order, resend: false } }
   })
 }
 
@@ -172,6 +185,10 @@ async function stoppedFrom(
     return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
   }
   return why === null ? null : { step: { again: WAIT_MS } }
+}
+
+function isFree(hindrance: Hindrance): boolean {
+  return !hindrance.system_halt && !hindrance.run_halt && waitsFor(hindrance) === null
 }
 
 function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
@@ -371,7 +388,10 @@ function takeFound(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue,
     if (!isOpen(order.status)) return { outcome, step: 'done' }
     const hindrance = await hindranceOf(tx, locked.run, order.symbol)
     const halted = hindrance.system_halt || (hindrance.run_halt && order.parent_order_id === null)
-    if (send.cancel_requested_at === null && !halted) return { outcome, step: 'done' }
+    if (send.cancel_requested_at === null && !halted) {
+      const { step } = await lookAfter(tx, { ...locked, order, send }, 0)
+      return { outcome, step }
+    }
     const wanted = send.cancel_requested_at === null ? cancelWanted(send, 'halt', jobs.now()) : send
     return {
       outcome: {
@@ -382,6 +402,22 @@ function takeFound(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue,
       step: 'done',
     }
   })
+}
+
+/** A take profit that is not at the venue: has the price reached it? */
+async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, order: OrderRow): Promise<Step> {
+  let reached: boolean
+  try {
+    reached = await isReached(jobs.db.reader, venue, order, jobs.now())
+  } catch (error) {
+    if (!(error instanceof VenueError)) throw error
+    return { again: WATCH_MS }
+  }
+  if (!reached) return { again: WATCH_MS }
+  return within<Step>(jobs, payload, job, async (tx, locked) => ({
+    outcome: await swapOutcome(tx, locked, jobs.now()),
+    step: { again: WAIT_MS },
+  }))
 }
 
 /** Keeps what is known of the call, unless a report has told more meanwhile. */
@@ -411,37 +447,6 @@ async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promis
     if (row.state === 'to_send') return reject(jobs, payload, job, 'unauthorised', redact(error.message))
     return { again: TROUBLE_MS }
   }
-}
-
-function ended(order: OrderRow, type: 'orders.Cancelled', reason: string): OrderBody {
-  const payload = { order_id: order.id, client_order_id: order.client_order_id, reason }
-  return { id: venueEventId(order.run_id, order.client_order_id, 'given-up'), type, payload }
-}
-
-/** Nothing of the order is at the venue, and it ends here. */
-async function endOutcome(jobs: SendJobs, tx: WriteTx, locked: LockedOrder, body: OrderBody): Promise<Outcome> {
-  const send: OrderSendRow = { ...locked.send, state: 'answered' }
-  const { outcome } = await changeOf(jobs, tx, { ...locked, send }, [body])
-  return { ...outcome, writes: [{ kind: 'save_order_sends', rows: [send] }, ...outcome.writes] }
-}
-
-async function rejectOutcome(
-  jobs: SendJobs,
-  tx: WriteTx,
-  locked: LockedOrder,
-  reason: string,
-  detail: string,
-): Promise<Outcome> {
-  const { order } = locked
-  const payload = { order_id: order.id, client_order_id: order.client_order_id, reason, rule: null, detail }
-  const id = venueEventId(order.run_id, order.client_order_id, 'rejected')
-  return endOutcome(jobs, tx, locked, { id, type: 'orders.Rejected', payload })
-}
-
-async function changeOf(jobs: SendJobs, tx: WriteTx, locked: LockedOrder, bodies: OrderBody[]) {
-  const ledger = await getRunLedger(tx, locked.run.id)
-  if (ledger === null) throw new Error(`the run ${locked.run.id} has no ledger: it was never started`)
-  return ordersChange(jobs, tx, locked, bodies, ledger)
 }
 
 /** The venue is asked to cancel, and asked what became of it until the order has ended there. */

@@ -2,7 +2,8 @@
  * Exits attached to an entry, for every venue alike: each fill of the entry brings a pair (stop loss, take profit) of
  * orders to life for the quantity that it brought. What one of a pair fills, the other need not close, and together they
  * never close more than the run holds. A venue's order cannot be made smaller without another order taking its place, so
- * one that is too large is cancelled, and a smaller one is placed once the venue has confirmed that. Pure.
+ * one that is too large is cancelled, and a smaller one is placed once the venue has confirmed that. Nor does a venue keep
+ * the same share for two orders: of a pair only the stop loss lies there, until the price has reached the take profit. Pure.
  */
 import { isOpen } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
@@ -10,8 +11,12 @@ import { Decimal, ZERO } from '../greta/decimals.ts'
 
 export type ExitRole = 'sl' | 'tp'
 
-/** Why Weaver cancels an exit: one of the first kind is followed by a smaller one. */
+/** Why Weaver cancels an exit. The first three are followed by another, where something is left to close. */
 export const RESIZED = 'larger than what is left to close'
+/** Of a stop loss: its take profit's turn has come. It comes back when that does not fill. */
+export const REACHED = 'the take profit was reached'
+/** Of a take profit that was sent, and was not filled at once. */
+export const MISSED = 'the price went away again'
 export const SPENT = 'nothing is left for it to close'
 
 export interface Leg {
@@ -89,7 +94,8 @@ export function planExits(position: string, claimed: string, legs: readonly Leg[
     unclaimed = unclaimed.minus(rest)
     for (const role of ['sl', 'tp'] as const) {
       const latest = pair.legs.filter((leg) => leg.role === role).at(-1)
-      if (latest) planLeg(plan, latest, wanted, rest)
+      const taking = role === 'sl' && pair.legs.some((leg) => leg.role === 'tp' && isOpen(leg.order.status))
+      if (latest) planLeg(plan, latest, { wanted, rest, taking })
     }
   }
   for (const { entry, pair, qty } of births) {
@@ -103,19 +109,28 @@ export function planExits(position: string, claimed: string, legs: readonly Leg[
   return plan
 }
 
-function planLeg(plan: ExitPlan, leg: Named, wanted: Decimal, rest: Decimal): void {
+interface Share {
+  /** What the pair is there to close, and what of it no other order will. */
+  wanted: Decimal
+  rest: Decimal
+  /** Of a stop loss: its take profit is still open. */
+  taking: boolean
+}
+
+function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking }: Share): void {
   const { order, cancelReason } = leg
   if (isOpen(order.status)) {
     const left = new Decimal(order.qty).minus(order.filled_qty)
     if (wanted.lte(ZERO)) {
-      if (cancelReason === null || cancelReason === RESIZED) plan.cancel.push({ leg, reason: SPENT })
+      if (cancelReason === null || RETURNS.includes(cancelReason)) plan.cancel.push({ leg, reason: SPENT })
     } else if (left.gt(rest) && cancelReason === null) {
       plan.cancel.push({ leg, reason: RESIZED })
     }
     return
   }
-  const follows = order.status === 'expired' || (order.status === 'cancelled' && cancelReason === RESIZED)
-  if (!follows || cancelReason === SPENT) return
+  const returns = cancelReason !== null && RETURNS.includes(cancelReason) && !(cancelReason === REACHED && taking)
+  const follows = order.status === 'expired' ? cancelReason !== SPENT : order.status === 'cancelled' && returns
+  if (!follows) return
   if (wanted.lte(ZERO)) {
     plan.retire.push(leg)
   } else if (rest.gt(ZERO)) {
@@ -126,6 +141,18 @@ function planLeg(plan: ExitPlan, leg: Named, wanted: Decimal, rest: Decimal): vo
       qty: rest.toString(),
     })
   }
+}
+
+const RETURNS: readonly string[] = [RESIZED, REACHED, MISSED]
+
+/** Of the same pair, by its client id; null where it is no exit. */
+export function pairKeyOf(clientOrderId: string): string | null {
+  const groups = LEG.exec(clientOrderId)?.groups
+  return groups === undefined ? null : `${groups.entry} ${groups.pair}`
+}
+
+export function roleOf(clientOrderId: string): ExitRole | null {
+  return (LEG.exec(clientOrderId)?.groups?.role as ExitRole | undefined) ?? null
 }
 
 interface Pair {

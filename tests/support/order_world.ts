@@ -11,6 +11,7 @@ import type { FillRow, NewRun, OrderRow, RunRow } from '../../db/walle/rows.ts'
 import { cancelOrder, type OrderJobs, placeOrder } from '../../jobs/order_jobs.ts'
 import { type Heard, type Reported, recordReport } from '../../jobs/order_reports.ts'
 import { sendCancel, submitOrder } from '../../jobs/order_sending.ts'
+import { WATCH_MS } from '../../jobs/order_take_profit.ts'
 import { VenueError } from '../../jobs/veda/venue.ts'
 import type { OrderType, PlaceIntent } from '../../strategies/api.ts'
 import { startLiveRun, toldBy } from './live_run.ts'
@@ -39,7 +40,7 @@ export interface OrderWorld {
   cancel(clientOrderId: string): Promise<void>
   /** One attempt at a job; gives how long it is to be put back for, or null when it is done. */
   step(job: NewJob): Promise<number | null>
-  /** Works on the jobs until none is left, the clock jumping over the waits. */
+  /** Works on the jobs until none is left but those that watch prices, the clock jumping over the waits. */
   drain(atMost?: number): Promise<void>
   report(update: Partial<VenueUpdate>, source?: Heard['source']): Promise<Reported>
   order(clientOrderId: string): Promise<OrderRow>
@@ -147,14 +148,20 @@ export async function openOrderWorld(
       }
     },
     async drain(atMost = 100) {
+      const watching: NewJob[] = []
       for (let steps = 0; waiting.length > 0; steps++) {
         if (steps === atMost) throw new Error(`jobs are left after ${atMost} steps: ${JSON.stringify(waiting)}`)
         const job = waiting.shift() as NewJob
         const again = await world.step(job)
         if (again === null) continue
+        if (again >= WATCH_MS) {
+          watching.push(job)
+          continue
+        }
         clock.now += again
         waiting.push(job)
       }
+      waiting.push(...watching)
     },
     report: (update, source = 'stream') =>
       again(() => recordReport(jobs, { ...account, source, order: null, execution: null, ...update })),

@@ -116,17 +116,17 @@ export async function hindranceOf(
   return row as Hindrance
 }
 
-/** Orders whose way to the venue is not over, and cancels that the venue has not confirmed: each needs a job. */
+/** Orders whose way to the venue is not over, exits, and cancels that the venue has not confirmed: each needs a job. */
 export function unfinishedSends(
   reader: Reader,
   account: { exchange: string; mode: TradingMode },
 ): Promise<(OrderPlace & { what: 'submit' | 'cancel' })[]> {
   return reader.query(
-    `select s.order_id, s.run_id, case when s.state = 'answered' then 'cancel' else 'submit' end as what
+    `select s.order_id, s.run_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
      from weaver.order_sends s join weaver.orders o on o.id = s.order_id
      where s.exchange = $1 and s.mode = $2
-       and (s.state <> 'answered' or (s.cancel_requested_at is not null
-         and o.status in ('pending', 'submitted', 'accepted', 'partial')))
+       and (s.state <> 'answered' or (o.status in ('pending', 'submitted', 'accepted', 'partial')
+         and (s.cancel_requested_at is not null or o.parent_order_id is not null)))
      order by o.created_at, o.id`,
     [account.exchange, account.mode],
   )
