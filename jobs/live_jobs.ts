@@ -109,7 +109,7 @@ function isHeard(event: LogEvent, { hears }: LiveCheckpoint): boolean {
 async function windowsOf(reader: Reader, run: RunRow, event: LogEvent, checkpoint: LiveCheckpoint) {
   if (isWindowEvent(event)) return readWindows(reader, event)
   const last = checkpoint.windows === null ? null : ((await getEvent(reader, checkpoint.windows)) as LogEvent | null)
-  return last !== null && isWindowEvent(last) ? readWindows(reader, last) : emptyWindows(run)
+  return last !== null && isWindowEvent(last) ? readWindows(reader, last, { again: true }) : emptyWindows(run)
 }
 
 async function playHop(jobs: LiveHopJobs, hop: Hop): Promise<Played> {

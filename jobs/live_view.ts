@@ -110,13 +110,18 @@ export function emptyWindows({ symbols, timeframe }: RunRow): ReadWindows {
   return { shown: symbols.map((symbol) => ({ symbol, timeframe, columns: emptyColumns(0) })), events: 0 }
 }
 
-export async function readWindows(reader: Reader, event: WindowEvent): Promise<ReadWindows> {
+/**
+ * `again`: they were seen before. Bars by reference that were added or taken away since then are shown as they are now;
+ * before, that is an error, and another look may find them whole.
+ */
+export async function readWindows(reader: Reader, event: WindowEvent, { again = false } = {}): Promise<ReadWindows> {
   if (event.type === 'data.WindowComplete') return readParts(reader, event)
   const shown: HopView['windows'] = []
   for (const { symbol, timeframe, bars, columns, data_ref } of event.payload.windows) {
     if (columns === null && data_ref === null)
       throw new Error(`The window ${symbol} ${timeframe} of ${event.id} is empty`)
-    const read = columns === null ? await readReference(reader, data_ref as DataRef, bars) : floats(columns)
+    const read =
+      columns === null ? await readReference(reader, data_ref as DataRef, again ? null : bars) : floats(columns)
     shown.push({ symbol, timeframe, columns: read })
   }
   return { shown, events: 1 }
@@ -124,10 +129,10 @@ export async function readWindows(reader: Reader, event: WindowEvent): Promise<R
 
 type DataRef = { symbol: string; timeframe: Timeframe; from: string; to: string }
 
-async function readReference(reader: Reader, { symbol, timeframe, from, to }: DataRef, bars: number) {
+async function readReference(reader: Reader, { symbol, timeframe, from, to }: DataRef, bars: number | null) {
   const range = { from: Date.parse(from), to: Date.parse(to) + 1, warmupBars: 0 }
   const { columns } = await readSeries(reader, { symbol, timeframe, ...range })
-  if (columns.time.length !== bars) {
+  if (bars !== null && columns.time.length !== bars) {
     throw new Error(`${bars} bars of ${symbol} ${timeframe} were told of, ${columns.time.length} are stored`)
   }
   return columns

@@ -181,7 +181,7 @@ async function openRows(tx: WriteTx, run: RunRow): Promise<Rows> {
     page: live === null ? PAGE : LIVE_PAGE,
     async apply(event) {
       rows.events += 1
-      if (live !== null) live.hear(event, isWindowEvent(event) ? await readWindows(tx, event) : null)
+      if (live !== null) live.hear(event, isWindowEvent(event) ? await readWindows(tx, event, { again: true }) : null)
       if (isOrderEvent(event)) applyOrder(event)
       else if (event.type.startsWith('run.')) state = evolveRun(state, event)
       else if (event.type !== 'strategy.DecisionMade') return
