@@ -11,6 +11,8 @@ const MOST_WAITING = 10_000
 export interface Ear {
   /** Opens the stream unless it is open; a venue that has none is polled. */
   listen(venue: Venue): void
+  /** The symbols whose bars are to be pushed. */
+  watch(symbols: readonly string[]): void
   wanted(): boolean
   up(): boolean
   reason(): string
@@ -38,6 +40,8 @@ export function createEar({ live, apply, name, wake }: EarOptions): Ear {
   const label = `${exchange} ${mode}`
   let stream: VenueStream | null = null
   let wanted = true
+  /** The symbols that the open stream was asked for. */
+  let watched = ''
   let up = false
   let reason = 'it was never up'
   let changedAt: number | null = null
@@ -88,7 +92,9 @@ export function createEar({ live, apply, name, wake }: EarOptions): Ear {
       onOrder: (order, execution) => {
         if (current()) hear(venue, { order, execution })
       },
-      onBar: () => {},
+      onBar: (bar) => {
+        if (current()) live.heardBar?.(venue, bar)
+      },
       onState: (state) => {
         if (!current()) return
         heardAt = live.now()
@@ -120,7 +126,14 @@ export function createEar({ live, apply, name, wake }: EarOptions): Ear {
       const current = () => mine === generation
       const opened = venue.features.orderStream ? venue.stream(handlersOf(venue, current)) : null
       stream = opened
+      watched = ''
       wanted = opened !== null
+    },
+    watch(symbols) {
+      const wish = [...symbols].sort().join(' ')
+      if (stream === null || wish === watched) return
+      watched = wish
+      stream.watch(symbols)
     },
     wanted: () => wanted,
     up: () => up,

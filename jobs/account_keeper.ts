@@ -8,6 +8,7 @@ import { createLeader, type Leader } from '../db/events/leader.ts'
 import type { AccountRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
 import { type AccountName, getAccount, listAccounts, lockAccount, newestUpdate } from '../db/walle/queries/accounts.ts'
+import { tradedSymbols } from '../db/walle/queries/market.ts'
 import {
   type ApplyReport,
   type AskedVenue,
@@ -158,6 +159,7 @@ function createTerm({ live, apply, name, limits, wake }: TermOptions): Term {
   async function hears(): Promise<Venue | null> {
     venue ??= await bounded(live, limits.callMs, live.venues.get(exchange, mode))
     ear.listen(venue)
+    if (venue.features.barStream) ear.watch(await tradedSymbols(live.db.reader, exchange, mode))
     // First the stream, then the questions: what happens in between is told by it.
     const waits = ear.wanted() && !ear.up() && !ear.downFor(limits.downMs, startedAt)
     return waits && causes.has('start') ? null : venue

@@ -88,6 +88,9 @@ async function ask({ venues, now }: CandleFetchJobs, row: CandleFetchRow): Promi
   const end = Math.min(Date.parse(row.end_time), start + (BARS_OF_A_PAGE - 1) * frame)
   try {
     const venue = await venues.get(row.exchange, row.mode)
+    if (row.next_time === row.start_time && (await venue.asset(symbol)) === null) {
+      return { failed: `${row.exchange} knows no ${symbol}` }
+    }
     const bars = await venue.bars({ symbol, timeframe, start, end, adjustment })
     return {
       feed: venue.feed,

@@ -2,8 +2,9 @@
 import type { Database, WriteTx } from '../db/database.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
 import type { RunRow } from '../db/walle/rows.ts'
+import type { Timeframe } from '../strategies/api.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
-import type { TradingMode, Venue } from './veda/venue.ts'
+import type { TradingMode, Venue, VenueBar } from './veda/venue.ts'
 
 /** An adapter as it was found. */
 export interface Known {
@@ -33,6 +34,8 @@ export interface Live {
   venues: Venues
   /** Lets the strategy speak in its host. Rejects with a StrategyFailure. */
   hop: (run: RunRow, view: HopView) => Promise<HopAnswer>
+  /** A bar that a venue pushed. Absent: nobody here wants any. */
+  heardBar?: (venue: Venue, bar: VenueBar & { symbol: string; timeframe: Timeframe }) => void
   now: () => number
   newId: () => string
   sleep: (ms: number) => Promise<void>

@@ -3,7 +3,7 @@ import type { WriteTx } from '../db/database.ts'
 import { record } from '../db/walle/record.ts'
 import { disownAccounts, startKeepers } from './account_keeper.ts'
 import type { Handlers } from './attempt.ts'
-import { createBarCache } from './bar_cache.ts'
+import { type BarCache, createBarCache } from './bar_cache.ts'
 import { fetchCandlePage } from './candle_fetch.ts'
 import type { PreciseClock } from './glados/clock.ts'
 import { cancelAll, cancelRun } from './halt_jobs.ts'
@@ -37,22 +37,26 @@ export interface LiveWorker {
 
 export async function openLiveWorker(system: System, liveHosts: HostPool, time: PreciseClock): Promise<LiveWorker> {
   const { db, log, config } = system
+  const recorded: Live['record'] = async (tx, outcome) => {
+    await record(tx, outcome)
+  }
+  const told: Live['log'] = (level, fields, message) => log[level](fields, message)
+  const bars = createBarCache({ db, record: recorded, now: time.now, log: told })
   const live: Live = {
     db,
-    record: async (tx, outcome) => {
-      await record(tx, outcome)
-    },
+    record: recorded,
     venues: await openVenues(system, time),
     hop: createHostRuns({ db, hosts: liveHosts, dataDir: config.dataDir }).hop,
+    heardBar: bars.heard,
     ...time,
-    log: (level, fields, message) => log[level](fields, message),
+    log: told,
   }
   // Before the first job: what a keeper left that is gone is not what is so now.
   await disownAccounts(live)
   const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
   let keepers: ReturnType<typeof startKeepers> | null = null
   return {
-    handlers: liveHandlers(live),
+    handlers: liveHandlers(live, bars),
     start() {
       clock.start()
       keepers = startKeepers(live, (heard) => recordReport(live, heard))
@@ -64,12 +68,12 @@ export async function openLiveWorker(system: System, liveHosts: HostPool, time: 
   }
 }
 
-export function liveHandlers(live: Live): Pick<Handlers, LiveTask> {
+export function liveHandlers(live: Live, bars: BarCache = createBarCache(live)): Pick<Handlers, LiveTask> {
   const hops: LiveHopJobs = {
     ...live,
     endRun: (tx: WriteTx, run, failure) => endRun(live, tx, run, failure),
   }
-  const fetches = { ...live, bars: createBarCache(live) }
+  const fetches = { ...live, bars }
   return {
     'veda.start_run': (payload, job) => startLiveRun(live, payload, job),
     'marvin.on_live_tick': (payload, job) => runLiveHop(hops, 'marvin.on_live_tick', payload, job),

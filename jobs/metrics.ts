@@ -15,6 +15,7 @@ import {
   workerProcesses,
 } from '../db/events/health.ts'
 import { accountHealth, recentUpdates } from '../db/walle/queries/accounts.ts'
+import { recentWindows } from '../db/walle/queries/market.ts'
 import { countRuns } from '../db/walle/queries/runs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 
@@ -144,6 +145,11 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
           ...accountFamilies(await accountHealth(reader)),
           ...updateFamilies(await recentUpdates(reader, RECENT_MINUTES)),
         ]),
+    },
+    {
+      name: 'windows',
+      everyMs: SLOW_MS,
+      read: async () => windowFamilies(await asked((reader) => recentWindows(reader, RECENT_MINUTES))),
     },
     { name: 'workers', everyMs: QUICK_MS, read: async () => workerFamilies(await asked(workerProcesses)) },
     { name: 'process', everyMs: 0, read: () => processFamilies(db.health(), hosts.counts(), version, now()) },
@@ -310,6 +316,35 @@ function accountFamilies(accounts: Answer<typeof accountHealth>): Family[] {
       'weaver_account_paused_symbols',
       'Symbols in which no order leaves because the venue holds what no order explains',
       each(({ pausedSymbols }) => pausedSymbols.length),
+    ),
+  ]
+}
+
+function windowFamilies(windows: Answer<typeof recentWindows>): Family[] {
+  const each = (value: (one: (typeof windows)[number]) => number) =>
+    windows.map((one) => ({ labels: { exchange: one.exchange }, value: value(one) }))
+  return [
+    gauge(
+      'weaver_windows_recent',
+      `Ticks of paper and live runs that got their windows in the last ${RECENT_MINUTES} minutes`,
+      each(({ count }) => count),
+    ),
+    gauge(
+      'weaver_window_in_hand_recent_seconds',
+      `From a boundary until its bars were there: median, 95th percentile, longest of the last ${RECENT_MINUTES} minutes`,
+      windows.flatMap(({ exchange, inHand }) =>
+        inHand.map((value, index) => ({ labels: { exchange, quantile: QUANTILES[index] as string }, value })),
+      ),
+    ),
+    gauge(
+      'weaver_windows_without_bar_recent',
+      'Of those ticks, the ones that went on without a bar: nothing was traded, or it came too late',
+      each(({ without }) => without),
+    ),
+    gauge(
+      'weaver_late_bars_recent',
+      'Bars that came after their tick had gone on without them',
+      each(({ late }) => late),
     ),
   ]
 }

@@ -3,6 +3,7 @@ import type { Timeframe } from '../../../strategies/api.ts'
 import type { Reader } from '../../database.ts'
 import { selectList } from '../columns.ts'
 import type { DatasetKind } from '../import/adjustment.ts'
+import type { TradingMode } from '../live_rows.ts'
 import {
   BAR_COVERAGE,
   type BarCoverageRow,
@@ -27,6 +28,39 @@ export async function mayAddCandles(
     [symbol, timeframe, adjustment, feed],
   )
   return row?.may ?? false
+}
+
+/** Of the runs that an account carries now. */
+export async function tradedSymbols(reader: Reader, exchange: string, mode: TradingMode): Promise<string[]> {
+  const rows = await reader.query<{ symbol: string }>(
+    `select distinct unnest(symbols) as symbol from weaver.runs
+     where status = 'running' and exchange = $1 and mode = $2 order by symbol`,
+    [exchange, mode],
+  )
+  return rows.map(({ symbol }) => symbol)
+}
+
+export interface RecentWindows {
+  /** Ticks that got their windows. */
+  count: number
+  /** From the boundary until they were there, in seconds: median, 95th percentile, longest. */
+  inHand: number[]
+  /** Of the ticks, those that went on without a bar. */
+  without: number
+  /** Bars that came after their tick had gone on. */
+  late: number
+}
+
+/** Over the last minutes, by exchange. */
+export function recentWindows(reader: Reader, minutes: number): Promise<(RecentWindows & { exchange: string })[]> {
+  return reader.query(
+    `select r.exchange, count(*)::integer as count,
+       percentile_cont(array[0.5, 0.95, 1]) within group (order by w.in_hand_ms / 1000) as "inHand",
+       (count(*) filter (where w.missing <> '[]'))::integer as without, coalesce(sum(w.late), 0)::integer as late
+     from weaver.window_waits w join weaver.runs r on r.id = w.run_id
+     where w.created_at > now() - make_interval(mins => $1::integer) group by r.exchange order by r.exchange`,
+    [minutes],
+  )
 }
 
 export async function getBarCoverage(
