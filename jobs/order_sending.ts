@@ -107,8 +107,11 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
   if (entered === 'done' || 'again' in entered) return entered
   const venue = await openVenue(jobs, payload, job)
   if (venue === 'done' || 'again' in venue) return venue
-  if (entered.call === 'lookup') return lookUp(jobs, payload, job, venue)
-  if (entered.call === 'watch') return watch(jobs, payload, job, venue, entered.order)
+  if (entered.call !== 'submit') {
+    return entered.call === 'lookup'
+      ? lookUp(jobs, payload, job, venue)
+      : watch(jobs, payload, job, venue, entered.order)
+  }
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
   const sent = await within<Step | { go: true }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
   if (sent === 'done' || 'again' in sent) return sent
