@@ -1,5 +1,6 @@
 /** What a strategy asks for becomes an order on record, once, or is refused in words; nothing is sent by it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { append } from '../db/events/append.ts'
 import type { NewRun } from '../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../tests/support/order_world.ts'
@@ -122,4 +123,6 @@ test('what is under way has a job for whoever keeps the account next', async () 
     ['veda.send_cancel', (await world.order(rests)).id],
   ])
   expect(await world.order(done)).toMatchObject({ status: 'accepted' })
+  await database.db.write((tx) => append(tx, [], { jobs: found }))
+  expect(await unfinishedJobs(database.db.reader, { exchange: 'scripted', mode: 'paper' })).toEqual([])
 })

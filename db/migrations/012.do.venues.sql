@@ -64,6 +64,12 @@ create index order_sends_open on weaver.order_sends (exchange, mode) where state
 comment on table weaver.order_sends is
   'How an order''s way to its venue stands. sent is committed before the call: whoever finds it there does not know the answer and asks the venue first.';
 
+create view weaver.order_jobs as
+  select (j.payload ->> 'order_id')::uuid as order_id, t.identifier as task
+  from graphile_worker._private_jobs j join graphile_worker._private_tasks t on t.id = j.task_id
+  where t.identifier in ('veda.submit_order', 'veda.send_cancel');
+comment on view weaver.order_jobs is 'Orders that a job takes care of, now or later.';
+
 create table weaver.venue_updates (
   id bigint generated always as identity primary key,
   exchange text not null,
@@ -96,6 +102,7 @@ create table weaver.clock_ticks (
   unique (run_id, ts),
   unique (run_id, bar_index)
 );
+create index clock_ticks_by_time on weaver.clock_ticks (created_at);
 comment on table weaver.clock_ticks is
   'Every due tick of a paper or live run: emitted (event_id, drift_ms) or missed (missed_reason). Unique: two clocks cannot double one.';
 

@@ -116,7 +116,7 @@ export async function hindranceOf(
   return row as Hindrance
 }
 
-/** Orders whose way to the venue is not over, exits, and cancels that the venue has not confirmed: each needs a job. */
+/** Orders whose way to the venue is not over, exits, and cancels that the venue has not confirmed: those without a job. */
 export function unfinishedSends(
   reader: Reader,
   account: { exchange: string; mode: TradingMode },
@@ -125,6 +125,7 @@ export function unfinishedSends(
     `select s.order_id, s.run_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
      from weaver.order_sends s join weaver.orders o on o.id = s.order_id
      where s.exchange = $1 and s.mode = $2
+       and not exists (select from weaver.order_jobs j where j.order_id = s.order_id)
        and (s.state <> 'answered' or (o.status in ('pending', 'submitted', 'accepted', 'partial')
          and (s.cancel_requested_at is not null or o.parent_order_id is not null)))
      order by o.created_at, o.id`,
