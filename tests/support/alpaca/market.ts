@@ -22,6 +22,8 @@ export interface Hours {
 export interface Market {
   readonly halted: Set<string>
   setBars(symbol: string, timeframe: string, bars: RawBar[]): void
+  /** A bar for every step of time up to now, the forming one too; those that were set win. */
+  serve(symbol: string, timeframe: string, step: number, make: (t: number) => RawBar): void
   /** Adds, or replaces the bar of that time. */
   putBar(symbol: string, timeframe: string, bar: RawBar): void
   /** What the endpoint answers. */
@@ -41,6 +43,7 @@ const SIP_DELAY_MS = 15 * 60_000
 export function createMarket(now: () => number, hasSip: () => boolean): Market {
   const stored = new Map<string, RawBar[]>()
   const hours = new Map<string, Hours | null>()
+  const sources = new Map<string, { step: number; make: (t: number) => RawBar }>()
   const keyOf = (symbol: string, timeframe: string) => `${symbol} ${timeframe}`
   const sort = (bars: RawBar[]) => bars.sort((one, other) => one.t - other.t)
 
@@ -57,8 +60,20 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
     return [...days].map(([date, each]) => ({ date, ...each })).sort((one, other) => one.open - other.open)
   }
 
+  function between(symbol: string, timeframe: string, start: number, end: number): RawBar[] {
+    const set = (stored.get(keyOf(symbol, timeframe)) ?? []).filter(({ t }) => t >= start && t <= end)
+    const source = sources.get(keyOf(symbol, timeframe))
+    if (source === undefined) return set
+    const made = new Map<number, RawBar>()
+    const last = Math.min(end, now())
+    for (let t = Math.ceil(start / source.step) * source.step; t <= last; t += source.step) made.set(t, source.make(t))
+    for (const bar of set) made.set(bar.t, bar)
+    return sort([...made.values()])
+  }
+
   const market: Market = {
     halted: new Set(),
+    serve: (symbol, timeframe, step, make) => void sources.set(keyOf(symbol, timeframe), { step, make }),
     setBars: (symbol, timeframe, bars) => void stored.set(keyOf(symbol, timeframe), sort([...bars])),
     putBar(symbol, timeframe, bar) {
       const others = (stored.get(keyOf(symbol, timeframe)) ?? []).filter(({ t }) => t !== bar.t)
@@ -67,9 +82,7 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
     bars(query, kind, only) {
       const request = readRequest(query, kind, only, now(), hasSip())
       const all = request.symbols.flatMap((symbol) =>
-        (stored.get(keyOf(symbol, request.timeframe)) ?? [])
-          .filter(({ t }) => t >= request.start && t <= request.end)
-          .map((bar) => ({ symbol, bar })),
+        between(symbol, request.timeframe, request.start, request.end).map((bar) => ({ symbol, bar })),
       )
       const from =
         request.after === null ? 0 : 1 + all.findIndex(({ symbol, bar }) => `${symbol}|${bar.t}` === request.after)
