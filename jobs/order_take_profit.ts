@@ -7,7 +7,8 @@
 import type { Reader, WriteTx } from '../db/database.ts'
 import { isOpen } from '../db/events/order_state.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { orderCreatedAt, symbolOrders } from '../db/walle/queries/live_orders.ts'
+import { symbolOrders } from '../db/walle/queries/live_orders.ts'
+import { getOrder } from '../db/walle/queries/orders.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
 import { Decimal } from './greta/decimals.ts'
 import { cancelWanted } from './order_exits.ts'
@@ -37,11 +38,21 @@ export async function turnOf(tx: Reader, order: OrderRow): Promise<'send' | 'wai
   return inPlace.send?.cancel_requested_at == null ? 'watch' : 'wait'
 }
 
+/** By minutes that opened after the entry had filled, and after an earlier take profit of the pair had made way. */
 export async function isReached(reader: Reader, venue: Venue, order: OrderRow, now: number): Promise<boolean> {
-  const start = Math.max(now - LOOK_BACK_MS, Date.parse(await orderCreatedAt(reader, order.id)))
-  const newest = (await venue.bars({ symbol: order.symbol, timeframe: '1m', start, end: now })).at(-1)
-  if (newest === undefined || order.price === null) return false
-  const beyond = new Decimal(newest.close).minus(order.price)
+  const { id, run_id, symbol, price, parent_order_id } = order
+  const entry = parent_order_id === null ? null : await getOrder(reader, parent_order_id)
+  const before = (await symbolOrders(reader, run_id, symbol)).filter(
+    (one) => one.order.id !== id && pairKeyOf(one.order.client_order_id) === pairKeyOf(order.client_order_id),
+  )
+  const times = [
+    entry?.filled_at,
+    ...before.map((one) => (roleOf(one.order.client_order_id) === 'tp' ? one.order.closed_at : null)),
+  ]
+  const start = Math.max(now - LOOK_BACK_MS, ...times.map((time) => (time == null ? 0 : Date.parse(time))))
+  const newest = (await venue.bars({ symbol, timeframe: '1m', start, end: now })).at(-1)
+  if (newest === undefined || price === null) return false
+  const beyond = new Decimal(newest.close).minus(price)
   return order.side === 'sell' ? beyond.gte(0) : beyond.lte(0)
 }
 
