@@ -3,16 +3,15 @@
  * strategy in its host included, until the venue has taken the order. One run alone on a boundary, then many. The venue
  * answers at once, so this is what Weaver itself takes; a hop in the host alone is measured beside it.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDatabase, openOwnerPool } from '../../db/client.ts'
 import { createSequencer } from '../../db/events/sequencer.ts'
 import { migrate } from '../../db/migrate.ts'
-import type { RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
+import type { RunRow } from '../../db/walle/rows.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
 import { createHostRuns } from '../../jobs/host_client.ts'
-import { hashOf } from '../../jobs/marvin/discover.ts'
 import { createHostPool, HOST_ENTRY } from '../../jobs/marvin/host_pool.ts'
 import { sourcesFolder } from '../../jobs/marvin/sources.ts'
 import { migrateJobs } from '../../jobs/runner.ts'
@@ -20,6 +19,7 @@ import { startLiveRun } from '../support/live_run.ts'
 import { openLiveWorld } from '../support/live_world.ts'
 import { startOwnPostgres } from '../support/own_postgres.ts'
 import { createScriptedVenue } from '../support/scripted_venue.ts'
+import { strategySource } from '../support/strategy_source.ts'
 import { pause, until } from '../support/until.ts'
 import { printMachine, printTable, quantile } from './table.ts'
 
@@ -42,12 +42,6 @@ export default defineStrategy({
   },
 })
 `
-
-async function sourceOf(): Promise<StrategySourceRow> {
-  const api = await readFile(new URL('../../strategies/api.ts', import.meta.url), 'utf8')
-  const files = { 'api.ts': api, 'eager.ts': STRATEGY }
-  return { hash: hashOf(files), strategy_id: 'eager', version: '1', entry: 'eager.ts', files }
-}
 
 const postgres = await startOwnPostgres({})
 const dataDir = await mkdtemp(join(tmpdir(), 'weaver-bench-'))
@@ -81,7 +75,7 @@ try {
   })
   const sequencer = createSequencer({ db, sleep: wallClock.sleep, onError: () => {} })
   sequencer.start()
-  const source = await sourceOf()
+  const source = await strategySource('eager', STRATEGY)
   let next = 0
   const open = (): Promise<RunRow> => startLiveRun(db, ++next, { window_bars: 31, initial_cash: '1000000' }, source)
 
