@@ -15,6 +15,7 @@ import {
   workerProcesses,
 } from '../db/events/health.ts'
 import { accountHealth, recentUpdates } from '../db/walle/queries/accounts.ts'
+import { recentTicks } from '../db/walle/queries/live_runs.ts'
 import { recentWindows } from '../db/walle/queries/market.ts'
 import { countRuns } from '../db/walle/queries/runs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
@@ -51,6 +52,8 @@ const QUICK_MS = 1_000
 /** Questions that read more than a few rows. */
 const SLOW_MS = 10_000
 const RECENT_MINUTES = 5
+/** Most runs have a tick an hour or more. */
+const TICK_MINUTES = 60
 
 /** The text of all parts. Never fails: what cannot be read is missing, and `weaver_metrics_part_ok` names it. */
 export function createMetrics(options: MetricsOptions): () => Promise<string> {
@@ -135,6 +138,11 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
       name: 'size',
       everyMs: SLOW_MS,
       read: async () => [gauge('weaver_database_bytes', 'Size of the database', await asked(databaseBytes))],
+    },
+    {
+      name: 'clock',
+      everyMs: SLOW_MS,
+      read: async () => clockFamilies(await asked((reader) => recentTicks(reader, TICK_MINUTES))),
     },
     { name: 'runs', everyMs: SLOW_MS, read: async () => runFamilies(await asked(countRuns)) },
     {
@@ -223,6 +231,7 @@ function jobFamilies(counts: Answer<typeof jobCounts>): Family[] {
   ]
 }
 
+const TICK_QUANTILES = ['0.5', '0.99', '1']
 const QUANTILES = ['0.5', '0.95', '1']
 
 function attemptFamilies(attempts: Answer<typeof recentAttempts>): Family[] {
@@ -280,6 +289,24 @@ function tableFamilies(tables: Answer<typeof busyTables>): Family[] {
       'weaver_postgres_live_rows',
       'Rows, estimated',
       each(({ live }) => live),
+    ),
+  ]
+}
+
+function clockFamilies({ emitted, missed, drift }: Answer<typeof recentTicks>): Family[] {
+  const outcomes = [{ reason: 'emitted', count: emitted }, ...missed]
+  return [
+    gauge(
+      'weaver_ticks_recent',
+      `Boundaries of paper and live runs in the last ${TICK_MINUTES} minutes: emitted, or why they were missed`,
+      outcomes.map(({ reason, count }) => ({ labels: { outcome: reason }, value: count })),
+    ),
+    gauge(
+      'weaver_tick_drift_recent_seconds',
+      `From the boundary to the emission of a tick: median, 99th percentile, most of the last ${TICK_MINUTES} minutes`,
+      drift.flatMap((value, index) =>
+        value === null ? [] : [{ labels: { quantile: TICK_QUANTILES[index] as string }, value: value / 1000 }],
+      ),
     ),
   ]
 }

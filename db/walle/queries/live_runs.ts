@@ -77,6 +77,32 @@ export async function getRunLedger(reader: Reader, runId: string): Promise<RunLe
   return row ?? null
 }
 
+export interface RecentTicks {
+  emitted: number
+  /** By reason. */
+  missed: { reason: string; count: number }[]
+  /** Milliseconds after the boundary: median, 99th percentile, most. Null: there was none. */
+  drift: (number | null)[]
+}
+
+/** Ticks of the last minutes. */
+export async function recentTicks(reader: Reader, minutes: number): Promise<RecentTicks> {
+  const rows = await reader.query<{ reason: string | null; count: number; drift: (number | null)[] }>(
+    `select missed_reason as reason, count(*) as count,
+       array[percentile_cont(0.5) within group (order by drift_ms),
+         percentile_cont(0.99) within group (order by drift_ms), max(drift_ms)] as drift
+     from weaver.clock_ticks where created_at > now() - make_interval(mins => $1) group by missed_reason
+     order by missed_reason`,
+    [minutes],
+  )
+  const emitted = rows.find(({ reason }) => reason === null)
+  return {
+    emitted: emitted?.count ?? 0,
+    missed: rows.flatMap(({ reason, count }) => (reason === null ? [] : [{ reason, count }])),
+    drift: emitted?.drift ?? [null, null, null],
+  }
+}
+
 export type SentOrder = OrderRow & { cancel_requested_at: string | null }
 
 /** The run's orders that may still fill, and whether somebody asked to cancel them; oldest first. */
