@@ -41,9 +41,11 @@ export interface Memory {
   differences: Differences
   /** What was told last, so that a thing that stays is told once. */
   told: ReadonlySet<string>
+  /** The account's money as it was told last, and when. */
+  money: { told: string; at: number } | null
 }
 
-export const NO_MEMORY: Memory = { missing: new Map(), differences: new Map(), told: new Set() }
+export const NO_MEMORY: Memory = { missing: new Map(), differences: new Map(), told: new Set(), money: null }
 
 /** What of a venue is asked here. */
 export type AskedVenue = Pick<Venue, 'account' | 'positions' | 'orders' | 'executions' | 'orderByClientId'>
@@ -83,6 +85,8 @@ const FIRST_LOOK_MS = 86_400_000
 const LOOKS = 3
 /** Looked up one by one; the rest at the next check. */
 const MOST_LOOKUPS = 50
+/** An account with positions is worth something else at every look: that alone is told no more often. */
+const MONEY_EVERY_MS = 60_000
 /** What the stream would have told is no finding so soon. */
 const FRESH_MS = 3_000
 
@@ -127,17 +131,18 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
   const told = await live.db.write(async (tx) => {
     const judged = await judge(live, tx, check, look, foreign)
     const findings = [...news, ...alive, ...missing.findings, ...judged.positions.findings]
-    await live.record(
-      tx,
-      recordable(live, check, { startedAt, since, look, foreign, findings, alive, missing, judged }),
-    )
-    return { ...judged.positions, findings }
+    const account = accountAfter(live, check, { startedAt, look, judged })
+    const money = moneyToTell(live, check, judged.account, account)
+    const results = { since, look, foreign, findings, alive, missing, judged, account, money }
+    await live.record(tx, recordable(live, check, results))
+    return { ...judged.positions, findings, money: money ?? memory.money }
   })
   return {
     memory: {
       missing: missing.missing,
       differences: told.differences,
       told: new Set(told.findings.map(keyOf)),
+      money: told.money,
     },
     unsettled: told.unsettled,
     openOrders: open.length,
@@ -249,7 +254,6 @@ function mustKeep(account: AccountRow | null, { exchange, mode, keeper }: Check)
 }
 
 interface Results {
-  startedAt: number
   since: number
   look: Look
   foreign: readonly Execution[]
@@ -257,14 +261,18 @@ interface Results {
   alive: readonly Finding[]
   missing: { findings: readonly Finding[] }
   judged: Judged
+  /** As it is from now on. */
+  account: AccountRow
+  money: Memory['money']
 }
 
-function recordable(live: Live, check: Check, results: Results): Outcome {
-  const { look, judged, foreign, startedAt } = results
-  const { exchange, mode } = check
-  const at = new Date(live.now()).toISOString()
+function accountAfter(
+  live: Live,
+  check: Check,
+  { startedAt, look, judged }: Pick<Results, 'look' | 'judged'> & { startedAt: number },
+): AccountRow {
   const { account_number, currency, cash, equity, buying_power, blocked } = look.account
-  const account: AccountRow = {
+  return {
     ...judged.account,
     ...stateOf(check, judged),
     account_number,
@@ -274,9 +282,23 @@ function recordable(live: Live, check: Check, results: Results): Outcome {
     buying_power,
     blocked,
     stream: check.stream,
-    checked_at: at,
+    checked_at: new Date(live.now()).toISOString(),
     reconciled_at: new Date(startedAt).toISOString(),
   }
+}
+
+/** What is told of the account now; null: nothing. */
+function moneyToTell(live: Live, { memory }: Check, before: AccountRow, after: AccountRow): Memory['money'] {
+  const at = live.now()
+  const told = [after.cash, after.equity, after.buying_power].join(' ')
+  const stateChanged = before.state !== after.state || before.state_reason !== after.state_reason
+  const due = memory.money === null || at - memory.money.at >= MONEY_EVERY_MS
+  return stateChanged || (due && memory.money?.told !== told) ? { told, at } : null
+}
+
+function recordable(live: Live, check: Check, results: Results): Outcome {
+  const { judged, foreign, account } = results
+  const { exchange, mode } = check
   return {
     writes: [
       { kind: 'save_accounts', rows: [account] },
@@ -293,7 +315,7 @@ function recordable(live: Live, check: Check, results: Results): Outcome {
         })),
       },
     ],
-    events: eventsOf(live, check, results, account, at),
+    events: eventsOf(live, check, results),
   }
 }
 
@@ -307,9 +329,10 @@ function stateOf({ lost, stream }: Check, { account, positions }: Judged): Pick<
   return { state: 'ready', state_reason: null }
 }
 
-function eventsOf(live: Live, check: Check, results: Results, account: AccountRow, at: string): NewEvent[] {
+function eventsOf(live: Live, check: Check, results: Results): NewEvent[] {
   const { exchange, mode, cause, memory } = check
-  const { judged, look, findings } = results
+  const { judged, look, findings, account } = results
+  const at = new Date(live.now()).toISOString()
   const corr_id = live.newId()
   const base = () => ({
     id: live.newId(),
@@ -347,7 +370,7 @@ function eventsOf(live: Live, check: Check, results: Results, account: AccountRo
   for (const message of alarms) {
     events.push({ ...base(), type: 'system.Error', payload: { part: `account ${exchange} ${mode}`, message } })
   }
-  if (changed(judged.account, account)) events.push({ ...base(), ...updated(account) })
+  if (results.money !== null) events.push({ ...base(), ...updated(account) })
   return events
 }
 
@@ -362,11 +385,6 @@ export function updated(account: AccountRow) {
     type: 'account.Updated' as const,
     payload: { exchange, mode, state, state_reason, cash, equity, buying_power },
   }
-}
-
-function changed(before: AccountRow, after: AccountRow): boolean {
-  const names = ['state', 'state_reason', 'cash', 'equity', 'buying_power'] as const
-  return names.some((name) => before[name] !== after[name])
 }
 
 function keyOf({ class: kind, symbol, client_order_id, detail }: Finding): string {
