@@ -2,7 +2,7 @@
  * The halt file: says that nothing may leave while Postgres cannot. Whoever finds it makes a halt of it as soon as
  * there is a database; what cannot be read counts as a halt too.
  */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 
@@ -37,6 +37,7 @@ export async function readHaltFile(dataDir: string): Promise<HaltNote | null> {
 export async function writeHaltFile(dataDir: string, halt: HaltNote): Promise<void> {
   if ((await readHaltFile(dataDir)) !== null) return
   const path = haltFilePath(dataDir)
+  await mkdir(dataDir, { recursive: true })
   await writeFile(`${path}.new`, `${JSON.stringify(halt)}\n`, { mode: 0o600 })
   await rename(`${path}.new`, path)
 }
