@@ -42,7 +42,7 @@ const MOODS: readonly FaultRequest[] = [
 
 const MOOD_MS = 120_000
 /** For what was under way when the faults stopped: the longest wait of an order job, and a reconciliation. */
-const SETTLE_MS = 10 * 60_000
+const SETTLE_MS = 3 * 60_000
 
 export interface PaperDay {
   runs: number

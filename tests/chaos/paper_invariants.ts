@@ -75,7 +75,7 @@ export const PAPER_AT_REST: readonly Invariant[] = [
       from weaver.orders o join weaver.sim_orders s using (client_order_id)
         left join (select order_id, sum(qty) as qty from weaver.fills group by 1) f on f.order_id = o.id
         left join (select exchange_order_id, sum(qty) as qty from weaver.sim_executions group by 1) x
-          using (exchange_order_id)
+          on x.exchange_order_id = s.exchange_order_id
       where coalesce(f.qty, 0) <> coalesce(x.qty, 0)`,
   },
   {

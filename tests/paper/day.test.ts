@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { livePaperDay } from '../chaos/paper_day.ts'
 import { openPaperWorld } from '../support/paper_world.ts'
 
-const { PAPER_RUNS = '6', PAPER_MINUTES = '12', PAPER_SEED = '1' } = process.env
+const { PAPER_RUNS = '4', PAPER_MINUTES = '6', PAPER_SEED = '1' } = process.env
 const isShort = process.env.PAPER_MINUTES === undefined
 
 test(

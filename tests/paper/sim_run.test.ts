@@ -4,6 +4,8 @@ import { ALL_NUMBERED, ALWAYS, AT_REST, mustHold } from '../chaos/invariants.ts'
 import { PAPER_ALWAYS, PAPER_AT_REST } from '../chaos/paper_invariants.ts'
 import { openPaperWorld, type PaperWorld } from '../support/paper_world.ts'
 
+const MINUTES = 14
+
 let paper: PaperWorld
 beforeEach(async () => {
   paper = await openPaperWorld()
@@ -16,14 +18,14 @@ const owner = () => ({
 })
 
 test('sma_cross trades on SIM/USD, and run, account and venue agree', async () => {
-  const config = { fast: 2, slow: 5, qty: '3' }
+  const config = { fast: 1, slow: 2, qty: '3' }
   const { id } = await paper.start({ strategy_id: 'sma_cross', symbols: ['SIM/USD'], config })
-  await paper.pass(20 * 60_000)
+  await paper.pass(MINUTES * 60_000)
   const ticks = await paper.query<{ bar_index: string; late: boolean; done: boolean; missed_reason: string | null }>(
     'select bar_index, drift_ms > 15000 as late, done_at is not null as done, missed_reason from weaver.clock_ticks order by ts',
   )
   expect(ticks).toEqual(
-    Array.from({ length: 20 }, (_, index) => ({
+    Array.from({ length: MINUTES }, (_, index) => ({
       bar_index: String(index),
       late: false,
       done: true,
@@ -55,7 +57,7 @@ async function crossesOfBars({ fast, slow, qty }: { fast: number; slow: number; 
     venue.slice(end - count, end).reduce((sum, { close }) => sum + Number(close), 0) / count
   const decided: object[] = []
   let held = false
-  for (let index = 0; index < 20; index++) {
+  for (let index = 0; index < MINUTES; index++) {
     const end = venue.findIndex(({ time }) => time + 60_000 > (first?.ts.getTime() ?? 0) + index * 60_000)
     const upto = end < 0 ? venue.length : end
     const was = mean(upto - 1, fast) - mean(upto - 1, slow)

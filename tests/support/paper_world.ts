@@ -11,6 +11,7 @@ import type { RunRequest } from '../../jobs/glados/commands.ts'
 import { createExchange, type Exchange } from '../../jobs/veda/adapters/sim/exchange.ts'
 import { simSettings } from '../../jobs/veda/adapters/sim/settings.ts'
 import { ACCOUNT } from '../../jobs/veda/adapters/sim/venue.ts'
+import { TIMEFRAME_MS } from '../../strategies/api.ts'
 import { createFastTime, type FastTime } from './fast_time.ts'
 import { type InProcess, openInProcess } from './in_process.ts'
 import { pause, until } from './until.ts'
@@ -28,19 +29,23 @@ export interface PaperWorld {
   close(): Promise<void>
 }
 
-/** Before the day on which the test runs: what Postgres stamps is later than any moment of the run. */
-const DAYS_BACK = 8
-const DAY_MS = 86_400_000
+/** A Monday, long ago: what Postgres stamps is later than any moment of the run. */
+const START = Date.UTC(2025, 2, 3, 14, 0, 30)
 /** The longest time that goes by without anybody looking. */
 const STEP_MS = 15_000
 const QUIET_MS = 60_000
 const LOOKS = 60
 const WAITS_MS = 250
+/** Runs whose newest boundary at $1 the clock has not dealt with. */
+const UNTICKED = `select count(*) from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id,
+    lateral (select ($2::jsonb ->> r.timeframe)::float8 as frame) t,
+    lateral (select to_timestamp(floor($1::float8 / frame) * frame / 1000) as boundary) b
+  where r.status = 'running' and r.mode = 'paper' and r.stop_requested is null and b.boundary > r.started_at
+    and not exists (select from weaver.clock_ticks c where c.run_id = r.id and c.ts >= b.boundary)`
 const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
 
-/** A weekday at 14:00 UTC or later has a session; `start` says otherwise. */
-export async function openPaperWorld(env: Record<string, string> = {}, start?: number): Promise<PaperWorld> {
-  const time = createFastTime(start ?? Math.floor(Date.now() / DAY_MS - DAYS_BACK) * DAY_MS + 30_000)
+export async function openPaperWorld(env: Record<string, string> = {}): Promise<PaperWorld> {
+  const time = createFastTime(START)
   const clock = { now: time.now, sleep: time.sleep, newId: randomUUID, monotonic: time.now }
   const weaver = await openInProcess({}, { SIM_CASH: '100000000', ...env }, clock)
   const { db, url } = weaver.system
@@ -50,9 +55,10 @@ export async function openPaperWorld(env: Record<string, string> = {}, start?: n
 
   async function jobs(): Promise<{ due: number; next_ms: number | null }> {
     const { rows } = await owner.query<{ due: number; next_ms: number | null }>(
-      `select (count(*) filter (where j.run_at <= now() or j.locked_at is not null))::int as due,
+      `select (count(*) filter (where j.run_at <= now() or j.locked_at is not null))::int + (${UNTICKED})::int as due,
         ceil(extract(epoch from min(j.run_at) filter (where j.run_at > now() and j.locked_at is null) - now()) * 1000)::float8 as next_ms
       from graphile_worker._private_jobs j where j.attempts < j.max_attempts`,
+      [time.now(), JSON.stringify(TIMEFRAME_MS)],
     )
     return rows[0] ?? { due: 0, next_ms: null }
   }
