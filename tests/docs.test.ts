@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { riskVariables } from '../jobs/risk_config.ts'
+import { VARIABLES as simVariables } from '../jobs/veda/adapters/sim/settings.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -43,7 +44,7 @@ test('the variables that docs/operations.md tells of are those of the template a
   const told = [...read('docs/operations.md').matchAll(/^\| `([A-Z_]+)`\s*\|/gm)].map(([, name]) => name)
   const template = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name)
   const own = [...read('jobs/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => name)
-  const known = [...own, ...Object.keys(riskVariables)]
+  const known = [...own, ...Object.keys(riskVariables), ...Object.values(simVariables)]
   expect(told.toSorted()).toEqual(known.toSorted())
   expect(template.toSorted()).toEqual(known.toSorted())
 })

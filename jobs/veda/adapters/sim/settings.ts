@@ -19,7 +19,7 @@ export const simSettings = z.strictObject({
 
 export type SimSettings = z.output<typeof simSettings>
 
-const VARIABLES = {
+export const VARIABLES = {
   seed: 'SIM_SEED',
   cash: 'SIM_CASH',
   commission_bps: 'SIM_COMMISSION_BPS',
