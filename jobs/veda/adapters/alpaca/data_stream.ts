@@ -63,41 +63,46 @@ interface DataStream {
   close(): Promise<void>
 }
 
+/** What is asked for and what is streamed of it. */
+interface Wishes {
+  wanted: Set<string>
+  subscribed: Set<string>
+  /** What the plan of the account does not allow for. */
+  most: number
+}
+
+const allowed = ({ wanted, most }: Wishes) => new Set([...wanted].slice(0, most))
+
+function channelsOf(handlers: StreamHandlers) {
+  return (symbols: Iterable<string>) => {
+    const list = [...symbols]
+    const ticks = { ...(handlers.onQuote ? { quotes: list } : {}), ...(handlers.onTrade ? { trades: list } : {}) }
+    return { bars: list, updatedBars: list, ...ticks }
+  }
+}
+
 function openDataStream(
   { settings, label, world, handlers }: DataStreamOptions,
   url: string,
   name: string,
   first: readonly string[],
 ): DataStream {
-  let wanted = new Set(first)
-  let subscribed = new Set<string>()
-  /** What the plan of the account does not allow for. */
-  let most = Number.POSITIVE_INFINITY
-  let isIn = false
+  const wishes: Wishes = { wanted: new Set(first), subscribed: new Set(), most: Number.POSITIVE_INFINITY }
   const fields = { stream: `${label} ${name}` }
-  const channels = (symbols: Iterable<string>) => {
-    const list = [...symbols]
-    const ticks = { ...(handlers.onQuote ? { quotes: list } : {}), ...(handlers.onTrade ? { trades: list } : {}) }
-    return { bars: list, updatedBars: list, ...ticks }
-  }
-  const allowed = () => new Set([...wanted].slice(0, most))
+  const channels = channelsOf(handlers)
+  let isIn = false
 
   function subscribe(): void {
     if (!isIn) return
-    const next = allowed()
-    const gone = [...subscribed].filter((symbol) => !next.has(symbol))
+    const next = allowed(wishes)
+    const gone = [...wishes.subscribed].filter((symbol) => !next.has(symbol))
     if (gone.length > 0) socket.send({ action: 'unsubscribe', ...channels(gone) })
     socket.send({ action: 'subscribe', ...channels(next) })
-    subscribed = next
+    wishes.subscribed = next
   }
 
-  function heard(text: string): string | null {
-    for (const frame of frames.parse(parseExact(text))) {
-      const reason = frame.T === 'error' ? failed(frame) : frame.T === 'success' ? greeted(frame) : told(frame)
-      if (reason !== null) return reason
-    }
-    return null
-  }
+  const hear = (frame: Frame) =>
+    frame.T === 'error' ? failed(frame) : frame.T === 'success' ? greeted(frame) : told(frame)
 
   function greeted({ msg }: Frame): null {
     if (msg === 'connected') socket.send({ action: 'auth', key: settings.key, secret: settings.secret })
@@ -111,10 +116,10 @@ function openDataStream(
   function failed({ code, msg }: Frame): string | null {
     if (Number(code) !== SYMBOL_LIMIT) return `${String(code)} ${String(msg)}`
     // Nothing of that request was taken: fewer are asked for, and the rest comes by asking.
-    most = Math.max(1, Math.floor(allowed().size / 2))
-    world.log('warn', { ...fields, symbols: most }, 'Alpaca streams no more symbols than that on this plan')
-    subscribed = new Set()
-    if (wanted.size > 1) subscribe()
+    wishes.most = Math.max(1, Math.floor(allowed(wishes).size / 2))
+    world.log('warn', { ...fields, symbols: wishes.most }, 'Alpaca streams no more symbols than that on this plan')
+    wishes.subscribed = new Set()
+    if (wishes.wanted.size > 1) subscribe()
     return null
   }
 
@@ -128,24 +133,31 @@ function openDataStream(
     return null
   }
 
-  const socket: KeptSocket = keepSocket(url, `${label} ${name}`, world, {
+  const socket: KeptSocket = keepSocket(url, fields.stream, world, {
     opened: () => {},
-    heard,
-    probe: () => ({ action: 'subscribe', ...channels(subscribed) }),
+    heard: (text) => firstReason(frames.parse(parseExact(text)), hear),
+    probe: () => ({ action: 'subscribe', ...channels(wishes.subscribed) }),
     ended: () => {
       isIn = false
-      subscribed = new Set()
+      wishes.subscribed = new Set()
     },
   })
   return {
     watch(symbols) {
-      const same = symbols.length === wanted.size && symbols.every((symbol) => wanted.has(symbol))
-      if (same) return
-      wanted = new Set(symbols)
+      if (symbols.length === wishes.wanted.size && symbols.every((symbol) => wishes.wanted.has(symbol))) return
+      wishes.wanted = new Set(symbols)
       subscribe()
     },
     close: () => socket.close(),
   }
+}
+
+function firstReason(heard: readonly Frame[], hear: (frame: Frame) => string | null): string | null {
+  for (const frame of heard) {
+    const reason = hear(frame)
+    if (reason !== null) return reason
+  }
+  return null
 }
 
 function tellMarket(frame: Frame, handlers: StreamHandlers): void {
