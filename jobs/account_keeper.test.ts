@@ -1,6 +1,5 @@
 /** What venues say, heard and checked: against a venue whose answers are written down, with real rows. */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectOwner, openDatabase } from '../db/client.ts'
 import type { Database } from '../db/database.ts'
@@ -11,17 +10,16 @@ import { getOrder } from '../db/walle/queries/orders.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import type { OrderRow, RunRow } from '../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import { atVenue, aVenue, liveWith, NAME } from '../tests/support/kept_account.ts'
 import { startLiveRun, toldBy } from '../tests/support/live_run.ts'
-import { createScriptedVenue, type ScriptedVenue, type ScriptedVenueOptions } from '../tests/support/scripted_venue.ts'
+import type { ScriptedVenue } from '../tests/support/scripted_venue.ts'
 import { until } from '../tests/support/until.ts'
 import { anOrder } from '../tests/support/walle_rows.ts'
 import { createAccountKeeper, disownAccounts, type Keeper, type KeeperLimits } from './account_keeper.ts'
 import { createAccountCommands } from './glados/account_commands.ts'
-import type { Live } from './live.ts'
 import { recordReport } from './order_reports.ts'
 import { VenueError } from './veda/venue.ts'
 
-const NAME = { exchange: 'scripted', mode: 'paper' } as const
 const QUICK: Partial<KeeperLimits> = {
   tickMs: 20,
   standByMs: 50,
@@ -49,40 +47,6 @@ afterEach(async () => {
   await Promise.all(keepers.map((keeper) => keeper.stop()))
   await database.drop()
 })
-
-/** Its stream is acknowledged as soon as it is open, unless the test wants to do that. */
-function aVenue(options: ScriptedVenueOptions & { acknowledges?: boolean } = {}): ScriptedVenue {
-  const venue = createScriptedVenue(options)
-  const { stream } = venue
-  venue.stream = (handlers) => {
-    const opened = stream(handlers)
-    if (options.acknowledges !== false) queueMicrotask(() => handlers.onState({ up: true, reason: 'subscribed' }))
-    return opened
-  }
-  return venue
-}
-
-function liveWith(venue: ScriptedVenue, on = db): Live {
-  return {
-    db: on,
-    record: async (tx, outcome) => {
-      await record(tx, outcome)
-    },
-    venues: {
-      get: async () => venue,
-      configured: () => [NAME],
-      known: () => [],
-      close: async () => {},
-    },
-    hop: () => Promise.reject(new Error('no strategy speaks here')),
-    now: () => Date.now(),
-    newId: () => randomUUID(),
-    sleep: async (ms) => {
-      await delay(ms)
-    },
-    log: () => {},
-  }
-}
 
 function keep(venue: ScriptedVenue, limits: Partial<KeeperLimits> = {}, on = db): Keeper {
   const live = liveWith(venue, on)
@@ -132,22 +96,6 @@ async function anSentOrder(ordinal: number, changes: Partial<OrderRow> = {}): Pr
     }),
   )
   return order
-}
-
-async function atVenue(venue: ScriptedVenue, order: OrderRow): Promise<void> {
-  await venue.submit({
-    client_order_id: order.client_order_id,
-    symbol: order.symbol,
-    side: order.side,
-    order_type: order.order_type,
-    qty: order.qty,
-    limit_price: order.price,
-    stop_price: null,
-    trail_price: null,
-    trail_percent: null,
-    time_in_force: order.time_in_force,
-    extended_hours: false,
-  })
 }
 
 const fills = (order: OrderRow) =>
@@ -363,7 +311,7 @@ test('an order that the venue acknowledged and no longer knows stays open, and i
   let offset = 0
   const venue = aVenue()
   const order = await anSentOrder(0, { status: 'accepted', exchange_order_id: 'x77' })
-  const live = liveWith(venue)
+  const live = liveWith(venue, db)
   live.now = () => Date.now() + offset
   const keeper = createAccountKeeper({ live, apply: (heard) => recordReport(live, heard), name: NAME, limits: QUICK })
   keepers.push(keeper)
@@ -441,13 +389,13 @@ test('an account whose keeper was killed is not ready when Weaver starts again, 
   keepers.push(killed)
   killed.start()
   await ready()
-  await disownAccounts(liveWith(venue))
+  await disownAccounts(liveWith(venue, db))
   expect((await account())?.state).toBe('ready')
   tidying = true
   await killed.stop()
   await doomed.close()
   expect((await account())?.state).toBe('ready')
-  await disownAccounts(liveWith(venue))
+  await disownAccounts(liveWith(venue, db))
   expect(await account()).toMatchObject({ state: 'unknown', state_reason: 'nobody keeps it yet' })
 })
 

@@ -19,7 +19,7 @@ import {
   NotItsKeeper,
   updated,
 } from './account_check.ts'
-import { createEar } from './account_ear.ts'
+import { Ear } from './account_ear.ts'
 import type { Live } from './live.ts'
 import { unfinishedJobs } from './order_jobs.ts'
 import type { Settling } from './veda/reconcile.ts'
@@ -90,7 +90,7 @@ export function createAccountKeeper({ live, apply, name, limits: changed = {} }:
     pollMs: limits.tickMs,
     standByMs: limits.standByMs,
     onLead: async () => {
-      term = createTerm({ live, apply, name, limits, wake: () => leader.wake() })
+      term = new Term({ live, apply, name, limits, wake: () => leader.wake() })
       await term.begin()
     },
     round: async () => {
@@ -111,163 +111,188 @@ interface TermOptions extends Required<Pick<KeeperOptions, 'live' | 'apply' | 'n
 }
 
 /** From taking the lead to its end. */
-interface Term {
-  begin(): Promise<void>
-  round(): Promise<void>
-  end(): Promise<void>
-}
-
-function createTerm({ live, apply, name, limits, wake }: TermOptions): Term {
-  const { exchange, mode } = name
-  const label = `${exchange} ${mode}`
-  const keeper = `${hostname()} ${process.pid} ${live.newId().slice(0, 8)}`
-  const ear = createEar({ live, apply, name, wake })
-  const causes = new Set<Cause>(['start'])
-  let venue: Venue | null = null
-  let memory: Memory = NO_MEMORY
-  const startedAt = live.now()
-  let checkedAt = Number.NEGATIVE_INFINITY
-  let recheckAt = Number.POSITIVE_INFINITY
-  let seenUpdate = 0
-  let openOrders = 0
-  let requested: string | null = null
+class Term {
+  private readonly options: TermOptions
+  private readonly keeper: string
+  private readonly ear: Ear
+  private readonly startedAt: number
+  private readonly causes = new Set<Cause>(['start'])
+  private venue: Venue | null = null
+  private memory: Memory = NO_MEMORY
+  private checkedAt = Number.NEGATIVE_INFINITY
+  private recheckAt = Number.POSITIVE_INFINITY
+  private seenUpdate = 0
+  private openOrders = 0
+  private requested: string | null = null
   /** Of the venue's failures. */
-  let failingSince: number | null = null
-  let failures = 0
-  let retryAt = 0
+  private failingSince: number | null = null
+  private failures = 0
+  private retryAt = 0
 
-  /** What the account is while nobody can say better. */
-  async function setState(state: AccountRow['state'], reason: string): Promise<void> {
+  constructor(options: TermOptions) {
+    const { live } = options
+    this.options = options
+    this.keeper = `${hostname()} ${process.pid} ${live.newId().slice(0, 8)}`
+    this.ear = new Ear(options)
+    this.startedAt = live.now()
+  }
+
+  async begin(): Promise<void> {
+    const { live, name } = this.options
     await live.db.write(async (tx) => {
-      const row = await lockAccount(tx, name)
-      if (row === null || row.keeper !== keeper) return
-      if (row.state === state && row.state_reason === reason) return
-      const stream = !ear.wanted() ? 'none' : ear.up() ? 'up' : 'down'
-      await live.record(tx, stateOutcome(live, { ...row, state, state_reason: reason, stream }))
+      const row = (await lockAccount(tx, name)) ?? newAccount(name)
+      this.requested = row.reconcile_requested_at
+      const taken = { ...row, keeper: this.keeper, state: 'unknown' as const, state_reason: 'it is being found out' }
+      // Jobs may have died with those who kept it before; one too many does nothing.
+      const jobs = await unfinishedJobs(tx, name)
+      await live.record(tx, { ...stateOutcome(live, { ...taken, stream: null }), jobs })
     })
+    this.seenUpdate = await newestUpdate(live.db.reader, name)
   }
 
-  const streamIsDown = () => `its stream of order updates is down: ${ear.reason()}`
-
-  /** The first cause that wants a reconciliation now; null: none. */
-  function due(now: number, hearing: boolean): Cause | null {
-    for (const cause of ['start', 'reconnect', 'request'] as const) if (causes.has(cause)) return cause
-    const every = hearing ? limits.reconcileMs : limits.pollMs
-    return now >= recheckAt || now - checkedAt >= every || causes.has('timer') ? 'timer' : null
+  async round(): Promise<void> {
+    const { live, limits } = this.options
+    const now = live.now()
+    await this.lookAtAccount(now)
+    if (this.ear.up() && this.openOrders > 0 && this.ear.silentFor(limits.silentMs)) {
+      await this.ear.reopen('it was silent')
+    }
+    if (now < this.retryAt) return
+    try {
+      await this.check(now)
+      this.failures = 0
+      this.failingSince = null
+    } catch (error) {
+      await this.failed(error, live.now())
+    }
   }
 
-  async function hears(): Promise<Venue | null> {
-    venue ??= await bounded(live, limits.callMs, live.venues.get(exchange, mode))
-    ear.listen(venue)
-    if (venue.features.barStream) ear.watch(await tradedSymbols(live.db.reader, exchange, mode))
-    // First the stream, then the questions: what happens in between is told by it.
-    const waits = ear.wanted() && !ear.up() && !ear.downFor(limits.downMs, startedAt)
-    return waits && causes.has('start') ? null : venue
+  async end(): Promise<void> {
+    await this.ear.close()
+    // Without a database the next keeper finds it out.
+    await this.setState('unknown', 'its keeper has stopped').catch(() => {})
   }
 
-  async function check(now: number): Promise<void> {
-    const open = await hears()
-    if (open === null) return
-    if (ear.takeNews()) causes.add('reconnect')
-    const polled = !ear.wanted()
-    const cause = due(now, ear.up())
+  private async lookAtAccount(now: number): Promise<void> {
+    const { live, name, limits } = this.options
+    const row = await getAccount(live.db.reader, name)
+    if (row?.keeper !== this.keeper) {
+      throw new NotItsKeeper(`${labelOf(name)} is kept by ${row?.keeper ?? 'nobody'}, no longer by ${this.keeper}`)
+    }
+    if (row.reconcile_requested_at !== null && row.reconcile_requested_at !== this.requested) {
+      this.requested = row.reconcile_requested_at
+      this.causes.add('request')
+      this.retryAt = 0
+    }
+    const newest = await newestUpdate(live.db.reader, name)
+    // Something was heard, by whichever process: positions are compared once it has settled.
+    if (newest !== this.seenUpdate || this.ear.takeStir()) {
+      this.recheckAt = Math.min(this.recheckAt, now + limits.settleMs)
+    }
+    this.seenUpdate = newest
+    // Who sends orders was told that the credentials are no good.
+    if (row.state === 'refused' && this.failures === 0) this.causes.add('timer')
+    if (row.state === 'ready' && this.isLost()) await this.setState('unknown', this.streamIsDown())
+  }
+
+  private async check(now: number): Promise<void> {
+    const { live, apply, name, limits } = this.options
+    const venue = await this.hearing()
+    if (venue === null) return
+    if (this.ear.takeNews()) this.causes.add('reconnect')
+    const cause = this.due(now)
     if (cause === null) return
-    const down = ear.wanted() && !ear.up()
-    const lost = down && ear.downFor(limits.downMs, startedAt)
-    const before = new Set(causes)
-    causes.clear()
-    recheckAt = Number.POSITIVE_INFINITY
+    const polled = !this.ear.wanted()
+    const down = !polled && !this.ear.up()
+    const causes = [...this.causes]
+    this.causes.clear()
+    this.recheckAt = Number.POSITIVE_INFINITY
     try {
       const result = await checkAccount(live, apply, {
-        exchange,
-        mode,
-        venue: patient(live, limits.callMs, open),
+        ...name,
+        venue: patient(live, limits.callMs, venue),
         cause,
         source: polled || down ? 'poll' : 'reconcile',
-        keeper,
+        keeper: this.keeper,
         stream: polled ? 'none' : down ? 'down' : 'up',
-        lost: lost ? streamIsDown() : null,
-        memory,
+        lost: this.isLost() ? this.streamIsDown() : null,
+        memory: this.memory,
         settling: limits,
       })
-      memory = result.memory
-      openOrders = result.openOrders
-      checkedAt = live.now()
-      if (result.unsettled.length > 0) recheckAt = checkedAt + limits.settleMs
-      const deaf = cause === 'timer' && ear.up() && result.newsAt !== null && result.newsAt < now - limits.deafMs
-      if (deaf) await ear.reopen('it did not tell what the venue knew')
+      this.memory = result.memory
+      this.openOrders = result.openOrders
+      this.checkedAt = live.now()
+      if (result.unsettled.length > 0) this.recheckAt = this.checkedAt + limits.settleMs
+      const deaf = cause === 'timer' && this.ear.up() && (result.newsAt ?? now) < now - limits.deafMs
+      if (deaf) await this.ear.reopen('it did not tell what the venue knew')
     } catch (error) {
-      for (const one of before) causes.add(one)
-      causes.add('timer')
+      for (const one of [...causes, 'timer' as const]) this.causes.add(one)
       throw error
     }
   }
 
-  async function failed(error: unknown, now: number): Promise<void> {
+  /** First the stream, then the questions: what happens in between is told by it. Null: it is about to be up. */
+  private async hearing(): Promise<Venue | null> {
+    const { live, name, limits } = this.options
+    this.venue ??= await bounded(live, limits.callMs, live.venues.get(name.exchange, name.mode))
+    this.ear.listen(this.venue)
+    if (this.venue.features.barStream) {
+      this.ear.watch(await tradedSymbols(live.db.reader, name.exchange, name.mode))
+    }
+    const waits = this.ear.wanted() && !this.ear.up() && !this.isLost()
+    return waits && this.causes.has('start') ? null : this.venue
+  }
+
+  /** The first cause that wants a reconciliation now; null: none. */
+  private due(now: number): Cause | null {
+    const { limits } = this.options
+    for (const cause of ['start', 'reconnect', 'request'] as const) if (this.causes.has(cause)) return cause
+    const every = this.ear.up() ? limits.reconcileMs : limits.pollMs
+    return now >= this.recheckAt || now - this.checkedAt >= every || this.causes.has('timer') ? 'timer' : null
+  }
+
+  private async failed(error: unknown, now: number): Promise<void> {
     if (error instanceof NotItsKeeper) throw error
-    failures += 1
-    failingSince ??= now
-    const kind = error instanceof VenueError ? error.kind : 'unknown'
-    const asked = error instanceof VenueError ? (error.retryAfterMs ?? 0) : 0
+    const { live, name, limits } = this.options
+    this.failures += 1
+    this.failingSince ??= now
+    const { kind, retryAfterMs } = error instanceof VenueError ? error : { kind: null, retryAfterMs: null }
     const { firstMs, mostMs } = limits.backoff
-    retryAt = now + Math.max(asked, Math.min(mostMs, firstMs * 2 ** Math.min(failures - 1, 20)))
+    const wait = Math.max(retryAfterMs ?? 0, Math.min(mostMs, firstMs * 2 ** Math.min(this.failures - 1, 20)))
+    this.retryAt = now + wait
     const message = error instanceof Error ? error.message : String(error)
-    live.log('warn', { err: error, account: label, retry_in_ms: retryAt - now }, 'the account cannot be checked')
+    live.log('warn', { err: error, account: labelOf(name), retry_in_ms: wait }, 'the account cannot be checked')
     if (kind === 'unauthorised') {
-      await ear.close()
-      venue = null
-      await setState('refused', message)
-    } else if (now - failingSince >= limits.downMs || checkedAt === Number.NEGATIVE_INFINITY) {
-      await setState('unknown', `it cannot be checked: ${message}`)
+      await this.ear.close()
+      this.venue = null
+      await this.setState('refused', message)
+    } else if (now - this.failingSince >= limits.downMs || this.checkedAt === Number.NEGATIVE_INFINITY) {
+      await this.setState('unknown', `it cannot be checked: ${message}`)
     }
   }
 
-  return {
-    async begin() {
-      await live.db.write(async (tx) => {
-        const row = (await lockAccount(tx, name)) ?? newAccount(name)
-        requested = row.reconcile_requested_at
-        const taken = { ...row, keeper, state: 'unknown' as const, state_reason: 'it is being found out' }
-        // Jobs may have died with those who kept it before; one too many does nothing.
-        const jobs = await unfinishedJobs(tx, name)
-        await live.record(tx, { ...stateOutcome(live, { ...taken, stream: null }), jobs })
-      })
-      seenUpdate = await newestUpdate(live.db.reader, name)
-    },
-    async round() {
-      const now = live.now()
-      const row = await getAccount(live.db.reader, name)
-      if (row?.keeper !== keeper) throw new NotItsKeeper(`${label} is kept by ${row?.keeper ?? 'nobody'}`)
-      if (row.reconcile_requested_at !== null && row.reconcile_requested_at !== requested) {
-        requested = row.reconcile_requested_at
-        causes.add('request')
-        retryAt = 0
-      }
-      const newest = await newestUpdate(live.db.reader, name)
-      // Something was heard, by whichever process: positions are compared once it has settled.
-      if (newest !== seenUpdate || ear.takeStir()) recheckAt = Math.min(recheckAt, now + limits.settleMs)
-      seenUpdate = newest
-      // Who sends orders was told that the credentials are no good.
-      if (row.state === 'refused' && failures === 0) causes.add('timer')
-      if (ear.wanted() && !ear.up() && ear.downFor(limits.downMs, startedAt) && row.state === 'ready') {
-        await setState('unknown', streamIsDown())
-      }
-      if (ear.up() && openOrders > 0 && ear.silentFor(limits.silentMs)) await ear.reopen('it was silent')
-      if (now < retryAt) return
-      try {
-        await check(now)
-        failures = 0
-        failingSince = null
-      } catch (error) {
-        await failed(error, live.now())
-      }
-    },
-    async end() {
-      await ear.close()
-      await setState('unknown', 'its keeper has stopped').catch(() => {})
-    },
+  /** The stream is down for too long for orders to leave. */
+  private isLost(): boolean {
+    return this.ear.wanted() && this.ear.downFor(this.options.limits.downMs, this.startedAt)
+  }
+
+  private streamIsDown(): string {
+    return `its stream of order updates is down: ${this.ear.reason()}`
+  }
+
+  private async setState(state: AccountRow['state'], reason: string): Promise<void> {
+    const { live, name } = this.options
+    await live.db.write(async (tx) => {
+      const row = await lockAccount(tx, name)
+      if (row === null || row.keeper !== this.keeper) return
+      if (row.state === state && row.state_reason === reason) return
+      const stream = !this.ear.wanted() ? 'none' : this.ear.up() ? 'up' : 'down'
+      await live.record(tx, stateOutcome(live, { ...row, state, state_reason: reason, stream }))
+    })
   }
 }
+
+const labelOf = ({ exchange, mode }: AccountName) => `${exchange} ${mode}`
 
 /** A process cannot end while it sleeps. */
 const STEP_MS = 500
