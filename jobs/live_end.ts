@@ -5,6 +5,7 @@
 import type { Reader, WriteTx } from '../db/database.ts'
 import type { NewEvent } from '../db/events/envelope.ts'
 import { tickEventId } from '../db/events/ids.ts'
+import { getEvent } from '../db/events/read.ts'
 import type { TaskPayload } from '../db/events/tasks.ts'
 import { redactValue } from '../db/secrets.ts'
 import { tradesAroundTheClock } from '../db/walle/calendar/calendar.ts'
@@ -130,7 +131,10 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   const waiting = unwanted.filter(({ cancel_requested_at }) => isRecent(jobs, cancel_requested_at))
   if (waiting.length > 0) return { outcome: NOTHING, again: true }
   if (close_positions && positions.length > 0 && closings.orders.length === 0) {
-    return { outcome: { writes: [], events: closeAll(jobs, run, positions) }, again: true }
+    const events = closeAll(jobs, run, positions)
+    const told = await getEvent(tx, (events[0] as NewEvent).id)
+    if (told === null) return { outcome: { writes: [], events }, again: true }
+    if (isRecent(jobs, told.ts)) return { outcome: NOTHING, again: true }
   }
   const pending = closings.orders.filter(({ status }) => !ENDED.includes(status))
   if (pending.some(({ placed_at }) => isRecent(jobs, placed_at))) return { outcome: NOTHING, again: true }
