@@ -53,6 +53,8 @@ export interface BarCache {
 
 /** The venue is not asked for one series more often. */
 const ASK_EVERY_MS = 1_000
+/** A venue that has not answered by then is asked again: adapters have limits of their own, and one may fail to keep them. */
+const GIVEN_UP_MS = 30_000
 /** A bar that is pushed comes about so long after it closes; only then is the venue asked. */
 const PUSHED_WITHIN_MS = 1_500
 /** A stream that was silent for so many bars is not waited for. */
@@ -110,13 +112,14 @@ export function createBarCache(options: BarCacheOptions): BarCache {
     await entry.loaded
     // Each answer may show that bars are too thin and a longer span is to be asked for.
     for (;;) {
-      if (entry.asking !== null) await entry.asking
+      if (entry.asking !== null && now() - entry.askedAt < GIVEN_UP_MS) await entry.asking
       else if (!isTime(entry, wanted, now())) break
       else {
-        entry.asking = ask(options, entry, wanted).finally(() => {
-          entry.asking = null
+        const asking = ask(options, entry, wanted).finally(() => {
+          if (entry.asking === asking) entry.asking = null
         })
-        await entry.asking
+        entry.asking = asking
+        await asking
       }
     }
     return (entry.series?.last ?? Number.NEGATIVE_INFINITY) >= wanted.newest

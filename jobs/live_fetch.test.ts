@@ -311,6 +311,22 @@ test('a venue that says when to come again is not asked before', async () => {
   expect(asked).toHaveLength(2)
 })
 
+test('an answer that never comes holds up nobody for ever', async () => {
+  for (const minute of [-2, -1]) trade(minute, '1')
+  const { bars: answers } = venue
+  const hangs = Promise.withResolvers<void>()
+  venue.bars = () => {
+    hangs.resolve()
+    return new Promise<never>(() => {})
+  }
+  const requests: FetchRequest[] = [{ symbol: S, timeframe: '1m', bars: 2 }]
+  void bars.gather(venue, requests, LIVE_START)
+  await hangs.promise
+  venue.bars = answers
+  now += 31_000
+  expect((await bars.gather(venue, requests, LIVE_START)).missing).toEqual([])
+})
+
 test('a pushed bar is at hand without asking', async () => {
   const run = await nextRun()
   for (const minute of [-2, -1]) trade(minute, '1')
