@@ -44,10 +44,14 @@ const UNTICKED = `select count(*) from weaver.runs r join weaver.run_ledgers l o
     and not exists (select from weaver.clock_ticks c where c.run_id = r.id and c.ts >= b.boundary)`
 const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
 
-export async function openPaperWorld(env: Record<string, string> = {}): Promise<PaperWorld> {
+/** `files`: further strategies. */
+export async function openPaperWorld(
+  env: Record<string, string> = {},
+  files: Record<string, string> = {},
+): Promise<PaperWorld> {
   const time = createFastTime(START)
   const clock = { now: time.now, sleep: time.sleep, newId: randomUUID, monotonic: time.now }
-  const weaver = await openInProcess({}, { SIM_CASH: '100000000', ...env }, clock)
+  const weaver = await openInProcess(files, { SIM_CASH: '100000000', ...env }, clock)
   const { db, url } = weaver.system
   const owner = await connectOwner({ url, applicationName: 'weaver paper test' })
   const settings = simSettings.parse({ cash: '100000000' })
