@@ -133,6 +133,7 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
   })
   expect(found.get('weaver_events_unsequenced_oldest_seconds')).toBeGreaterThan(0)
   expect(found.get('weaver_database_bytes')).toBeGreaterThan(1_000_000)
+  expect(found.get('weaver_postgres_connections')).toBeGreaterThan(0)
   expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(1_000_000)
   const parts = [...found].filter(([name]) => name.startsWith('weaver_metrics_part_ok'))
   expect(parts.length).toBe(13)

@@ -99,7 +99,7 @@ export interface ServerHealth {
 export async function serverHealth(reader: Reader): Promise<ServerHealth> {
   const [row] = await reader.query<Omit<ServerHealth, 'oldest'> & ServerHealth['oldest']>(
     `select pg_notification_queue_usage() as "notificationQueue",
-       (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections,
+       (select sum(numbackends)::integer from pg_stat_database) as connections,
        current_setting('max_connections')::integer as "mostConnections", o.transactions, o.seconds, o.holder
      from (select) nothing left join weaver.oldest_transaction() o on true`,
   )

@@ -305,7 +305,7 @@ function processes(program: Command, wrap: Wrap): void {
     .action(wrap(async (context) => (await import('./workers.ts')).workerCommand(context)))
   program
     .command('work', { hidden: true })
-    .description('what `start` and `worker` keep running; ends with its standard input')
+    .description('what `start` and `worker` keep running')
     .action(wrap(async (context) => (await import('./workers.ts')).workCommand(context)))
   program
     .command('migrate')

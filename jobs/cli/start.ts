@@ -43,7 +43,7 @@ async function serve(
   stop: Promise<string>,
 ): Promise<number> {
   const control = await openControl(system, { workers: false })
-  const workers = parts.workers ? keepWorkers(context.log, { DATABASE_URL: system.url }) : null
+  const workers = parts.workers ? keepWorkers(context, { DATABASE_URL: system.url }) : null
   let server: RunningServer | null = null
   try {
     server = await listen(context, system, control)

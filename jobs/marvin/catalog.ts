@@ -41,7 +41,10 @@ const RETRY_AFTER_MS = 60_000
 /** Descriptions remembered; older ones are asked for again. */
 const MAX_REMEMBERED = 10_000
 
-type Told = { ok: true; description: Description } | { ok: false; message: string; at: number }
+type Told =
+  | { ok: true; description: Description }
+  /** `late`: it took too long, which may have been the machine. */
+  | { ok: false; message: string; at: number; late: boolean }
 
 export function createCatalog(options: CatalogOptions): Catalog {
   const { hosts, now, dataDir, describeTimeoutMs: timeoutMs = DESCRIBE_TIMEOUT_MS } = options
@@ -58,28 +61,36 @@ export function createCatalog(options: CatalogOptions): Catalog {
     }
   }
   const ask = async (source: StrategySource): Promise<Told> => {
+    const began = now()
     try {
       const entry = await materialise(source, dataDir)
       return { ok: true, description: (await request('describe', { entry })) as Description }
     } catch (error) {
       // Says nothing about the file.
       if (error instanceof HostLost) throw error
-      return { ok: false, message: error instanceof Error ? error.message : String(error), at: now() }
+      const at = now()
+      return {
+        ok: false,
+        message: error instanceof Error ? error.message : String(error),
+        at,
+        late: at - began >= timeoutMs,
+      }
     }
   }
-  const describe = async (source: StrategySource): Promise<Told> => {
+  const describe = async (source: StrategySource, patiently: boolean): Promise<Told> => {
     const key = `${source.hash} ${source.entry}`
     const known = await remembered.get(key)?.catch(() => null)
-    if (known && (known.ok || now() - known.at < RETRY_AFTER_MS)) return known
+    const isOld = known && !known.ok && (now() - known.at >= RETRY_AFTER_MS || (patiently && known.late))
+    if (known && !isOld) return known
     const told = ask(source)
     if (remembered.size >= MAX_REMEMBERED) remembered.clear()
     remembered.set(key, told)
     return told
   }
-  const load = async (): Promise<{ found: Found[]; errors: LoadError[] }> => {
+  const load = async (patiently = false): Promise<{ found: Found[]; errors: LoadError[] }> => {
     const { files, errors: unread } = await scanStrategies(options.strategiesDir)
     const { sources, errors } = discover(files)
-    const told = await Promise.all(sources.map(describe))
+    const told = await Promise.all(sources.map((source) => describe(source, patiently)))
     const found: Found[] = []
     const failed = [...unread, ...errors]
     told.forEach((one, index) => {
@@ -91,8 +102,11 @@ export function createCatalog(options: CatalogOptions): Catalog {
     const byPath = (one: LoadError, other: LoadError): number => (one.path < other.path ? -1 : 1)
     return { found: single, errors: [...failed, ...doubled].sort(byPath) }
   }
-  const find = async (id: string): Promise<Found | null> =>
-    (await load()).found.find(({ item }) => item.id === id) ?? null
+  /** One that is missing may be among those that took too long: they are asked once more before it is said to be missing. */
+  const find = async (id: string): Promise<Found | null> => {
+    const isWanted = ({ item }: Found) => item.id === id
+    return (await load()).found.find(isWanted) ?? (await load(true)).found.find(isWanted) ?? null
+  }
 
   return {
     async list() {

@@ -37,14 +37,14 @@ function openPool(entry = HOST_ENTRY, size = 2): HostPool {
 }
 
 /** A strategies folder of its own with the real api and the given files. */
-async function openCatalog(files: Record<string, string>, hosts = openPool()): Promise<Catalog> {
+async function openCatalog(files: Record<string, string>, hosts = openPool(), now = Date.now): Promise<Catalog> {
   const strategiesDir = await mkdtemp(join(folder, 'strategies-'))
   await cp(join(STRATEGIES, 'api.ts'), join(strategiesDir, 'api.ts'))
   for (const [path, text] of Object.entries(files)) {
     await mkdir(dirname(join(strategiesDir, path)), { recursive: true })
     await writeFile(join(strategiesDir, path), text)
   }
-  return createCatalog({ strategiesDir, dataDir: folder, hosts, now: Date.now, describeTimeoutMs: DESCRIBE_MS })
+  return createCatalog({ strategiesDir, dataDir: folder, hosts, now, describeTimeoutMs: DESCRIBE_MS })
 }
 
 function strategy(id: string, top = '', params = ''): string {
@@ -76,6 +76,28 @@ test('a host that is killed from outside says nothing about a strategy: another 
   const catalog = await openCatalog({ 'local/probe.ts': strategy('probe') }, killingOnce(openPool()))
   const found = await catalog.resolve('probe', { params: {}, fromText: false })
   expect([found?.item.id, found?.resolved.ok]).toEqual(['probe', true])
+})
+
+test('a strategy that took too long to describe itself, as on a busy machine, is asked once more before it is said to be missing', async () => {
+  const pool = openPool()
+  let time = 0
+  let busy = true
+  const hosts: HostPool = {
+    ...pool,
+    withHost: (work, options) => {
+      if (!busy) return pool.withHost(work, options)
+      time += DESCRIBE_MS
+      return Promise.reject(new StrategyFailure({ message: `ran longer than ${DESCRIBE_MS} ms` }))
+    },
+  }
+  const catalog = await openCatalog({ 'local/probe.ts': strategy('probe') }, hosts, () => time)
+  expect(await catalog.find('probe')).toBeNull()
+  busy = false
+  expect((await catalog.list()).errors).toEqual([
+    { path: 'local/probe.ts', message: `ran longer than ${DESCRIBE_MS} ms` },
+  ])
+  expect((await catalog.find('probe'))?.item.id).toBe('probe')
+  expect((await catalog.list()).errors).toEqual([])
 })
 
 test('every shipped strategy describes itself', async () => {

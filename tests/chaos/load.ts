@@ -43,6 +43,8 @@ interface Recipe {
 
 const START = Date.UTC(2024, 0, 1)
 const POLL_MS = 100
+/** Before somebody asks again for what was refused. */
+const REFUSED_MS = 1_000
 
 const as = (definition: unknown) => definition as StrategyDefinition
 const chunk = { symbol: 'CHAOS/USD', timeframe: '1m', driver: 'chunk' } as const
@@ -114,6 +116,7 @@ async function keepRunning(http: Http, recipes: readonly Recipe[], seed: number,
     })
     if (created.status !== 201) {
       seen.problems.push(`a run was refused: ${created.status} ${JSON.stringify(created.body)}`)
+      await pause(REFUSED_MS)
       continue
     }
     const id = String(created.body.id)

@@ -58,8 +58,7 @@ async function haveMoved(world: World, before: readonly UnderWay[]): Promise<boo
 }
 
 async function isReady({ apiUrl, members, db, pools }: World): Promise<boolean> {
-  if (members.some((member) => member.current().hasEnded())) return false
-  await Promise.all(members.map((member) => member.current().ready))
+  if (members.some((member) => !member.current().isReady())) return false
   if ((await livePools(db)) < pools) return false
   return (await fetch(`${apiUrl}/readyz`, { signal: AbortSignal.timeout(5_000) })).ok
 }
@@ -92,12 +91,11 @@ async function rest(world: World, loads: readonly Load[]): Promise<void> {
   await until(
     'the log to be numbered to its end',
     async () => {
-      const [row] = await world.db.reader.query<{ open: number }>(
-        `select (select count(*) from weaver.runs where status = 'running')
+      const counting = `select (select count(*) from weaver.runs where status = 'running')
          + (select count(*) from weaver.job_overview where run_id is not null and state in ('waiting', 'running', 'failed'))
          + (select count(*) from weaver.outbox o left join weaver.outbox_seq s on s.outbox_id = o.id where s.seq is null)
-         as open`,
-      )
+         as open`
+      const [row] = await world.db.write((tx) => tx.query<{ open: number }>(counting))
       return Number(row?.open) === 0
     },
     RECOVERY_DEADLINE_MS,

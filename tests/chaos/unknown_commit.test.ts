@@ -3,7 +3,7 @@
  * the same again, and it must come out once. Also what Postgres itself says to end a transaction.
  */
 import { randomUUID } from 'node:crypto'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { openDatabase } from '../../db/client.ts'
 import { type Database, DatabaseUnavailable } from '../../db/database.ts'
 import { append } from '../../db/events/append.ts'
@@ -20,6 +20,9 @@ import { insertRun, systemStarted } from '../support/log.ts'
 import { type CommitFate, type PgProxy, startPgProxy } from '../support/pg_proxy.ts'
 import { pause, until } from '../support/until.ts'
 
+vi.setConfig({ testTimeout: 120_000 })
+/** On a machine that does other things too. */
+const WAIT_MS = 60_000
 const FATES = ['lose_answer', 'lose_commit'] as const
 
 let database: TestDatabase
@@ -61,7 +64,7 @@ async function counted(sql: string): Promise<number> {
 const events = () => counted('select count(*) from weaver.outbox')
 
 /** A backend goes on for a moment after its client is gone. */
-const settled = (expected: number) => until(`${expected} events`, async () => (await events()) === expected)
+const settled = (expected: number) => until(`${expected} events`, async () => (await events()) === expected, WAIT_MS)
 
 test.each(FATES)(
   '%s: whoever appends is told that the database is away, and either all of it is there or nothing',
@@ -110,13 +113,17 @@ test('a consumer whose commits are lost now and then has each effect once', asyn
         for (const { envelope } of seen) if (!(await claim(tx, 'unlucky', envelope.id))) had.push(envelope.id)
       },
     })
-  await until('the consumer to be at the end', async () => {
-    const batch = await consumeOne().catch((error: unknown) => {
-      expect(error).toBeInstanceOf(DatabaseUnavailable)
-      return null
-    })
-    return batch !== null && batch.to === batch.from && batch.to >= 39
-  })
+  await until(
+    'the consumer to be at the end',
+    async () => {
+      const batch = await consumeOne().catch((error: unknown) => {
+        expect(error).toBeInstanceOf(DatabaseUnavailable)
+        return null
+      })
+      return batch !== null && batch.to === batch.from && batch.to >= 39
+    },
+    WAIT_MS,
+  )
   expect(had).toEqual([])
   expect(await counted('select count(*) from weaver.event_claims')).toBe(40)
   expect(proxy.lostCommits).toBeGreaterThan(0)
@@ -168,7 +175,11 @@ test.each(Object.keys(ENDINGS) as (keyof typeof ENDINGS)[])(
         process: { pid: process.pid, host: 'test' },
       }),
     )
-    await until('both jobs to be done', async () => (await counted('select count(*) from weaver.job_overview')) === 0)
+    await until(
+      'both jobs to be done',
+      async () => (await counted('select count(*) from weaver.job_overview')) === 0,
+      WAIT_MS,
+    )
     expect(await counted('select count(*) from weaver.event_claims')).toBe(2)
     expect(fatal).toEqual([])
   },

@@ -136,12 +136,18 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const { members, postgres, url, close } = await build(options, dataDir, common)
   await Promise.all(members.map((member) => member.ready()))
   const databaseUrl = await url()
-  const over = new AbortController()
   const db = await openDatabase({ url: databaseUrl, applicationName: 'weaver chaos', maxConnections: 3 })
+  const over = new AbortController()
+  // A pool registers itself just before its first fetch.
+  const working = members.filter(({ command }) => command !== 'api').length
+  const pools = await until('the workers to have registered', async () => {
+    const live = await livePools(db)
+    return live >= working && live
+  })
   return {
     shape: options.shape,
     members,
-    pools: await livePools(db),
+    pools,
     apiUrl: `http://127.0.0.1:${port}`,
     databaseUrl,
     db,

@@ -15,6 +15,8 @@ export interface WeaverProcess {
   ready: Promise<void>
   ended: Promise<Exit>
   hasEnded(): boolean
+  /** It has been ready and has not ended. */
+  isReady(): boolean
   /** Sends the signal and waits for the end. */
   end(signal: NodeJS.Signals): Promise<void>
 }
@@ -39,6 +41,7 @@ export function launchWeaver(
   process.once('exit', endWithUs)
   let output = ''
   let exit: Exit | null = null
+  let wasReady = false
   const ready = Promise.withResolvers<void>()
   const ended = new Promise<Exit>((resolve) => {
     child.once('exit', (code, signal) => {
@@ -50,7 +53,9 @@ export function launchWeaver(
   })
   const hear = (text: Buffer) => {
     output = `${output}${text}`.slice(-OUTPUT_CHARACTERS)
-    if (READY.test(output)) ready.resolve()
+    if (wasReady || !READY.test(output)) return
+    wasReady = true
+    ready.resolve()
   }
   child.stdout.on('data', hear)
   child.stderr.on('data', hear)
@@ -63,6 +68,7 @@ export function launchWeaver(
     ready: ready.promise,
     ended,
     hasEnded: () => exit !== null,
+    isReady: () => exit === null && wasReady,
     async end(signal) {
       if (exit === null) child.kill(signal)
       await ended
