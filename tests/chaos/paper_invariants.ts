@@ -93,8 +93,9 @@ export const PAPER_AT_REST: readonly Invariant[] = [
     sql: 'select symbol, venue_qty, runs_qty, unattributed_qty, paused_reason from weaver.account_positions where paused_reason is not null',
   },
   {
-    is: 'nothing is open at the venue',
-    sql: `select * from weaver.sim_orders where status in ('accepted', 'partial')`,
+    is: 'nothing is open at the venue but exits that protect a position',
+    sql: `select s.client_order_id, s.status from weaver.sim_orders s left join weaver.orders o using (client_order_id)
+      where s.status in ('accepted', 'partial') and o.parent_order_id is null`,
   },
   {
     is: 'no tick was left half done',
