@@ -1,6 +1,7 @@
 /** Paper runs at a scripted venue through the real jobs: a worker's live pool without its clock, whose ticks a test emits. */
 import type { Database } from '../../db/database.ts'
 import { TASK_NAMES, tasksOf } from '../../db/events/tasks.ts'
+import type { AccountRow } from '../../db/walle/live_rows.ts'
 import { record } from '../../db/walle/record.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { Handlers } from '../../jobs/attempt.ts'
@@ -54,11 +55,26 @@ export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }:
     },
   }
   const account = { exchange: venue.exchange, mode: venue.mode }
-  const ready = {
-    ...{ ...account, account_number: 'S1', currency: 'USD', cash: '0', equity: '0', buying_power: '0', state: 'ready' },
-    ...{ state_reason: null, blocked: null, keeper: 'test', stream: 'up', checked_at: null, reconciled_at: null },
+  const ready: AccountRow = {
+    ...{
+      ...account,
+      account_number: 'S1',
+      currency: 'USD',
+      cash: '0',
+      equity: '0',
+      buying_power: '0',
+      state: 'ready' as const,
+    },
+    ...{
+      state_reason: null,
+      blocked: null,
+      keeper: 'test',
+      stream: 'up' as const,
+      checked_at: null,
+      reconciled_at: null,
+    },
     reconcile_requested_at: null,
-  } as const
+  }
   await db.write((tx) => record(tx, { writes: [{ kind: 'save_accounts', rows: [ready] }], events: [] }))
   const none = async () => {
     throw new Error('only the jobs of live runs are worked on here')
