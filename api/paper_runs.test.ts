@@ -27,14 +27,27 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
+/** Whatever a route answers, of what is looked at here. */
+interface Answer {
+  id: string
+  status: string
+  code: string
+  message: string
+  start_time: string | null
+  end_time: string | null
+  archived_at: string | null
+  items: { id: string }[]
+  run: { id: string }
+  differences: object[]
+}
+
 async function call(method: string, path: string, body?: object) {
   const answer = await api.app.request(`/api/v1${path}`, {
     method,
     headers: { 'content-type': 'application/json' },
     ...(body && { body: JSON.stringify(body) }),
   })
-  // biome-ignore lint/suspicious/noExplicitAny: whatever a route answers
-  return { status: answer.status, body: (answer.status === 204 ? null : await answer.json()) as any }
+  return { status: answer.status, body: (answer.status === 204 ? {} : await answer.json()) as Answer }
 }
 
 const act = (id: string, path: string, more?: object) => call('POST', `/runs/${id}${path}`, more)
