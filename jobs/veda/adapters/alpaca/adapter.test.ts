@@ -258,6 +258,7 @@ test('the account cannot be taken for a real one, and every answer says what gav
   expect((await world.venue.account()).account_number).toBe('EMULATOR-PAPER-1')
   const { headers } = await fetch(`${world.emulator.url}/v2/clock`)
   expect(headers.get('x-emulator')).toBe('weaver test emulator of Alpaca, no real venue')
+  expect(world.logged[0]).toMatch(/^warn orders of alpaca paper go to 127\.0\.0\.1:\d+, which is not Alpaca's/)
   world.emulator.control.skew(60_000)
   expect((await world.venue.time()) - world.now()).toBeGreaterThan(59_000)
 })
