@@ -40,6 +40,9 @@ const MOODS: readonly FaultRequest[] = [
   { bar_missing: 0.2 },
 ]
 
+/** Every day begins with it, however short. */
+const WORST: FaultRequest = { lost_answer: 0.3, timed_out: 0.4, stream_cut: 0.2 }
+
 const MOOD_MS = 120_000
 /** For what was under way when the faults stopped: the longest wait of an order job, and a reconciliation. */
 const SETTLE_MS = 3 * 60_000
@@ -68,7 +71,7 @@ export async function livePaperDay(paper: PaperWorld, { runs, minutes, seed, log
     ids.push((await paper.start({ ...request, seed: index, label: `run ${index}` })).id)
   }
   for (let passed = 0; passed < minutes * 60_000; passed += MOOD_MS) {
-    const mood = MOODS[Math.floor(random() * MOODS.length)] as FaultRequest
+    const mood = passed === 0 ? WORST : (MOODS[Math.floor(random() * MOODS.length)] as FaultRequest)
     await paper.exchange.setFaults(mood)
     await paper.pass(Math.min(MOOD_MS, minutes * 60_000 - passed))
     await mustHold(reader, ALWAYS)
