@@ -37,7 +37,7 @@ export interface OrderLine {
 
 /** Before Weaver's own clock is there. */
 const START = Date.UTC(2025, 2, 3, 14, 0, 30)
-const STEP_MS = 2_000
+const STEP_MS = 5_000
 const DEADLINE_MS = 60_000
 
 export async function openWeaverAtAlpaca(): Promise<WeaverAtAlpaca> {
