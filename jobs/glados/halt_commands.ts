@@ -12,7 +12,6 @@ import type { Outcome, Write } from '../../db/walle/outcome.ts'
 import { activeHalt, activeHalts, knownAccounts, lockHalts, runsWithOpenOrders } from '../../db/walle/queries/halts.ts'
 import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { lockRun } from '../../db/walle/queries/runs.ts'
-import type { Recorder } from '../../db/walle/record.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { Json } from '../../strategies/api.ts'
 import type { CommandContext } from './commands.ts'
@@ -20,7 +19,7 @@ import { DomainError } from './errors.ts'
 import type { Breach } from './risk.ts'
 
 export interface HaltDependencies {
-  recorder: Recorder
+  recorder: <T>(work: (reader: Reader) => Promise<{ outcome: Outcome; result: T }>) => Promise<T>
   reader: Reader
   now: () => number
   newId: () => string

@@ -1,5 +1,5 @@
 /**
- * What a venue is to Weaver: the pure contract of an adapter. An adapter speaks one venue's language and translates, it
+ * Veda is live data and trading. This is what a venue is to Weaver: the pure contract of an adapter. An adapter speaks one venue's language and translates, it
  * decides nothing: no retries of orders, no state of its own that matters. Decimals are text, times are epoch
  * milliseconds, symbols are Weaver's (`BTC/USD`, `AAPL`).
  */

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { beforeEach, expect, test } from 'vitest'
 import { haltFilePath, readHaltFile, writeHaltFile } from '../../jobs/halt_file.ts'
+import type { OrderToSend } from '../../jobs/veda/venue.ts'
 import { openPaperWorld, type PaperWorld } from '../support/paper_world.ts'
 import { until } from '../support/until.ts'
 
@@ -94,11 +95,19 @@ test('halt cancels what is open at the venue and lets nothing leave until it is 
 test('what was open in the account without being ours is cancelled too', async () => {
   await tradingRun()
   const venue = await paper.weaver.control.venues.get('sim', 'paper')
-  const foreign = {
-    ...{ client_order_id: 'by-hand', symbol: 'SIM/USD', side: 'buy', order_type: 'limit', qty: '1' },
-    ...{ limit_price: '1', stop_price: null, trail_price: null, trail_percent: null },
-    ...{ time_in_force: 'gtc', extended_hours: false },
-  } as const
+  const foreign: OrderToSend = {
+    client_order_id: 'by-hand',
+    symbol: 'SIM/USD',
+    side: 'buy',
+    order_type: 'limit',
+    qty: '1',
+    limit_price: '1',
+    stop_price: null,
+    trail_price: null,
+    trail_percent: null,
+    time_in_force: 'gtc',
+    extended_hours: false,
+  }
   expect((await venue.submit(foreign)).kind).toBe('accepted')
   await paper.weaver.control.commands.halt({ rule: 'kill_switch', reason: null, by: 'me' }, CORR)
   await paper.pass(5_000)
