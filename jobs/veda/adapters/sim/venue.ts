@@ -33,13 +33,52 @@ export function openSim(settings: SimSettings, world: VenueWorld): Venue {
     }
   }
 
-  const read = <T>(work: (look: Look) => Promise<T> | T) => call(false, work)
+  const read: Read = (work) => call(false, work)
 
   return {
     exchange: 'sim',
     mode: 'paper',
     features: featuresOf(settings),
     feed: 'sim',
+    ...readings(read, settings),
+    submit: (order) =>
+      call(true, async (look) =>
+        dice(look.faults.refused)
+          ? { kind: 'rejected', reason: 'new orders are rejected for the moment' }
+          : submitOrder(look, order),
+      ),
+    cancel: ({ exchange_order_id }) => call(true, (look) => cancelOrder(look, exchange_order_id)),
+    cancelAll: () =>
+      call(true, async (look) => {
+        for (const { exchange_order_id } of look.open) await cancelOrder(look, exchange_order_id)
+        return look.open.length
+      }),
+    bars: (request) => {
+      if ((request.end - request.start) / MINUTE_MS > MOST_MINUTES) {
+        return Promise.reject(new VenueError('refused', `ask for at most ${MOST_MINUTES} minutes of bars at once`))
+      }
+      return read(({ market, faults, at }) => market(request.symbol).bars(request, at, barFaults(faults)))
+    },
+    time: () => read(({ at, faults }) => at + faults.clock_skew_ms),
+    stream(handlers) {
+      const stream = openStream({ exchange, handlers, world, dice })
+      streams.add(stream)
+      return stream
+    },
+    async close() {
+      await Promise.all([...streams].map((stream) => stream.close()))
+    },
+  }
+}
+
+type Read = <T>(work: (look: Look) => Promise<T> | T) => Promise<T>
+
+/** What only looks. */
+function readings(
+  read: Read,
+  settings: SimSettings,
+): Pick<Venue, 'account' | 'positions' | 'asset' | 'orders' | 'orderByClientId' | 'executions'> {
+  return {
     account: () =>
       read((look) => ({
         account_number: 'SIM-1',
@@ -71,33 +110,6 @@ export function openSim(settings: SimSettings, world: VenueWorld): Venue {
           executionOf(row, client_order_id),
         ),
       ),
-    submit: (order) =>
-      call(true, async (look) =>
-        dice(look.faults.refused)
-          ? { kind: 'rejected', reason: 'new orders are rejected for the moment' }
-          : submitOrder(look, order),
-      ),
-    cancel: ({ exchange_order_id }) => call(true, (look) => cancelOrder(look, exchange_order_id)),
-    cancelAll: () =>
-      call(true, async (look) => {
-        for (const { exchange_order_id } of look.open) await cancelOrder(look, exchange_order_id)
-        return look.open.length
-      }),
-    bars: (request) => {
-      if ((request.end - request.start) / MINUTE_MS > MOST_MINUTES) {
-        return Promise.reject(new VenueError('refused', `ask for at most ${MOST_MINUTES} minutes of bars at once`))
-      }
-      return read(({ market, faults, at }) => market(request.symbol).bars(request, at, barFaults(faults)))
-    },
-    time: () => read(({ at, faults }) => at + faults.clock_skew_ms),
-    stream(handlers) {
-      const stream = openStream({ exchange, handlers, world, dice })
-      streams.add(stream)
-      return stream
-    },
-    async close() {
-      await Promise.all([...streams].map((stream) => stream.close()))
-    },
   }
 }
 
