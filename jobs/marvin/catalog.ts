@@ -47,10 +47,27 @@ type Told =
   | { ok: false; message: string; at: number; late: boolean }
 
 export function createCatalog(options: CatalogOptions): Catalog {
-  const { now, dataDir } = options
+  const { hosts, now, dataDir, describeTimeoutMs: timeoutMs = DESCRIBE_TIMEOUT_MS } = options
   const remembered = new Map<string, Promise<Told>>()
 
-  const { request, ask } = createAsking(options)
+  const request = requester(hosts, timeoutMs)
+  const ask = async (source: StrategySource): Promise<Told> => {
+    const began = now()
+    try {
+      const entry = await materialise(source, dataDir)
+      return { ok: true, description: (await request('describe', { entry })) as Description }
+    } catch (error) {
+      // Says nothing about the file.
+      if (error instanceof HostLost) throw error
+      const at = now()
+      return {
+        ok: false,
+        message: error instanceof Error ? error.message : String(error),
+        at,
+        late: at - began >= timeoutMs,
+      }
+    }
+  }
   const describe = async (source: StrategySource, patiently: boolean): Promise<Told> => {
     const key = `${source.hash} ${source.entry}`
     const known = await remembered.get(key)?.catch(() => null)
@@ -97,10 +114,9 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 }
 
-/** What hosts say of files. */
-function createAsking({ hosts, now, dataDir, describeTimeoutMs: timeoutMs = DESCRIBE_TIMEOUT_MS }: CatalogOptions) {
-  /** A host that ended through no doing of the file says nothing about it: another one is asked. */
-  const request = async (kind: 'describe' | 'resolve', body: object): Promise<unknown> => {
+/** A host that ended through no doing of the file says nothing about it: another one is asked. */
+function requester(hosts: HostPool, timeoutMs: number) {
+  return async (kind: 'describe' | 'resolve', body: object): Promise<unknown> => {
     for (let attempt = 1; ; attempt++) {
       try {
         return (await hosts.withHost((host) => host.request(kind, body, { timeoutMs }))).body
@@ -109,24 +125,6 @@ function createAsking({ hosts, now, dataDir, describeTimeoutMs: timeoutMs = DESC
       }
     }
   }
-  const ask = async (source: StrategySource): Promise<Told> => {
-    const began = now()
-    try {
-      const entry = await materialise(source, dataDir)
-      return { ok: true, description: (await request('describe', { entry })) as Description }
-    } catch (error) {
-      // Says nothing about the file.
-      if (error instanceof HostLost) throw error
-      const at = now()
-      return {
-        ok: false,
-        message: error instanceof Error ? error.message : String(error),
-        at,
-        late: at - began >= timeoutMs,
-      }
-    }
-  }
-  return { request, ask }
 }
 
 /** Two files of one id: which one a run means would depend on luck, so neither is offered. */
