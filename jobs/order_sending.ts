@@ -1,5 +1,5 @@
 /**
- * The way of an order to its venue, and of the wish to cancel it (ADR 20). What is about to be done is committed before it
+ * The way of an order to its venue, and of the wish to cancel it (ADR 15). What is about to be done is committed before it
  * is done: a process may die between any two lines, another may be doing the same at the same time, and any answer may be
  * lost. Whoever does not know what became of a call asks the venue, by the one id that the order has for ever. A call of
  * a venue is never within a transaction.
