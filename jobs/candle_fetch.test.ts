@@ -120,7 +120,8 @@ test('whoever goes on after a crash goes on at the page that was not stored', as
   asked = []
   // Two workers at once: one of them stores it.
   await Promise.all([page(id), page(id)])
-  expect(asked.every(({ start }) => start === Date.parse(next_time))).toBe(true)
+  // The slower one may find the page stored, and ask for the one after it.
+  expect(asked[0]?.start).toBe(Date.parse(next_time))
   const row = await finish(id)
   expect(row).toMatchObject({ status: 'completed', unchanged: 0 })
 })

@@ -87,7 +87,9 @@ export async function openControl(
     log: (fields, message) => system.log.warn(fields, message),
   })
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
-  const worker = needed ? await startWorker(system, { hosts, liveHosts, time }, fatal.resolve) : null
+  const worker = needed
+    ? await startWorker(system, { hosts, liveHosts, stays: workers === true, time }, fatal.resolve)
+    : null
   return {
     commands: {
       ...createCommands({

@@ -32,6 +32,8 @@ export interface Hosts {
   hosts: HostPool
   /** A tick does not wait until a chunk of a backtest is done. */
   liveHosts: HostPool
+  /** Whether it stays: a command's worker, which is gone in a moment, ticks nothing and keeps no account. */
+  stays: boolean
   /** What paper and live runs go by. */
   time: PreciseClock
 }
@@ -39,7 +41,7 @@ export interface Hosts {
 /** `onFatal`: the workers can do no more; the process is to end and be started again. */
 export async function startWorker(
   system: System,
-  { hosts, liveHosts, time }: Hosts,
+  { hosts, liveHosts, stays, time }: Hosts,
   onFatal: (error: Error) => void,
 ): Promise<Worker> {
   const { db, log, url, config } = system
@@ -78,7 +80,7 @@ export async function startWorker(
     process: { pid: process.pid, host: hostname() },
   })
   sequencer.start()
-  live.start()
+  if (stays) live.start()
   const consumers = startConsumers(system, CONSUMERS)
   const retention = startRetention(system)
   const sampling = startSampling(system, hosts)

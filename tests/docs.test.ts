@@ -49,7 +49,7 @@ test('the variables that docs/operations.md tells of are those of the template a
   expect(others(told)).toEqual(known.toSorted())
   expect(others(template)).toEqual(known.toSorted())
   const alpaca = template.filter((name) => name.startsWith('ALPACA_'))
-  expect(alpaca.length).toBe(12)
+  expect(alpaca.length).toBe(11)
   expect(alpaca.filter((name) => !read('docs/operations.md').includes(`\`${name}\``))).toEqual([])
 })
 
