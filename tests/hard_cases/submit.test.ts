@@ -28,7 +28,10 @@ test('nothing goes wrong: one order, filled, and account and position agree', as
   expect(await at.account()).toEqual({ state: 'ready', state_reason: null })
 })
 
-test.each<[Fault]>([['accept_then_504'], ['accept_then_reset'], ['accept_then_cut']])(
+/** `WEAVER_ALL_FAULTS=1` tries each way in which an answer is lost; the adapter's own tests always do. */
+const LOST: [Fault][] = [['accept_then_504'], ['accept_then_reset'], ['accept_then_cut']]
+
+test.each<[Fault]>(process.env.WEAVER_ALL_FAULTS ? LOST : LOST.slice(0, 1))(
   'a submit that was taken in and answered by %s is found, and not sent again',
   async (fault) => {
     at.emulator.control.faults.next('POST', '/v2/orders', fault)

@@ -7,7 +7,7 @@ import { type InProcess, openInProcess } from '../support/in_process.ts'
 import { playPure } from '../support/pure_run.ts'
 import { hashOf, seededRun } from '../support/seeded.ts'
 
-const SEEDS = Number(process.env.WEAVER_CHAIN_SEEDS ?? 10)
+const SEEDS = Number(process.env.WEAVER_CHAIN_SEEDS ?? 4)
 const BARS = 60
 const ALL = { page: 1, page_size: 1000 }
 
