@@ -7,8 +7,8 @@ export default defineConfig({
     globalSetup: ['tests/support/postgres.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
     coverage: {
       provider: 'v8',
       include: ['db/**/*.ts', 'jobs/**/*.ts', 'api/**/*.ts', 'strategies/**/*.ts', 'weaver.ts'],

@@ -23,7 +23,8 @@ test('every list of an empty database is empty', async () => {
   expect(await read('/symbols')).toEqual({ items: [] })
   expect(await read('/datasets')).toEqual({ items: [] })
   expect(await read('/strategies')).toEqual({ items: [], errors: [] })
-  expect(await read('/positions')).toEqual({ items: [] })
+  expect(await read('/positions')).toEqual({ items: [], accounts: [] })
+  expect(await read('/accounts')).toEqual({ items: [] })
   expect(await read('/events/tail')).toEqual({ items: [], next: -1 })
 })
 
@@ -52,7 +53,13 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
   }
   expect(document.openapi).toBe('3.1.0')
   expect(Object.keys(document.paths).sort()).toEqual([
+    '/api/v1/accounts',
+    '/api/v1/accounts/{exchange}/{mode}/accept',
+    '/api/v1/accounts/{exchange}/{mode}/reconcile',
     '/api/v1/candles',
+    '/api/v1/candles/fetch',
+    '/api/v1/candles/fetch/{id}',
+    '/api/v1/candles/fetch/{id}/cancel',
     '/api/v1/candles/import',
     '/api/v1/datasets',
     '/api/v1/events/stream',
@@ -72,6 +79,7 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
     '/api/v1/runs',
     '/api/v1/runs/{id}',
     '/api/v1/runs/{id}/band',
+    '/api/v1/runs/{id}/clone',
     '/api/v1/runs/{id}/decisions',
     '/api/v1/runs/{id}/equity',
     '/api/v1/runs/{id}/events',
@@ -83,6 +91,9 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
     '/api/v1/session',
     '/api/v1/strategies',
     '/api/v1/symbols',
+    '/api/v1/system/halt',
+    '/api/v1/system/halts',
+    '/api/v1/system/resume',
     '/healthz',
     '/metrics',
     '/readyz',

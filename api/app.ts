@@ -11,8 +11,11 @@ import { createFeed } from './event_feed.ts'
 import { checkBody } from './json_body.ts'
 import { createHttpMetrics } from './metrics.ts'
 import { type ApiEnv, createRouter } from './router.ts'
+import { accountRoutes } from './routes/accounts.ts'
+import { candleFetchRoutes } from './routes/candle_fetches.ts'
 import { candleRoutes } from './routes/candles.ts'
 import { eventRoutes } from './routes/events.ts'
+import { haltRoutes } from './routes/halts.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { orderRoutes } from './routes/orders.ts'
@@ -55,8 +58,11 @@ export function createApp(deps: ApiDependencies): Api {
   app.route(API_BASE, resultRoutes(deps))
   app.route(API_BASE, reportRoutes(deps))
   app.route(API_BASE, orderRoutes(deps))
+  app.route(API_BASE, accountRoutes(deps))
+  app.route(API_BASE, haltRoutes(deps))
   app.route(API_BASE, jobRoutes(deps))
   app.route(API_BASE, candleRoutes(deps))
+  app.route(API_BASE, candleFetchRoutes(deps))
   app.route(API_BASE, eventRoutes(feed, hub))
   app.route(API_BASE, systemRoutes(deps, guard))
 

@@ -1,11 +1,14 @@
 /** What the HTTP face stands on. The entry file puts it together; tests put in fakes. */
 import type { Database } from '../db/database.ts'
 import type { OrderTrace } from '../db/walle/queries/trace.ts'
+import type { AccountCommands } from '../jobs/glados/account_commands.ts'
+import type { CandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
+import type { HaltCommands } from '../jobs/glados/halt_commands.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
 import type { JobCommands } from '../jobs/glados/job_commands.ts'
 
-export interface ApiCommands extends RunCommands, JobCommands {
+export interface ApiCommands extends RunCommands, JobCommands, AccountCommands, HaltCommands, CandleFetchCommands {
   importCandles(request: ImportRequest, context: CommandContext): Promise<ImportReport>
 }
 
@@ -64,10 +67,20 @@ export interface StreamLimits {
 
 export const STREAM_LIMITS: StreamLimits = { heartbeatMs: 15_000, pollMs: 500, stallMs: 10_000, clients: 1_000 }
 
+/** A venue's adapter as it was found, never with a secret. */
+export interface ApiExchange {
+  exchange: string
+  modes: readonly string[]
+  /** The modes that it has what it needs for. */
+  configured: readonly string[]
+  problems: readonly string[]
+}
+
 export interface ApiDependencies {
   db: Pick<Database, 'reader' | 'listen'>
   commands: ApiCommands
   catalog: ApiCatalog
+  exchanges: () => readonly ApiExchange[]
   /** An order's causal chain, by its id or client_order_id; throws a DomainError that says why there is none. */
   trace(order: string): Promise<OrderTrace>
   readiness(): Promise<Readiness>

@@ -3,8 +3,11 @@ import type { Write } from '../db/walle/outcome.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
 import type { Revision, RunDatasetRow, RunRow } from '../db/walle/rows.ts'
+import { createAccountCommands } from '../jobs/glados/account_commands.ts'
+import { createCandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
+import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
 import { createJobCommands } from '../jobs/glados/job_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
@@ -40,10 +43,25 @@ beforeAll(async () => {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     riskDefaults: {},
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
   })
   const all: ApiCommands = {
     ...commands,
+    ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
+    ...createHaltCommands({
+      recorder: createRecorder(db),
+      reader: db.reader,
+      ...wallClock,
+      forgetLosses: (watch) => watch,
+      clearHaltFile: async () => {},
+    }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
+    ...createCandleFetchCommands({
+      recorder: createRecorder(db),
+      reader: db.reader,
+      configured: () => [{ exchange: 'sim', mode: 'paper' }],
+      ...wallClock,
+    }),
     createRun(request, context) {
       asked.push({ request, context })
       return commands.createRun(request, context)
@@ -87,7 +105,9 @@ beforeAll(async () => {
         { kind: 'save_band', run_id: RUN, status: 'running', progress: 0.5, result: null, error: null },
         {
           kind: 'save_positions',
-          rows: [{ run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', last_price: 3 }],
+          rows: [
+            { run_id: RUN, symbol: 'BTC/USD', qty: '-1', avg_price: '2', realised_pnl: '0', cost: '2', last_price: 3 },
+          ],
         },
         {
           kind: 'append_equity',
@@ -401,7 +421,9 @@ test('a run is created, started, stopped and deleted, and refuses what its state
 })
 
 test.each([
-  ['paper', {}, 'INVALID_RUN_MODE'],
+  ['live', {}, 'INVALID_RUN_MODE'],
+  ['live', { exchange: 'sim' }, 'INVALID_RUN_MODE'],
+  ['paper', { exchange: 'nowhere' }, 'INVALID_RUN_MODE'],
   ['backtest', { exchange: 'sim' }, 'INVALID_RUN_MODE'],
   ['backtest', { start_time: '2025-01-01', end_time: '2024-01-01' }, 'VALIDATION_ERROR'],
   ['backtest', { fill: { slippage: 1 } }, 'VALIDATION_ERROR'],

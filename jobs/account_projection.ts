@@ -90,6 +90,7 @@ export function createAccountProjection(run: RunRow, data: LoadedRun): AccountPr
         qty: position.qty.toString(),
         avg_price: averagePrice(position).toString(),
         realised_pnl: position.realised.toString(),
+        cost: position.cost.toString(),
       })),
   }
 }

@@ -201,6 +201,7 @@ function positionRows(simulation: Simulation): PositionRow[] {
     qty: position.qty.toString(),
     avg_price: averagePrice(position).toString(),
     realised_pnl: position.realised.toString(),
+    cost: position.cost.toString(),
     last_price: Number.isNaN(simulation.lastClose[index]) ? null : (simulation.lastClose[index] as number),
   }))
 }

@@ -35,6 +35,7 @@ test('without any variable Weaver runs on this machine with the embedded Postgre
     lagLimit: 10_000,
     retentionDays: 30,
     auditDays: null,
+    venues: {},
   })
 })
 

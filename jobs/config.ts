@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { Secret } from '../db/secrets.ts'
 import type { RiskLimits } from './glados/risk.ts'
 import { riskOf, riskVariables, unknownLimits } from './risk_config.ts'
+import { adapterIds, type VenueSettings, variablePrefix } from './venues.ts'
 
 export interface Config {
   /** Null: the embedded Postgres of the data directory. */
@@ -36,6 +37,8 @@ export interface Config {
   /** Days after which events leave the log, and those kept for audit; null: these never. */
   retentionDays: number
   auditDays: number | null
+  /** What adapters of venues read: variables that begin with an adapter's name. */
+  venues: VenueSettings
 }
 
 export class ConfigError extends Error {
@@ -156,6 +159,21 @@ function collect(...sources: Record<string, string | undefined>[]): Record<strin
   return found
 }
 
+const SECRET_NAME = /(KEY|SECRET|TOKEN|PASSWORD)(_ID)?$/
+
+/** Each adapter says for itself what it makes of them. */
+function venueSettings(...sources: Record<string, string | undefined>[]): VenueSettings {
+  const prefixes = adapterIds().map(variablePrefix)
+  const names = new Set(sources.flatMap((source) => Object.keys(source)))
+  const found: Record<string, string | Secret> = {}
+  for (const name of names) {
+    if (!prefixes.some((prefix) => name.startsWith(prefix))) continue
+    const value = sources.map((source) => source[name]?.trim()).find((text) => text !== undefined && text !== '')
+    if (value !== undefined) found[name] = SECRET_NAME.test(name) ? new Secret(value) : value
+  }
+  return Object.freeze(found)
+}
+
 function problemsOf(error: z.ZodError, given: Record<string, string>): string[] {
   return error.issues.map((issue) => {
     const name = String(issue.path[0])
@@ -199,5 +217,6 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
     lagLimit: data.WEAVER_LAG_LIMIT,
     retentionDays: data.WEAVER_RETENTION_DAYS,
     auditDays: data.WEAVER_AUDIT_DAYS ?? null,
+    venues: venueSettings(env, file),
   })
 }

@@ -4,12 +4,18 @@ import { fileURLToPath } from 'node:url'
 import { livePools } from '../db/events/leases.ts'
 import { runsThatSaw } from '../db/walle/queries/run_data.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
-import { wallClock } from './glados/clock.ts'
+import { type AccountCommands, createAccountCommands } from './glados/account_commands.ts'
+import { type CandleFetchCommands, createCandleFetchCommands } from './glados/candle_fetches.ts'
+import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
+import type { HaltCommands } from './glados/halt_commands.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { createJobCommands, type JobCommands } from './glados/job_commands.ts'
+import { openHaltCommands } from './halt.ts'
+import { startHaltWatch } from './halt_watch.ts'
 import { createHostRuns } from './host_client.ts'
+import type { Venues } from './live.ts'
 import { type Catalog, createCatalog } from './marvin/catalog.ts'
 import type { Given } from './marvin/definition.ts'
 import { StrategyFailure } from './marvin/failure.ts'
@@ -17,14 +23,16 @@ import { createHostPool, HOST_ENTRY, type HostPool } from './marvin/host_pool.ts
 import { sourcesFolder } from './marvin/sources.ts'
 import type { System } from './system.ts'
 import { createTracer, type Tracer } from './trace.ts'
+import { openVenues } from './venue_world.ts'
 import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
-  commands: RunCommands & JobCommands
+  commands: RunCommands & JobCommands & AccountCommands & HaltCommands & CandleFetchCommands
   catalog: Catalog
   hosts: HostPool
   tracer: Tracer
+  venues: Venues
   /** Settles when the process can do no more. */
   failed: Promise<Error>
   close(): Promise<void>
@@ -32,12 +40,16 @@ export interface Control {
 
 /** A strategy host that needs more than this is ended, and its run with it. */
 const HOST_MEMORY_MB = 2048
+/** Paper and live runs share these: a strategy that hangs holds up one of them. */
+const LIVE_HOSTS = 2
 const STRATEGIES_DIR = fileURLToPath(new URL('../strategies', import.meta.url))
 
 export interface ControlOptions {
   workers: boolean | 'unless running'
   /** Where strategies are looked for. */
   strategiesDir?: string
+  /** What paper and live runs go by. */
+  time?: PreciseClock
 }
 
 /** Strategy hosts as this installation wants them. */
@@ -56,30 +68,53 @@ export function openHosts({ config, log }: System, size: number): HostPool {
 
 export async function openControl(
   system: System,
-  { workers, strategiesDir = STRATEGIES_DIR }: ControlOptions,
+  { workers, strategiesDir = STRATEGIES_DIR, time = wallClock }: ControlOptions,
 ): Promise<Control> {
   const { db, config } = system
   const hosts = openHosts(system, config.workers + 1)
+  const liveHosts = openHosts(system, LIVE_HOSTS)
   const catalog = createCatalog({ strategiesDir, dataDir: config.dataDir, hosts, now: wallClock.now })
+  const venues = await openVenues(system, time)
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
+  const halts = openHaltCommands(system)
+  // Before any worker: what was halted while Postgres was away is halted.
+  const haltWatch = await startHaltWatch({
+    dataDir: config.dataDir,
+    commands: halts,
+    newId: wallClock.newId,
+    sleep: wallClock.sleep,
+    log: (fields, message) => system.log.warn(fields, message),
+  })
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
-  const worker = needed ? await startWorker(system, hosts, fatal.resolve) : null
+  const worker = needed
+    ? await startWorker(system, { hosts, liveHosts, stays: workers === true, time }, fatal.resolve)
+    : null
   return {
     commands: {
       ...createCommands({
         recorder: createRecorder(db),
         reader: db.reader,
         resolveStrategy: (id, given) => resolveStrategy(catalog, id, given),
-        now: wallClock.now,
-        newId: wallClock.newId,
+        now: time.now,
+        newId: time.newId,
         version: VERSION,
         riskDefaults: config.risk,
+        exchanges: venues.known,
+      }),
+      ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
+      ...halts,
+      ...createCandleFetchCommands({
+        recorder: createRecorder(db),
+        reader: db.reader,
+        configured: venues.configured,
+        ...wallClock,
       }),
       ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     },
     catalog,
     hosts,
+    venues,
     tracer: createTracer({
       reader: db.reader,
       replay: createHostRuns({ db, hosts, dataDir: config.dataDir }).replay,
@@ -88,7 +123,10 @@ export async function openControl(
     failed: fatal.promise,
     async close() {
       await worker?.stop()
+      await haltWatch.stop()
+      await venues.close()
       await hosts.close()
+      await liveHosts.close()
     },
   }
 }

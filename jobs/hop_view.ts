@@ -1,4 +1,4 @@
-/** What goes to a strategy's host for one hop of the chain, and what comes back. */
+/** What goes to a strategy's host for one hop of the chain, of a backtest or a live run, and what comes back. */
 import type { CandleColumns } from '../db/walle/rows.ts'
 import type { FetchRequest, OrderView, PositionView, Timeframe } from '../strategies/api.ts'
 import type { RunSpec } from './backtest.ts'
@@ -7,7 +7,8 @@ import type { Asked, StrategyMemory } from './marvin/contract.ts'
 /** What a strategy's context reads during a hop. JSON, with the windows' columns beside it. */
 export interface HopView {
   spec: RunSpec
-  phase: 'tick' | 'window'
+  /** `order`: between two ticks, of a paper or live run; it hears of `changed`, and `ts` is the older tick's. */
+  phase: 'tick' | 'window' | 'order'
   ts: number
   bar_index: number
   memory: StrategyMemory | null
@@ -23,4 +24,6 @@ export interface HopAnswer {
   memory: StrategyMemory
   asked: Asked
   requests: FetchRequest[]
+  /** What the strategy has a method for: it need not be asked about the rest. */
+  hears: { ticks: boolean; orders: boolean }
 }

@@ -1,21 +1,12 @@
 /** What a host does for runs: it keeps a backtest's bars, plays chunks of it, and lets a strategy speak in a hop. */
 import type { CandleColumns } from '../db/walle/rows.ts'
 import { type StrategyDefinition, TIMEFRAME_MS, type Timeframe } from '../strategies/api.ts'
-import {
-  type Checkpoint,
-  notTraded,
-  openBacktest,
-  playTicks,
-  type RunData,
-  type RunSpec,
-  type Stretch,
-} from './backtest.ts'
+import { type Checkpoint, openBacktest, playTicks, type RunData, type RunSpec, type Stretch } from './backtest.ts'
 import { ticksOf } from './greta/ticks.ts'
-import { createWindow, noWindow } from './greta/windows.ts'
-import type { HopAnswer, HopView } from './hop_view.ts'
+import { playHop } from './hop_play.ts'
+import type { HopView } from './hop_view.ts'
 import { type PackedRows, packRows } from './host_rows.ts'
 import { createInstance } from './marvin/context.ts'
-import type { TickPort } from './marvin/contract.ts'
 import type { Columns } from './marvin/frames.ts'
 import type { HostHandler, HostIo } from './marvin/host_io.ts'
 import { loadStrategy } from './marvin/host_load.ts'
@@ -67,6 +58,8 @@ export interface HopRequest {
 
 /** A host keeps the bars of this many runs. */
 const KEPT_RUNS = 2
+/** And the evaluated strategies of this many runs that are played in hops. */
+const KEPT_STRATEGIES = 512
 const BEAT_MS = 100
 
 const COLUMNS = ['time', 'open', 'high', 'low', 'close', 'volume'] as const
@@ -77,6 +70,7 @@ interface KeptRun {
 }
 
 const kept = new Map<string, KeptRun>()
+const strategies = new Map<string, Promise<StrategyDefinition>>()
 const now = performance.now.bind(performance)
 
 /** The names under which a symbol's columns travel. */
@@ -193,51 +187,25 @@ function pacer(
   }
 }
 
+/**
+ * A run's strategy for its hops, evaluated for this run alone; once, because what was evaluated is never freed, and a run
+ * has hops for weeks. What it keeps in its module is no state: another host may play the next hop.
+ */
+function strategyOf(runId: string, entry: string): Promise<StrategyDefinition> {
+  const known = strategies.get(runId) ?? loadStrategy(entry, { fresh: true })
+  strategies.delete(runId)
+  strategies.set(runId, known)
+  known.catch(() => strategies.delete(runId))
+  const [oldest] = strategies.keys()
+  if (strategies.size > KEPT_STRATEGIES && oldest !== undefined) strategies.delete(oldest)
+  return known
+}
+
 /** One hop of the chain: everything the strategy may see comes with the request. */
 const hop: HostHandler = async (body, columns) => {
   const { view, entry } = body as HopRequest
-  const { spec } = view
-  const strategy = await loadStrategy(entry, { fresh: true })
-  const windows = new Map(
-    view.windows.map(({ symbol, timeframe }, index) => {
-      const shown = columnsOf(String(index), columns)
-      return [`${symbol} ${timeframe}`, { window: createWindow(shown, shown.time.length), length: shown.time.length }]
-    }),
-  )
-  const port: TickPort = {
-    ts: view.ts,
-    barIndex: view.bar_index,
-    window(symbol, timeframe) {
-      const found = windows.get(`${symbol} ${timeframe}`)
-      if (!found) throw noWindow({ symbol, timeframe }, spec)
-      return found.window.serve(found.length)
-    },
-    position(symbol) {
-      const position = view.positions[spec.symbols.indexOf(symbol)]
-      if (!position) throw notTraded(symbol, spec.symbols)
-      return position
-    },
-    cash: () => view.cash,
-    equity: () => view.equity,
-    openOrders: (symbol) => view.open_orders.filter((order) => symbol === undefined || order.symbol === symbol),
-  }
-  const instance = createInstance(strategy, {
-    runId: spec.run_id,
-    symbols: spec.symbols,
-    timeframe: spec.timeframe,
-    params: spec.params,
-    seed: spec.seed,
-    port,
-  })
-  if (view.memory) instance.restore(view.memory)
-  let requests: HopAnswer['requests'] = []
-  if (view.phase === 'tick') {
-    if (instance.hasOnOrder) for (const order of view.changed) instance.onOrder(order)
-    if (instance.hasOnTick) requests = instance.onTick()
-  } else {
-    instance.onWindow()
-  }
-  return { body: { asked: instance.take(), memory: instance.save(), requests } satisfies HopAnswer }
+  const windows = view.windows.map((window, index) => ({ ...window, columns: columnsOf(String(index), columns) }))
+  return { body: playHop(await strategyOf(view.spec.run_id, entry), { ...view, windows }) }
 }
 
 export const runHandlers: Readonly<Record<string, HostHandler>> = { open_run: openRun, chunk, replay, hop }

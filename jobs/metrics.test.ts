@@ -55,7 +55,15 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
        values ('history', 0, 100, null, 0, null), ('notes', 2, null, now(), 4, 'no');
      insert into weaver.job_runs (job_id, attempt, outcome, task, created_at, due_at, started_at, finished_at)
        select n, 1, 'done', 'greta.run_chunk', now(), now() - interval '20 seconds', now() - interval '10 seconds',
-         now() - interval '10 seconds' + n * interval '1 second' from generate_series(1, 4) n`,
+         now() - interval '10 seconds' + n * interval '1 second' from generate_series(1, 4) n;
+     insert into weaver.accounts (exchange, mode, currency, cash, equity, buying_power, state, stream, reconciled_at)
+       values ('sim', 'paper', 'USD', 1, 1, 1, 'ready', 'up', now());
+     insert into weaver.account_positions (exchange, mode, symbol, venue_qty, runs_qty, paused_reason)
+       values ('sim', 'paper', 'AAPL', 2, 1, 'no order explains 1');
+     update weaver.runs set exchange = 'sim' where id = '${run}';
+     insert into weaver.window_waits (run_id, bar_index, ts, in_hand_ms, missing, late)
+       values ('${run}', 0, now(), 500, '[]', 0), ('${run}', 1, now(), 5000, '["X 1m"]', 0), ('${run}', 2, now(), 250, '[]', 1);
+     insert into weaver.venue_updates (exchange, mode, source, payload) values ('sim', 'paper', 'stream', '{}')`,
   )
   const sampling = startSampling({ db, log: createLog('silent') } as System, HOSTS)
   await until('the worker', async () => (await workerProcesses(db.reader)).length === 1)
@@ -81,6 +89,15 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
       'weaver_job_duration_recent_seconds{task="greta.run_chunk",outcome="done",quantile="1"}',
       'weaver_job_wait_recent_seconds{task="greta.run_chunk",outcome="done",quantile="0.95"}',
       'weaver_runs{mode="backtest",status="running"}',
+      'weaver_account_state{exchange="sim",mode="paper",state="ready"}',
+      'weaver_account_stream_up{exchange="sim",mode="paper"}',
+      'weaver_account_paused_symbols{exchange="sim",mode="paper"}',
+      'weaver_venue_updates_recent{exchange="sim",mode="paper",source="stream"}',
+      'weaver_windows_recent{exchange="sim"}',
+      'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="0.5"}',
+      'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}',
+      'weaver_windows_without_bar_recent{exchange="sim"}',
+      'weaver_late_bars_recent{exchange="sim"}',
       'weaver_process_strategy_hosts{state="idle"}',
       'weaver_process_strategy_hosts_lost_total',
       'weaver_process_pool_connections{pool="read",state="waiting"}',
@@ -101,6 +118,15 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
     'weaver_job_duration_recent_seconds{task="greta.run_chunk",outcome="done",quantile="1"}': 4,
     'weaver_job_wait_recent_seconds{task="greta.run_chunk",outcome="done",quantile="0.95"}': 10,
     'weaver_runs{mode="backtest",status="running"}': 1,
+    'weaver_account_state{exchange="sim",mode="paper",state="ready"}': 1,
+    'weaver_account_stream_up{exchange="sim",mode="paper"}': 1,
+    'weaver_account_paused_symbols{exchange="sim",mode="paper"}': 1,
+    'weaver_venue_updates_recent{exchange="sim",mode="paper",source="stream"}': 1,
+    'weaver_windows_recent{exchange="sim"}': 3,
+    'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="0.5"}': 0.5,
+    'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}': 5,
+    'weaver_windows_without_bar_recent{exchange="sim"}': 1,
+    'weaver_late_bars_recent{exchange="sim"}': 1,
     'weaver_process_strategy_hosts{state="idle"}': 2,
     weaver_process_strategy_hosts_lost_total: 6,
     'weaver_process_pool_connections{pool="read",state="waiting"}': 0,
@@ -110,7 +136,7 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
   expect(found.get('weaver_postgres_connections')).toBeGreaterThan(0)
   expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(1_000_000)
   const parts = [...found].filter(([name]) => name.startsWith('weaver_metrics_part_ok'))
-  expect(parts.length).toBe(10)
+  expect(parts.length).toBe(13)
   expect(new Set(parts.map(([, value]) => value))).toEqual(new Set([1]))
 })
 
@@ -153,16 +179,16 @@ test('however many scrape, each question is asked once in its time', async () =>
   }
   const metrics = metricsAt(() => now, { read, health: () => db.health() })
   await Promise.all([metrics(), metrics(), metrics()])
-  expect(asked).toBe(9)
+  expect(asked).toBe(12)
   now = 999
   await metrics()
-  expect(asked).toBe(9)
+  expect(asked).toBe(12)
   now = 1_000
   await metrics()
-  expect(asked).toBe(14)
+  expect(asked).toBe(18)
   now = 10_000
   await metrics()
-  expect(asked).toBe(23)
+  expect(asked).toBe(30)
 })
 
 test('an open transaction is told by its age and its holder', async () => {
@@ -195,4 +221,24 @@ test('every family is in the manual', async () => {
     return !manual.includes(`\`${name}`) && !ends.some((end) => manual.includes(`\`${end}`))
   })
   expect(missing).toEqual([])
+})
+
+test('how late ticks were, and why boundaries were missed, is told of the last hour', async () => {
+  const run = await insertRun(database.db)
+  await asOwner(
+    `insert into weaver.clock_ticks (run_id, bar_index, ts, event_id, missed_reason, drift_ms, created_at)
+     select '${run}', n, now() - n * interval '1 minute', gen_random_uuid(), null, n, now() from generate_series(1, 3) n;
+     insert into weaver.clock_ticks (run_id, bar_index, ts, missed_reason, created_at) values
+       ('${run}', 10, now() - interval '10 minutes', 'busy', now()),
+       ('${run}', 11, now() - interval '2 hours', 'late', now() - interval '2 hours')`,
+  )
+  const values = read(await metricsAt(Date.now)())
+  const ticks = [...values].filter(([name]) => name.startsWith('weaver_tick'))
+  expect(Object.fromEntries(ticks)).toEqual({
+    'weaver_ticks_recent{outcome="emitted"}': 3,
+    'weaver_ticks_recent{outcome="busy"}': 1,
+    'weaver_tick_drift_recent_seconds{quantile="0.5"}': 0.002,
+    'weaver_tick_drift_recent_seconds{quantile="0.99"}': expect.closeTo(0.00298, 9),
+    'weaver_tick_drift_recent_seconds{quantile="1"}': 0.003,
+  })
 })

@@ -14,6 +14,9 @@ import {
   serverHealth,
   workerProcesses,
 } from '../db/events/health.ts'
+import { accountHealth, recentUpdates } from '../db/walle/queries/accounts.ts'
+import { recentTicks } from '../db/walle/queries/live_runs.ts'
+import { recentWindows } from '../db/walle/queries/market.ts'
 import { countRuns } from '../db/walle/queries/runs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 
@@ -49,6 +52,8 @@ const QUICK_MS = 1_000
 /** Questions that read more than a few rows. */
 const SLOW_MS = 10_000
 const RECENT_MINUTES = 5
+/** Most runs have a tick an hour or more. */
+const TICK_MINUTES = 60
 
 /** The text of all parts. Never fails: what cannot be read is missing, and `weaver_metrics_part_ok` names it. */
 export function createMetrics(options: MetricsOptions): () => Promise<string> {
@@ -134,7 +139,26 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
       everyMs: SLOW_MS,
       read: async () => [gauge('weaver_database_bytes', 'Size of the database', await asked(databaseBytes))],
     },
+    {
+      name: 'clock',
+      everyMs: SLOW_MS,
+      read: async () => clockFamilies(await asked((reader) => recentTicks(reader, TICK_MINUTES))),
+    },
     { name: 'runs', everyMs: SLOW_MS, read: async () => runFamilies(await asked(countRuns)) },
+    {
+      name: 'accounts',
+      everyMs: QUICK_MS,
+      read: () =>
+        asked(async (reader) => [
+          ...accountFamilies(await accountHealth(reader)),
+          ...updateFamilies(await recentUpdates(reader, RECENT_MINUTES)),
+        ]),
+    },
+    {
+      name: 'windows',
+      everyMs: SLOW_MS,
+      read: async () => windowFamilies(await asked((reader) => recentWindows(reader, RECENT_MINUTES))),
+    },
     { name: 'workers', everyMs: QUICK_MS, read: async () => workerFamilies(await asked(workerProcesses)) },
     { name: 'process', everyMs: 0, read: () => processFamilies(db.health(), hosts.counts(), version, now()) },
   ]
@@ -207,6 +231,7 @@ function jobFamilies(counts: Answer<typeof jobCounts>): Family[] {
   ]
 }
 
+const TICK_QUANTILES = ['0.5', '0.99', '1']
 const QUANTILES = ['0.5', '0.95', '1']
 
 function attemptFamilies(attempts: Answer<typeof recentAttempts>): Family[] {
@@ -268,9 +293,97 @@ function tableFamilies(tables: Answer<typeof busyTables>): Family[] {
   ]
 }
 
+function clockFamilies({ emitted, missed, drift }: Answer<typeof recentTicks>): Family[] {
+  const outcomes = [{ reason: 'emitted', count: emitted }, ...missed]
+  return [
+    gauge(
+      'weaver_ticks_recent',
+      `Boundaries of paper and live runs in the last ${TICK_MINUTES} minutes: emitted, or why they were missed`,
+      outcomes.map(({ reason, count }) => ({ labels: { outcome: reason }, value: count })),
+    ),
+    gauge(
+      'weaver_tick_drift_recent_seconds',
+      `From the boundary to the emission of a tick: median, 99th percentile, most of the last ${TICK_MINUTES} minutes`,
+      drift.flatMap((value, index) =>
+        value === null ? [] : [{ labels: { quantile: TICK_QUANTILES[index] as string }, value: value / 1000 }],
+      ),
+    ),
+  ]
+}
+
 function runFamilies(counts: Answer<typeof countRuns>): Family[] {
   const samples = counts.map(({ mode, status, count }) => ({ labels: { mode, status }, value: count }))
   return [gauge('weaver_runs', 'Runs by mode and status', samples)]
+}
+
+function accountFamilies(accounts: Answer<typeof accountHealth>): Family[] {
+  const each = (value: (account: (typeof accounts)[number]) => number | null) =>
+    accounts.flatMap((account) => {
+      const { exchange, mode } = account
+      const found = value(account)
+      return found === null ? [] : [{ labels: { exchange, mode }, value: found }]
+    })
+  return [
+    gauge(
+      'weaver_account_state',
+      'The state that the account is in: orders leave only while it is ready',
+      accounts.map(({ exchange, mode, state }) => ({ labels: { exchange, mode, state }, value: 1 })),
+    ),
+    gauge(
+      'weaver_account_stream_up',
+      '1: updates of orders are pushed; 0: they are not; missing: the venue has no stream',
+      each(({ stream }) => (stream === 'none' || stream === null ? null : Number(stream === 'up'))),
+    ),
+    gauge(
+      'weaver_account_reconciled_seconds',
+      'Since the account was last compared with its venue',
+      each(({ reconciledSeconds }) => reconciledSeconds),
+    ),
+    gauge(
+      'weaver_account_paused_symbols',
+      'Symbols in which no order leaves because the venue holds what no order explains',
+      each(({ pausedSymbols }) => pausedSymbols.length),
+    ),
+  ]
+}
+
+function windowFamilies(windows: Answer<typeof recentWindows>): Family[] {
+  const each = (value: (one: (typeof windows)[number]) => number) =>
+    windows.map((one) => ({ labels: { exchange: one.exchange }, value: value(one) }))
+  return [
+    gauge(
+      'weaver_windows_recent',
+      `Ticks of paper and live runs that got their windows in the last ${RECENT_MINUTES} minutes`,
+      each(({ count }) => count),
+    ),
+    gauge(
+      'weaver_window_in_hand_recent_seconds',
+      `From a boundary until its bars were there: median, 95th percentile, longest of the last ${RECENT_MINUTES} minutes`,
+      windows.flatMap(({ exchange, inHand }) =>
+        inHand.map((value, index) => ({ labels: { exchange, quantile: QUANTILES[index] as string }, value })),
+      ),
+    ),
+    gauge(
+      'weaver_windows_without_bar_recent',
+      'Of those ticks, the ones that went on without a bar: nothing was traded, or it came too late',
+      each(({ without }) => without),
+    ),
+    gauge(
+      'weaver_late_bars_recent',
+      'Bars that came after their tick had gone on without them',
+      each(({ late }) => late),
+    ),
+  ]
+}
+
+function updateFamilies(counts: Answer<typeof recentUpdates>): Family[] {
+  const samples = counts.map(({ exchange, mode, source, count }) => ({
+    labels: { exchange, mode, source },
+    value: count,
+  }))
+  return [
+    gauge('weaver_venue_updates_recent', `What venues said of orders in the last ${RECENT_MINUTES} minutes`, samples),
+  ]
 }
 
 function workerFamilies(processes: Answer<typeof workerProcesses>): Family[] {

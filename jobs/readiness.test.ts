@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectOwner, openDatabase } from '../db/client.ts'
 import type { ConsumerHealth } from '../db/events/health.ts'
+import type { AccountHealth } from '../db/walle/queries/accounts.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import {
   type Check,
   checkReadiness,
+  judgeAccounts,
   judgeConsumers,
   judgeDisk,
   judgeListeners,
@@ -26,6 +28,11 @@ const consumer = (changes: Partial<ConsumerHealth>): ConsumerHealth => ({
     failingSeq: null,
     active: true,
   },
+  ...changes,
+})
+const anAccount = (changes: Partial<AccountHealth>): AccountHealth => ({
+  ...{ exchange: 'alpaca', mode: 'paper', state: 'ready', stream: 'up', state_reason: null, runs: 2 },
+  ...{ reconciledSeconds: 300, pausedSymbols: [] },
   ...changes,
 })
 const listener = (connected: boolean, heardAt: number | null) => ({
@@ -51,6 +58,16 @@ test.each<[string, Check, Check['state'], string]>([
   ['numbered', judgeSequencer(log(0, null)), 'ok', 'at 5'],
   ['just now', judgeSequencer(log(3, 10)), 'ok', 'at 5'],
   ['late', judgeSequencer(log(3, 10.1)), 'failing', '3 events have waited up to 10 s'],
+  ['no accounts', judgeAccounts([anAccount({ runs: 0, state: 'refused' })]), 'ok', 'no running run uses one'],
+  ['an account', judgeAccounts([anAccount({})]), 'ok', 'alpaca paper ready'],
+  [
+    'refused',
+    judgeAccounts([anAccount({ state: 'refused', state_reason: '401' })]),
+    'degraded',
+    'alpaca paper, which 2 runs use, is refused (401): no order leaves',
+  ],
+  ['not compared', judgeAccounts([anAccount({ reconciledSeconds: 301 })]), 'degraded', 'for 301 s: start workers'],
+  ['paused', judgeAccounts([anAccount({ pausedSymbols: ['AAPL'] })]), 'degraded', 'no order explains: AAPL'],
   ['no consumers', judgeConsumers([]), 'ok', 'there are none'],
   ['consumers', judgeConsumers([consumer({ lag: 3 })]), 'ok', 'history 3 behind'],
   [
@@ -109,7 +126,7 @@ test('a real database is looked at in all its parts; without workers Weaver is n
   const checks = await checkReadiness(options)
   expect(states(checks)).toEqual({
     ...{ database: 'ok', migrations: 'ok', workers: 'failing', sequencer: 'ok', consumers: 'ok' },
-    ...{ transactions: 'ok', notifications: 'ok', listeners: 'ok', disk: checks.disk?.state },
+    ...{ accounts: 'ok', transactions: 'ok', notifications: 'ok', listeners: 'ok', disk: checks.disk?.state },
   })
 })
 

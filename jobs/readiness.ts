@@ -12,6 +12,7 @@ import {
   serverHealth,
 } from '../db/events/health.ts'
 import { livePools } from '../db/events/leases.ts'
+import { type AccountHealth, accountHealth } from '../db/walle/queries/accounts.ts'
 
 export interface Check {
   /** degraded: Weaver works, and somebody should look; failing: it does not. */
@@ -26,6 +27,8 @@ export const LIMITS = {
   unsequencedSeconds: 10,
   /** A listener that has not heard itself for longer. It does so every 10 seconds. */
   silentMs: 30_000,
+  /** Keepers compare accounts once a minute. */
+  unreconciledSeconds: 300,
   oldestTransactions: 5_000_000,
   oldestTransactionSeconds: 3_600,
   notificationQueue: { degraded: 0.25, failing: 0.9 },
@@ -75,6 +78,30 @@ function problemOf({ id, state, lag, lagLimit, failures, failingSeq, lastError }
   }
   if (state === 'ahead') return `${id} is ahead of the log: the database was restored`
   return lag === 0 ? null : `no process runs ${id}, which is ${lag} events behind: start workers`
+}
+
+/** Only of accounts that running runs use: the others hold nobody up. */
+export function judgeAccounts(accounts: readonly AccountHealth[]): Check {
+  const used = accounts.filter(({ runs }) => runs > 0)
+  const problems = used.flatMap(({ exchange, mode, state, state_reason, runs, reconciledSeconds, pausedSymbols }) => {
+    const named = `${exchange} ${mode}, which ${runs} ${runs === 1 ? 'run uses' : 'runs use'},`
+    if (state !== 'ready') {
+      return [
+        `${named} is ${state} (${state_reason}): no order leaves. Look at its credentials, the venue and the workers`,
+      ]
+    }
+    if ((reconciledSeconds ?? 0) > LIMITS.unreconciledSeconds) {
+      return [`${named} was not compared with its venue for ${Math.round(reconciledSeconds ?? 0)} s: start workers`]
+    }
+    if (pausedSymbols.length === 0) return []
+    return [`${named} holds what no order explains: ${pausedSymbols.join(', ')}, see \`weaver accounts\``]
+  })
+  if (problems.length > 0) return degraded(problems.join('; '))
+  return ok(
+    used.length === 0
+      ? 'no running run uses one'
+      : `${used.map(({ exchange, mode }) => `${exchange} ${mode}`).join(', ')} ready`,
+  )
 }
 
 export function judgeListeners(listeners: DatabaseHealth['listeners'], now: number): Check {
@@ -159,6 +186,7 @@ export async function checkReadiness({ db, dataDir, schemaVersion, now, sleep }:
     workers: ask(async () => judgeWorkers(await livePools(db))),
     sequencer: ask(async (reader) => judgeSequencer(await logHealth(reader))),
     consumers: ask(async (reader) => judgeConsumers(await consumerHealth(reader))),
+    accounts: ask(async (reader) => judgeAccounts(await accountHealth(reader))),
     transactions: ask(async (reader) => judgeTransactions((await serverHealth(reader)).oldest)),
     notifications: ask(async (reader) => judgeNotifications((await serverHealth(reader)).notificationQueue)),
   }

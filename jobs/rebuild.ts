@@ -25,6 +25,8 @@ import { record } from '../db/walle/record.ts'
 import type { DecisionRow, FillRow, OrderRow, RunRow } from '../db/walle/rows.ts'
 import { type AccountProjection, createAccountProjection } from './account_projection.ts'
 import { DomainError } from './glados/errors.ts'
+import { createLiveAccount } from './live_account.ts'
+import { isWindowEvent, readWindows } from './live_view.ts'
 import { createRunDataCache, DataRevised } from './run_data.ts'
 
 export interface RunRebuild {
@@ -53,11 +55,16 @@ export interface RebuildDependencies {
 }
 
 const PAGE = 2_000
+/** Windows are up to 100 KB each. */
+const LIVE_PAGE = 200
 const TYPES: readonly EventType[] = [
   ...(['run.Created', 'run.Started', 'run.StopRequested', 'run.Stopped', 'run.Completed', 'run.Error'] as const),
   ...(['run.Progressed', 'strategy.DecisionMade', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
 ]
+
+/** When a paper or live run saw which bars. */
+const LIVE_TYPES: readonly EventType[] = [...TYPES, 'clock.Tick', 'data.WindowReady', 'data.WindowComplete']
 
 /** Live, paper and `full` runs leave everything in the log. */
 export function isRebuildable(run: Pick<RunRow, 'mode' | 'audit'>): boolean {
@@ -120,18 +127,21 @@ const ALL: readonly RebuiltName[] = ['orders', 'fills', 'trades', 'decisions', '
 async function readOn(tx: Reader, runId: string, from: string, rows: Rows): Promise<string> {
   let after = from
   for (;;) {
-    const { events, last } = await readRunLog(tx, runId, { types: TYPES, after, limit: PAGE })
-    for (const event of events) rows.apply(event)
+    const { events, last } = await readRunLog(tx, runId, { types: rows.types, after, limit: rows.page })
+    for (const event of events) await rows.apply(event)
     await rows.flush()
     after = last ?? after
-    if (events.length < PAGE) return after
+    if (events.length < rows.page) return after
   }
 }
 
 interface Rows {
   events: number
   leftOut: string[]
-  apply(event: LogEvent): void
+  types: readonly EventType[]
+  /** So many events are read at once. */
+  page: number
+  apply(event: LogEvent): Promise<void>
   /** Hands over what is complete. */
   flush(): Promise<void>
   end(run: RunRow): Promise<void>
@@ -139,36 +149,42 @@ interface Rows {
 
 async function openRows(tx: WriteTx, run: RunRow): Promise<Rows> {
   const open = new Map<string, OrderRow>()
+  const live = run.mode === 'backtest' ? null : createLiveAccount(run)
   let state: RunState | null = null
   let ended: OrderRow[] = []
   let fills: FillRow[] = []
   let decisions: DecisionRow[] = []
   const onlyInRow: string[] = []
-  const account = await openAccount(tx, run)
+  const account = live ?? (await openAccount(tx, run))
   const leftOut = 'why' in account ? [account.why] : []
   const projection = 'why' in account ? null : account
 
   const applyOrder = (event: OrderEvent): void => {
     const { order_id } = event.payload
     const row = evolveOrder(open.get(order_id) ?? null, event)
-    // Of an order that has ended nothing becomes any more.
     if (row === null) return
-    if (row.closed_at === null) open.set(order_id, row)
+    // Of an order that has ended nothing becomes any more, but that a venue may tell of a fill later.
+    if (row.closed_at === null || live !== null) open.set(order_id, row)
     else {
       open.delete(order_id)
       ended.push(row)
     }
     if (isFillEvent(event)) fills.push(fillOf(event))
     projection?.apply(event)
+    if (row.closed_at !== null) live?.ended(order_id)
   }
 
   const rows: Rows = {
     events: 0,
     leftOut,
-    apply(event) {
+    types: live === null ? TYPES : LIVE_TYPES,
+    page: live === null ? PAGE : LIVE_PAGE,
+    async apply(event) {
       rows.events += 1
+      if (live !== null) live.hear(event, isWindowEvent(event) ? await readWindows(tx, event, { again: true }) : null)
       if (isOrderEvent(event)) applyOrder(event)
-      else if (event.type !== 'strategy.DecisionMade') state = evolveRun(state, event)
+      else if (event.type.startsWith('run.')) state = evolveRun(state, event)
+      else if (event.type !== 'strategy.DecisionMade') return
       else {
         const decision = decisionOf(event)
         if (decision !== null) decisions.push(decision)
@@ -209,7 +225,6 @@ async function positionsOf(tx: Reader, runId: string, projection: AccountProject
 
 /** Trades and positions need the run's bars. */
 async function openAccount(tx: Reader, run: RunRow): Promise<AccountProjection | { why: string }> {
-  if (run.mode !== 'backtest') return { why: `trades and positions: not yet for a run that is ${run.mode}` }
   try {
     return createAccountProjection(run, await createRunDataCache(tx)(run))
   } catch (error) {

@@ -9,8 +9,10 @@ import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest }
 import { type BandJobs, failedBand, runBand } from './band_job.ts'
 import { type ChainJobs, runHop } from './chain_jobs.ts'
 import { CONSUMERS, startConsumers } from './consumers.ts'
-import { wallClock } from './glados/clock.ts'
+import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
+import { endRun } from './live_end.ts'
+import { type LiveWorker, openLiveWorker } from './live_worker.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { startSampling } from './process_samples.ts'
 import { startRetention } from './retention.ts'
@@ -26,18 +28,33 @@ export interface Worker {
 /** Of a worker process: kept free for ticks and orders, however many backtests there are. */
 const LIVE_CONCURRENCY = 4
 
+export interface Hosts {
+  hosts: HostPool
+  /** A tick does not wait until a chunk of a backtest is done. */
+  liveHosts: HostPool
+  /** Whether it stays: a command's worker, which is gone in a moment, ticks nothing and keeps no account. */
+  stays: boolean
+  /** What paper and live runs go by. */
+  time: PreciseClock
+}
+
 /** `onFatal`: the workers can do no more; the process is to end and be started again. */
-export async function startWorker(system: System, hosts: HostPool, onFatal: (error: Error) => void): Promise<Worker> {
+export async function startWorker(
+  system: System,
+  { hosts, liveHosts, stays, time }: Hosts,
+  onFatal: (error: Error) => void,
+): Promise<Worker> {
   const { db, log, url, config } = system
   const sequencer = createSequencer({
     db,
     sleep: wallClock.sleep,
     onError: (error) => log.error({ err: error }, 'sequencer'),
   })
+  const live = await openLiveWorker(system, liveHosts, time)
   const runner: Runner = await startRunner({
     url,
     db,
-    handlers: createHandlers(system, hosts),
+    handlers: createHandlers(system, hosts, live),
     pools: POOLS.map((name) => ({
       name,
       concurrency: name === 'live' ? LIVE_CONCURRENCY : config.workers,
@@ -50,7 +67,8 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
     onDeadJob: async (tx, job) => {
       const run = job.runId === null ? null : await lockRun(tx, job.runId)
       if (run?.status === 'running') {
-        const end = failed(wallClock, run, { message: `the job ${job.task} failed for good: ${job.error}` })
+        const failure = { message: `the job ${job.task} failed for good: ${job.error}` }
+        const end = run.mode === 'backtest' ? failed(wallClock, run, failure) : await endRun(time, tx, run, failure)
         // The checkpoint stays: when somebody has the job tried again, the run goes on from it.
         await record(tx, { ...end, writes: end.writes.filter(({ kind }) => kind !== 'drop_checkpoint') })
       }
@@ -62,12 +80,15 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
     process: { pid: process.pid, host: hostname() },
   })
   sequencer.start()
+  if (stays) live.start()
   const consumers = startConsumers(system, CONSUMERS)
   const retention = startRetention(system)
   const sampling = startSampling(system, hosts)
   return {
     async stop() {
+      await live.stop()
       await runner.stop()
+      await live.close()
       await consumers.stop()
       await retention.stop()
       await sampling.stop()
@@ -76,7 +97,7 @@ export async function startWorker(system: System, hosts: HostPool, onFatal: (err
   }
 }
 
-function createHandlers(system: System, hosts: HostPool): Handlers {
+function createHandlers(system: System, hosts: HostPool, live: LiveWorker): Handlers {
   const { db, config } = system
   const throttle = systemThrottle(system)
   const hostRuns = createHostRuns({ db, hosts, dataDir: config.dataDir })
@@ -94,6 +115,7 @@ function createHandlers(system: System, hosts: HostPool): Handlers {
     newId: wallClock.newId,
   }
   return {
+    ...live.handlers,
     'greta.start_run': throttled(throttle, (payload, job) => startBacktest(jobs, payload, job)),
     'greta.run_chunk': throttled(throttle, (payload, job) => runChunkJob(jobs, payload, job)),
     'greta.finish_run': (payload, job) => finishBacktest(jobs, payload, job),

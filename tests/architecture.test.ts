@@ -38,6 +38,7 @@ const machinePath = ['', 'work', 'data'].join('/')
 const tables = {
   'db/migrations/002.do.business_tables.sql': 'create table weaver.runs (id uuid)',
   'db/migrations/003.do.log.sql': 'create table weaver.outbox (id bigint)',
+  'db/migrations/013.do.sim_venue.sql': 'create table weaver.sim_orders (id bigint)',
 }
 const sqlText = (verb: string, table: string): string =>
   verb === 'insert'
@@ -221,10 +222,13 @@ const PROOFS: Record<string, Proof> = {
       { ...tables, 'db/events/append.ts': sqlText('insert', 'runs') },
       { ...tables, 'db/walle/record.ts': sqlText('update', 'outbox') },
       { ...tables, 'db/client.ts': `const q = 'copy weaver.runs (id) from stdin'` },
+      { ...tables, 'db/walle/record.ts': sqlText('update', 'sim_orders') },
+      { ...tables, 'db/sim_venue.ts': sqlText('update', 'runs') },
     ],
     good: [
       { ...tables, 'db/events/append.ts': sqlText('insert', 'outbox') },
       { ...tables, 'db/walle/record.ts': sqlText('update', 'runs') },
+      { ...tables, 'db/sim_venue.ts': sqlText('update', 'sim_orders') },
       { ...tables, 'db/events/read.ts': `const q = 'select * from weaver.runs'` },
     ],
   },

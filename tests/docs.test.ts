@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { riskVariables } from '../jobs/risk_config.ts'
+import { VARIABLES as simVariables } from '../jobs/veda/adapters/sim/settings.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -40,12 +41,16 @@ test('every file that README names exists', () => {
 })
 
 test('the variables that docs/operations.md tells of are those of the template and of the configuration', () => {
-  const told = [...read('docs/operations.md').matchAll(/^\| `([A-Z_]+)`\s*\|/gm)].map(([, name]) => name)
-  const template = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name)
+  const told = [...read('docs/operations.md').matchAll(/^\| `([A-Z_]+)`\s*\|/gm)].map(([, name]) => name ?? '')
+  const template = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name ?? '')
   const own = [...read('jobs/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => name)
-  const known = [...own, ...Object.keys(riskVariables)]
-  expect(told.toSorted()).toEqual(known.toSorted())
-  expect(template.toSorted()).toEqual(known.toSorted())
+  const known = [...own, ...Object.keys(riskVariables), ...Object.values(simVariables)]
+  const others = (names: string[]) => names.filter((name) => !name.startsWith('ALPACA_')).toSorted()
+  expect(others(told)).toEqual(known.toSorted())
+  expect(others(template)).toEqual(known.toSorted())
+  const alpaca = template.filter((name) => name.startsWith('ALPACA_'))
+  expect(alpaca.length).toBe(11)
+  expect(alpaca.filter((name) => !read('docs/operations.md').includes(`\`${name}\``))).toEqual([])
 })
 
 describe('the strategies on the pages', () => {

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { pageOfRun } from '../../db/events/read.ts'
+import { listAccountPositions } from '../../db/walle/queries/accounts.ts'
 import { EXACT_TOTAL, type Page, type Paging } from '../../db/walle/queries/page.ts'
 import { listPositions, pageDecisions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
@@ -8,6 +9,7 @@ import { downsample, drawdowns } from '../../jobs/report/downsample.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
+import { accountPosition } from '../schemas/accounts.ts'
 import { decision, equityPoint, fill, position, trade } from '../schemas/runs.ts'
 import { runEvent } from '../schemas/system.ts'
 import { answers, name, pageOf, paging, params } from '../schemas/values.ts'
@@ -69,9 +71,9 @@ const positions = createRoute({
   method: 'get',
   path: '/positions',
   tags,
-  summary: 'Positions by run',
+  summary: 'Positions, per run and per exchange account',
   request: { query: z.object({ run_id: name.optional() }) },
-  responses: answers(200, z.object({ items: z.array(position) }), 'Positions'),
+  responses: answers(200, z.object({ items: z.array(position), accounts: z.array(accountPosition) }), 'Positions'),
 })
 
 export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
@@ -119,9 +121,11 @@ export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
   })
   router.openapi(positions, async (c) => {
     const { run_id } = c.req.valid('query')
-    if (run_id === undefined) return c.json({ items: await listPositions(reader) }, 200)
+    if (run_id === undefined) {
+      return c.json({ items: await listPositions(reader), accounts: await listAccountPositions(reader) }, 200)
+    }
     const { id } = await runOf(run_id)
-    return c.json({ items: await listPositions(reader, id) }, 200)
+    return c.json({ items: await listPositions(reader, id), accounts: [] }, 200)
   })
   return router
 }

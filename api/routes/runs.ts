@@ -3,12 +3,13 @@ import { createThrottle } from '../../db/events/throttle.ts'
 import { invalidationsOf } from '../../db/walle/queries/run_data.ts'
 import { getRun, listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
+import type { CloneRequest } from '../../jobs/glados/clone_run.ts'
 import type { RunRequest } from '../../jobs/glados/commands.ts'
 import { MODES } from '../../strategies/api.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { RUN_STATUSES, run, runCreate, runStop } from '../schemas/runs.ts'
+import { clonedRun, RUN_STATUSES, run, runClone, runCreate, runStop } from '../schemas/runs.ts'
 import { answers, name, pageOf, paging, params } from '../schemas/values.ts'
 
 const tags = ['runs']
@@ -23,6 +24,10 @@ const listed = createRoute({
       status: z.enum(RUN_STATUSES).optional(),
       mode: z.enum(MODES).optional(),
       strategy_id: name.optional(),
+      archived: z
+        .stringbool()
+        .default(false)
+        .openapi({ description: 'Runs that were deleted and are kept: those of real money.' }),
       invalidated: z
         .stringbool()
         .optional()
@@ -60,6 +65,19 @@ const removed = createRoute({
   request: { params },
   responses: { 204: { description: 'Deleted' } },
 })
+
+const cloned = (zone: string) =>
+  createRoute({
+    method: 'post',
+    path: '/runs/{id}/clone',
+    tags,
+    summary: 'A new run like this one, but for what is given: from backtest to paper to live',
+    request: {
+      params,
+      body: { required: false, content: { 'application/json': { schema: runClone(zone) } } },
+    },
+    responses: answers(201, clonedRun, 'The run, and in what it differs'),
+  })
 
 const started = createRoute({
   method: 'post',
@@ -120,6 +138,13 @@ export function runRoutes({ db, commands, config, clock }: ApiDependencies): Api
   router.openapi(removed, async (c) => {
     await commands.deleteRun(c.req.valid('param').id, { corrId: c.var.corrId })
     return c.body(null, 204)
+  })
+  router.openapi(cloned(config.timezone), async (c) => {
+    const { id } = c.req.valid('param')
+    // Without a body nothing was validated, and nothing is to be different.
+    const request = (c.req.valid('json') ?? {}) as CloneRequest
+    const { run, differences } = await commands.cloneRun(id, request, { corrId: c.var.corrId })
+    return c.json({ run: await runJson(run), differences }, 201)
   })
   router.openapi(started, async (c) => {
     const { id } = c.req.valid('param')

@@ -1,5 +1,6 @@
 import { createRoute } from '@hono/zod-openapi'
 import { DomainError } from '../../jobs/glados/errors.ts'
+import { MODES } from '../../strategies/api.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { MOST_IMPORT_BYTES } from '../import_body.ts'
 import { MOST_JSON_BYTES } from '../json_body.ts'
@@ -69,11 +70,24 @@ const opened = createRoute({
   responses: { 204: { description: 'The cookie' } },
 })
 
-export function systemRoutes({ version, config, catalog, stream }: ApiDependencies, guard: Guard): ApiRouter {
+export function systemRoutes(
+  { version, config, catalog, exchanges, stream }: ApiDependencies,
+  guard: Guard,
+): ApiRouter {
   const router = createRouter()
   router.openapi(described, (c) => {
     const limits = { json_bytes: MOST_JSON_BYTES, import_bytes: MOST_IMPORT_BYTES, stream_clients: stream.clients }
-    return c.json({ version, modes: ['backtest'], exchanges: [], timezone: config.timezone, limits }, 200)
+    const found = exchanges().map((one) => ({
+      exchange: one.exchange,
+      modes: [...one.modes],
+      configured: [...one.configured],
+      problems: [...one.problems],
+    }))
+    const modes = MODES.filter(
+      (mode) => mode === 'backtest' || found.some(({ configured }) => configured.includes(mode)),
+    )
+    const ids = found.map(({ exchange }) => exchange)
+    return c.json({ version, modes, exchanges: ids, trading: found, timezone: config.timezone, limits }, 200)
   })
   router.openapi(found, async (c) => {
     const { items, errors } = await catalog.list()

@@ -38,6 +38,29 @@ export const candles = z.union([
 ])
 
 export const adjustment = z.enum(ADJUSTMENTS, `use one of ${ADJUSTMENTS.join(', ')}`)
+/** A range of an exchange's history, in pages. */
+export const candleFetch = z
+  .object({
+    id: z.uuid(),
+    exchange: z.string(),
+    symbol: z.string(),
+    timeframe,
+    start_time: instant,
+    end_time: instant,
+    next_time: instant.openapi({ description: 'What opens before is stored.' }),
+    adjustment,
+    feed: z.string().nullable().openapi({ description: 'Known once the exchange has answered.' }),
+    status: z.enum(['running', 'completed', 'cancelled', 'error']),
+    progress: z.number().openapi({ description: 'From 0 to 1.' }),
+    stored: z.number(),
+    revised: z.number(),
+    unchanged: z.number(),
+    error: z.string().nullable().openapi({ description: 'Why it ended; while it runs, why it waits.' }),
+    created_at: instant,
+    updated_at: instant,
+  })
+  .openapi('CandleFetch')
+
 const gaps = z.number().openapi({ description: 'Stretches of missing bars, by the exchange calendar.' })
 const missing_bars = z.number().openapi({ description: 'Bars that are missing in them.' })
 const warnings = z

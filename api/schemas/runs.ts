@@ -30,6 +30,10 @@ export const runCreate = (zone: string) =>
     })
     .openapi('RunCreate')
 
+/** Of the source's request, what is to be different. */
+export const runClone = (zone: string) =>
+  runCreate(zone).partial().extend({ timeframe: timeframe.optional() }).openapi('RunClone')
+
 export const run = z
   .object({
     id,
@@ -88,6 +92,15 @@ export const run = z
     archived_at: instant.nullable(),
   })
   .openapi('Run')
+
+export const clonedRun = z
+  .object({
+    run,
+    differences: z
+      .array(z.object({ field: z.string(), from: json, to: json }))
+      .openapi({ description: 'In what the clone differs from its source, by path such as `config.fast`.' }),
+  })
+  .openapi('ClonedRun')
 
 export const runStop = z
   .strictObject({ cancel_orders: z.boolean().default(true), close_positions: z.boolean().default(false) })
@@ -171,6 +184,9 @@ export const position = z
     symbol: z.string(),
     qty: decimal.openapi({ description: 'Negative when short.' }),
     avg_price: decimal,
+    cost: decimal
+      .nullable()
+      .openapi({ description: 'What the open quantity cost, exact; null where it was not kept.' }),
     realised_pnl: decimal,
     last_price: z.number().nullable(),
   })

@@ -21,6 +21,14 @@ export const info = z
     version: z.string(),
     modes: z.array(z.string()),
     exchanges: z.array(z.string()),
+    trading: z.array(
+      z.object({
+        exchange: z.string(),
+        modes: z.array(z.string()),
+        configured: z.array(z.string()).openapi({ description: 'Modes that it has what it needs for.' }),
+        problems: z.array(z.string()).openapi({ description: 'What is wrong with it or its settings.' }),
+      }),
+    ),
     timezone: z.string(),
     limits: z.record(z.string(), z.number()),
   })

@@ -1,6 +1,6 @@
 import { v5 } from 'uuid'
 import { expect, test } from 'vitest'
-import { orderId, tickEventId } from './ids.ts'
+import { hopEventId, orderId, tickEventId } from './ids.ts'
 
 const RUN = '6f1b9a4e-2a52-4b52-9d3e-0d6d8a1b2c3d'
 
@@ -17,6 +17,9 @@ test('runs, ticks, ordinals and kinds of ids do not share any', () => {
     tickEventId(other, 1, 11),
     orderId(RUN, '1:11'),
     orderId(other, '1:11'),
+    hopEventId(RUN, other, 1),
+    hopEventId(RUN, other, 11),
+    hopEventId(other, RUN, 1),
   ]
   expect(new Set(ids).size).toBe(ids.length)
 })

@@ -28,6 +28,16 @@ export function tickEventId(runId: string, barIndex: number, ordinal: number): s
   return derived(`tick:${barIndex}:${ordinal}`, runId)
 }
 
+/** Of the `ordinal`th event that the strategy set off when it heard of the event `causeId`, between two ticks. */
+export function hopEventId(runId: string, causeId: string, ordinal: number): string {
+  return derived(`hop:${causeId}:${ordinal}`, runId)
+}
+
+/** Of what befell an order at its venue: the same fact, however often and by whichever way it is heard, has the same id. */
+export function venueEventId(runId: string, clientOrderId: string, fact: string): string {
+  return derived(`venue:${clientOrderId}:${fact}`, runId)
+}
+
 export function orderId(runId: string, clientOrderId: string): string {
   return derived(`order:${clientOrderId}`, runId)
 }

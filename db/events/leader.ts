@@ -21,17 +21,21 @@ export interface LeaderOptions {
   standByMs: number
   /** The lead is taken. */
   onLead?: () => Promise<void>
+  /** The lead is lost or given up. */
+  onEnd?: () => Promise<void>
   round: () => Promise<Next>
 }
 
 export interface Leader {
   start(): void
+  /** Ends a rest, as a notification does. */
+  wake(): void
   /** Waits for the round under way. */
   stop(): Promise<void>
 }
 
 export function createLeader(options: LeaderOptions): Leader {
-  const { db, sleep, onError, key, channel, pollMs, standByMs, onLead, round } = options
+  const { db, sleep, onError, key, channel, pollMs, standByMs, onLead, onEnd, round } = options
   const waiting = createWaiting(sleep)
   let running: Promise<void> | null = null
 
@@ -42,12 +46,16 @@ export function createLeader(options: LeaderOptions): Leader {
       waiting.wake()
     })
     const isOver = () => waiting.stopped() || lost
-    await onLead?.()
-    // What happens during a round wakes the rest after it.
-    while (!isOver()) {
-      const next = await round()
-      if (next === 'again') continue
-      await (next === 'rest' ? waiting.rest(pollMs) : waiting.pause(next.pauseMs, isOver))
+    try {
+      await onLead?.()
+      // What happens during a round wakes the rest after it.
+      while (!isOver()) {
+        const next = await round()
+        if (next === 'again') continue
+        await (next === 'rest' ? waiting.rest(pollMs) : waiting.pause(next.pauseMs, isOver))
+      }
+    } finally {
+      await onEnd?.()
     }
   }
 
@@ -86,6 +94,7 @@ export function createLeader(options: LeaderOptions): Leader {
       waiting.start()
       running = serveAlways()
     },
+    wake: waiting.wake,
     async stop() {
       waiting.stop()
       await running

@@ -144,3 +144,20 @@ export async function getEvent(reader: Reader, id: string): Promise<Envelope | n
   )
   return row?.payload ?? null
 }
+
+/** The events of a type that have the same cause as another one of their run, and came before it; in their order. */
+export async function listSiblings<T extends EventType>(
+  reader: Reader,
+  { id, run_id, causation_id }: Pick<Envelope, 'id' | 'run_id' | 'causation_id'>,
+  type: T,
+): Promise<Envelope<T>[]> {
+  const rows = await reader.query<{ payload: Envelope<T> }>(
+    `select o.payload from weaver.outbox o
+     where o.run_id = $2::uuid and o.type = $4 and o.causation_id = $3::uuid
+       and o.id > (select id from weaver.outbox where event_id = $3::uuid)
+       and o.id < (select id from weaver.outbox where event_id = $1::uuid)
+     order by o.id`,
+    [id, run_id, causation_id, type],
+  )
+  return rows.map(({ payload }) => payload)
+}

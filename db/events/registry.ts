@@ -1,10 +1,12 @@
 /** Every event type there is, by name: its kind, its version and the shape of its payload. */
 import type { z } from 'zod'
+import { accountEvents } from './types/account.ts'
 import { backtestEvents } from './types/backtest.ts'
 import { clockEvents } from './types/clock.ts'
 import { dataEvents } from './types/data.ts'
 import { jobEvents } from './types/job.ts'
 import type { EventDefinition } from './types/kinds.ts'
+import { liveEvents } from './types/live.ts'
 import { orderEvents } from './types/orders.ts'
 import { runEvents } from './types/run.ts'
 import { strategyEvents } from './types/strategy.ts'
@@ -15,8 +17,10 @@ export const EVENTS = {
   ...clockEvents,
   ...strategyEvents,
   ...backtestEvents,
+  ...liveEvents,
   ...dataEvents,
   ...orderEvents,
+  ...accountEvents,
   ...jobEvents,
   ...systemEvents,
 } as const satisfies Record<string, EventDefinition>

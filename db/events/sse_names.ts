@@ -5,6 +5,8 @@ export type SseName =
   | `run.${'created' | 'started' | 'stopped' | 'completed' | 'error' | 'progress'}`
   | `order.${'created' | 'submitted' | 'accepted' | 'partial' | 'filled' | 'cancelled' | 'rejected' | 'expired'}`
   | 'tick'
+  | 'account.changed'
+  | `system.${'halted' | 'resumed'}`
   | 'data.changed'
   | 'job.failed'
 
@@ -26,6 +28,9 @@ export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
   'backtest.FetchWindow': null,
   'backtest.PlaceOrder': null,
   'backtest.CancelOrder': null,
+  'live.FetchWindow': null,
+  'live.PlaceOrder': null,
+  'live.CancelOrder': null,
   'data.WindowReady': null,
   'data.WindowChunk': null,
   'data.WindowComplete': null,
@@ -39,7 +44,13 @@ export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
   'orders.Cancelled': 'order.cancelled',
   'orders.Expired': 'order.expired',
   'orders.Rejected': 'order.rejected',
+  'account.Updated': 'account.changed',
+  'account.PositionChanged': 'account.changed',
+  'account.Reconciled': 'account.changed',
   'job.Failed': 'job.failed',
   'system.Started': null,
   'system.Stopping': null,
+  'system.Halted': 'system.halted',
+  'system.Resumed': 'system.resumed',
+  'system.Error': null,
 }

@@ -36,6 +36,8 @@ const caused = z.strictObject({ run_id: id, event_id: id })
 const RETRIES = { maxAttempts: 5, backoff: { firstMs: 2_000, factor: 3, mostMs: 60_000 } } as const
 /** Loads data or works on all of a run. */
 const LONG = { pool: 'batch', priority: 10, timeoutMs: 600_000, drivesRun: true, strategy: false, ...RETRIES } as const
+/** Of paper and live runs: never behind backtests. */
+const LIVE = { pool: 'live', priority: 0, timeoutMs: 60_000, drivesRun: true, strategy: false, ...RETRIES } as const
 /** A few milliseconds, which are not to wait behind chunks. */
 const HOP = { pool: 'batch', priority: 0, timeoutMs: 120_000, drivesRun: true, strategy: false, ...RETRIES } as const
 
@@ -55,6 +57,34 @@ export const TASKS = {
   'greta.cancel_order': { payload: caused, ...HOP },
   /** The ticks are done: statistics and result hash from the stored rows. Before chunks: a run that is done is let go. */
   'greta.finish_run': { payload: z.strictObject({ run_id: id }), ...LONG, priority: 0 },
+  /** A paper or live run is made ready: its account is asked for, its ledger opened; from then on the clock knows it. */
+  'veda.start_run': { payload: z.strictObject({ run_id: id }), ...LIVE },
+  /** The strategy hears of the tick, and may ask for windows. */
+  'marvin.on_live_tick': { payload: caused, ...LIVE, strategy: true },
+  /** Waits for the bar that has just closed, at most the run's bar_wait, and gives the windows. */
+  'veda.fetch_window': { payload: caused, ...LIVE },
+  'marvin.on_live_window': { payload: caused, ...LIVE, strategy: true },
+  /** The strategy hears that an order of its changed, as it happens. */
+  'marvin.on_order': { payload: caused, ...LIVE, strategy: true },
+  /** The intent becomes an order on record, or is refused; nothing is sent here. */
+  'veda.place_order': { payload: caused, ...LIVE },
+  /** The wish to cancel is put on record; nothing is sent here. */
+  'veda.cancel_order': { payload: caused, ...LIVE },
+  /** Sends an order to its venue, or finds out what became of it. Never loses the order: it is tried until the venue has answered. */
+  'veda.submit_order': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
+  'veda.send_cancel': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
+  /** The kill switch, run by run: asks for all open orders of a run to be cancelled. */
+  'veda.cancel_run': { payload: z.strictObject({ run_id: id }), ...LIVE, drivesRun: false },
+  /** The kill switch: asks a venue to cancel whatever else is open in the account. */
+  'veda.cancel_all': {
+    payload: z.strictObject({ exchange: z.string(), mode: z.enum(['paper', 'live']) }),
+    ...LIVE,
+    drivesRun: false,
+  },
+  /** Ends a run that is to stop: cancels, closes what is asked to be closed, then says that it has. */
+  'veda.end_run': { payload: z.strictObject({ run_id: id }), ...LIVE },
+  /** The next page of an exchange's history. */
+  'veda.fetch_candles': { payload: z.strictObject({ fetch_id: id }), ...LONG, drivesRun: false },
   /** A completed backtest is played again under a dozen other fill models. After everything that somebody waits for. */
   'greta.run_band': {
     payload: z.strictObject({ run_id: id }),

@@ -42,8 +42,7 @@ export interface StoredCandles {
 export async function storeCandles(tx: WriteTx, write: Omit<StoreCandles, 'kind'>): Promise<StoredCandles> {
   const { symbol, timeframe, candles } = write
   assertAscending(symbol, candles)
-  // One writer per symbol and timeframe: a block is read, merged and written back.
-  await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weaver:candles:${symbol}:${timeframe}`])
+  await lockCandles(tx, symbol, timeframe)
   const known = await readDataset(tx, symbol, timeframe)
   const stored = noSpan()
   const revised = noSpan()
@@ -57,6 +56,11 @@ export async function storeCandles(tx: WriteTx, write: Omit<StoreCandles, 'kind'
   await saveKind(tx, { symbol, timeframe, bars: known.bars, replaced }, known.kind, kindOf(symbol, write))
   if (stored.count + revised.count > 0) await updateBlocks(tx, symbol, timeframe, candles)
   return { symbol, timeframe, stored, revised, unchanged: candles.length - stored.count - revised.count }
+}
+
+/** One writer per symbol and timeframe, until the transaction ends: a block is read, merged and written back. */
+export async function lockCandles(tx: WriteTx, symbol: string, timeframe: Timeframe): Promise<void> {
+  await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`weaver:candles:${symbol}:${timeframe}`])
 }
 
 async function readDataset(tx: WriteTx, symbol: string, timeframe: Timeframe) {

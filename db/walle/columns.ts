@@ -181,6 +181,7 @@ export const DECISIONS: Table<DecisionRow> = {
     id: 'uuid',
     run_id: 'uuid',
     bar_index: 'bigint',
+    part: 'integer',
     ts: 'timestamptz',
     corr_id: 'uuid',
     intents: 'jsonb',
@@ -232,6 +233,7 @@ export const POSITIONS: Table<PositionRow> = {
     qty: 'numeric',
     avg_price: 'numeric',
     realised_pnl: 'numeric',
+    cost: 'numeric',
     last_price: 'float8',
   },
 }

@@ -7,6 +7,16 @@ import type { NewEvent } from '../events/envelope.ts'
 import type { NewJob } from '../events/tasks.ts'
 import type { Adjustment } from './import/adjustment.ts'
 import type {
+  AccountPositionRow,
+  AccountRow,
+  ClockTickRow,
+  HaltRow,
+  OrderSendRow,
+  RunLedgerRow,
+  VenueUpdateRow,
+} from './live_rows.ts'
+import type { BarCoverageRow, CandleFetchRow, WindowWaitRow } from './market_rows.ts'
+import type {
   BandRow,
   CandleText,
   DecisionRow,
@@ -24,6 +34,7 @@ import type {
 } from './rows.ts'
 
 export type Write =
+  | LiveWrite
   | { kind: 'create_run'; run: NewRun }
   | { kind: 'update_run'; id: string; changes: RunChanges }
   | { kind: 'delete_run'; id: string }
@@ -41,6 +52,8 @@ export type Write =
   | { kind: 'save_skips'; rows: SkipRow[] }
   | { kind: 'save_positions'; rows: PositionRow[] }
   | { kind: 'append_equity'; block: EquityBlock }
+  /** One more point of a curve that grows tick by tick. */
+  | { kind: 'add_equity'; run_id: string; tick: number; point: { ts: number; equity: number; exposure: number } }
   /** Of a run whose rows were made again in this transaction (rebuild.ts), those that differ are replaced. */
   | { kind: 'swap_rebuilt'; run_id: string }
   | {
@@ -58,6 +71,22 @@ export type Write =
   | { kind: 'save_run_dataset'; row: RunDatasetRow }
   /** Marks the runs that saw bars of the revised range. */
   | { kind: 'invalidate_runs'; revision: Revision }
+
+/** Of paper and live runs. Each inserts, or overwrites the row of the same key. */
+export type LiveWrite =
+  | { kind: 'save_accounts'; rows: AccountRow[] }
+  | { kind: 'save_account_positions'; rows: AccountPositionRow[] }
+  | { kind: 'save_run_ledgers'; rows: RunLedgerRow[] }
+  | { kind: 'save_order_sends'; rows: OrderSendRow[] }
+  | { kind: 'save_clock_ticks'; rows: ClockTickRow[] }
+  | { kind: 'save_halts'; rows: HaltRow[] }
+  | { kind: 'save_bar_coverage'; rows: BarCoverageRow[] }
+  | { kind: 'save_window_waits'; rows: WindowWaitRow[] }
+  | { kind: 'save_candle_fetches'; rows: CandleFetchRow[] }
+  /** As received; only ever added to. */
+  | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
+  /** The runs' ticks under way, of many runs at once. */
+  | { kind: 'open_ticks'; rows: { run_id: string; bar_index: number; corr_id: string }[] }
 
 export interface StoreCandles {
   kind: 'store_candles'

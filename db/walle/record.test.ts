@@ -14,6 +14,7 @@ import {
   pageDecisions,
   readEquity,
   summariseSkips,
+  tickRange,
 } from './queries/results.ts'
 import { getRun, listRuns, lockRun } from './queries/runs.ts'
 import { getSource } from './queries/sources.ts'
@@ -109,7 +110,8 @@ test.each([3, 120])(
     expect(await listTrades(reader, run.id)).toEqual(trades)
     expect(await getDecision(reader, run.id, 2)).toEqual(decisions[2])
     const page = await pageDecisions(reader, run.id, { page: 2, page_size: 2 })
-    expect(page).toMatchObject({ items: decisions.slice(2, 4), total: count, total_is_estimate: false })
+    const shown = decisions.slice(2, 4).map(({ part, ...decision }) => decision)
+    expect(page).toMatchObject({ items: shown, total: count, total_is_estimate: false })
   },
 )
 
@@ -228,6 +230,27 @@ test('a total above 10,000 is an estimate and says so', async () => {
   expect(listed.total).toBeGreaterThan(10_000)
 })
 
+test('a curve that grows tick by tick is one, in few rows', async () => {
+  const run = aRun(71)
+  const ticks = Array.from({ length: 150 }, (_, n) => n * 2)
+  await store({ kind: 'create_run', run })
+  for (const tick of ticks) {
+    const point = { ts: 60_000 * tick, equity: 100_000 - tick, exposure: tick / 1_000 }
+    await store({ kind: 'add_equity', run_id: run.id, tick, point })
+  }
+  expect(await readEquity(database.db.reader, run.id)).toEqual({
+    ts: Float64Array.from(ticks, (tick) => 60_000 * tick),
+    equity: Float64Array.from(ticks, (tick) => 100_000 - tick),
+    exposure: Float64Array.from(ticks, (tick) => tick / 1_000),
+  })
+  const rows = await database.db.reader.query<{ points: number }>(
+    'select points from weaver.equity_blocks where run_id = $1 order by first_tick',
+    [run.id],
+  )
+  expect(rows.map(({ points }) => points)).toEqual([64, 64, 22])
+  expect(await tickRange(database.db.reader, run.id)).toEqual({ first: 0, last: 60_000 * 298 })
+})
+
 test('equity blocks are read back as one curve, in the order of their ticks', async () => {
   const run = aRun(70)
   const block = (first_tick: number, values: number[]): Write => ({
@@ -271,6 +294,7 @@ test('checkpoint, result and positions overwrite what was there; deleting the ru
     qty: '-1.5',
     avg_price: '10',
     realised_pnl: '0',
+    cost: '10',
     last_price: 10.5,
   }
   await store({ kind: 'save_positions', rows: [{ ...position, qty: '9' }] })

@@ -11,8 +11,10 @@ import type { Outcome, Write } from './outcome.ts'
 import { swapRebuilt } from './rebuild.ts'
 import { insertRows, updateRows, upsertRows } from './record/bulk.ts'
 import { candleEvents } from './record/candle_events.ts'
+import { recordLive } from './record/live.ts'
 import { invalidateRuns, saveRunDataset } from './record/run_data.ts'
 import {
+  addEquity,
   appendEquity,
   createRun,
   deleteRun,
@@ -76,6 +78,8 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return swapRebuilt(tx, write.run_id)
     case 'append_equity':
       return appendEquity(tx, write.block)
+    case 'add_equity':
+      return addEquity(tx, write)
     case 'save_run_dataset':
       return saveRunDataset(tx, write.row)
     case 'invalidate_runs':
@@ -86,6 +90,8 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
       return saveBand(tx, write)
     case 'record_trial':
       return recordTrial(tx, write)
+    default:
+      return recordLive(tx, write)
   }
 }
 

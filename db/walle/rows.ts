@@ -181,6 +181,8 @@ export interface DecisionRow {
   id: string
   run_id: string
   bar_index: number
+  /** 0: the tick's own. From 1: what was asked for between two ticks, when an order changed; `ts` is the older tick's. */
+  part: number
   ts: string
   corr_id: string
   intents: Intent[]
@@ -262,6 +264,8 @@ export interface PositionRow {
   qty: string
   avg_price: string
   realised_pnl: string
+  /** What the open quantity cost, exact (positive for both sides). */
+  cost: string
   last_price: number | null
 }
 

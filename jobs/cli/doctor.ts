@@ -11,8 +11,9 @@ import { openPostgres } from '../system.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
 import { withSystem } from './context.ts'
+import { checkVenues } from './doctor_venues.ts'
 
-interface Finding {
+export interface Finding {
   name: string
   /** What is well, or what is wrong and what to do. */
   text: string
@@ -91,6 +92,7 @@ async function checkSystem(context: CliContext): Promise<Finding[]> {
       return [
         { name: 'strategies', ok: true, text: items.map((item) => item.id).join(', ') },
         ...errors.map((error) => ({ name: 'strategies', ok: false, text: `${error.path}: ${error.message}` })),
+        ...(await checkVenues(control.venues)),
       ]
     } finally {
       await control.close()

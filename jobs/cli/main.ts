@@ -8,10 +8,13 @@ import { ORDER_STATUSES, TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig } from '../config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
+import type { AccountsOptions } from './accounts.ts'
 import type { BacktestOptions } from './backtest.ts'
 import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
 import type { EventsOptions } from './events.ts'
+import type { FetchOptions } from './fetch.ts'
+import type { HaltOptions } from './halt.ts'
 import type { ImportOptions } from './import.ts'
 import type { JobsOptions } from './jobs.ts'
 import type { OrdersOptions } from './orders.ts'
@@ -85,22 +88,7 @@ function createProgram(wrap: Wrap): Command {
     .showHelpAfterError('(weaver COMMAND --help tells what it takes)')
 
   processes(program, wrap)
-  program
-    .command('import')
-    .description('candles from a CSV or Parquet file')
-    .argument('<file>', 'header timestamp,open,high,low,close,volume[,trade_count]')
-    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
-    .addOption(timeframe())
-    .option('--strict', 'store nothing when any row is bad', false)
-    .addOption(
-      new Option('--adjustment <kind>', 'for which corporate actions prices were changed').choices(ADJUSTMENTS),
-    )
-    .option('--feed <name>', 'where the candles come from, such as iex or sip')
-    .action(
-      wrap(async (context, file: string, options: ImportOptions) =>
-        (await import('./import.ts')).importCommand(context, file, options),
-      ),
-    )
+  candles(program, wrap)
   program
     .command('backtest')
     .description('run a strategy over stored candles and print the report')
@@ -137,6 +125,7 @@ function createProgram(wrap: Wrap): Command {
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
+  accounts(program, wrap)
   consumers(program, wrap)
   addStrategyCommands(program, wrap, { keyValue, list, timeframe })
   return program
@@ -160,6 +149,18 @@ function steering(program: Command, wrap: Wrap): void {
     .description('stop a run; one that has ended stays as it is')
     .argument('<run>', 'its id')
     .action(wrap(async (context, id: string) => (await import('./jobs.ts')).stopCommand(context, id)))
+  program
+    .command('halt')
+    .description(
+      'the kill switch: no order leaves but cancels, and every open order is cancelled; also without Postgres',
+    )
+    .option('--reason <text>', 'for the record')
+    .action(wrap(async (context, options: HaltOptions) => (await import('./halt.ts')).haltCommand(context, options)))
+  program
+    .command('resume')
+    .description('end the halt of the system, or of a run that broke a limit')
+    .argument('[run]', 'its id; without one the system')
+    .action(wrap(async (context, id?: string) => (await import('./halt.ts')).resumeCommand(context, id)))
   const jobs = program
     .command('jobs')
     .description('the jobs that there are, and dead ones; with --state also those that have ended')
@@ -189,6 +190,69 @@ function steering(program: Command, wrap: Wrap): void {
     .description('let them go on, in their old order')
     .argument('<name>', 'as it was paused')
     .action(wrap(async (context, name: string) => (await import('./jobs.ts')).resumeCommand(context, name)))
+}
+
+/** What strategies are run on. */
+function candles(program: Command, wrap: Wrap): void {
+  program
+    .command('import')
+    .description('candles from a CSV or Parquet file')
+    .argument('<file>', 'header timestamp,open,high,low,close,volume[,trade_count]')
+    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
+    .addOption(timeframe())
+    .option('--strict', 'store nothing when any row is bad', false)
+    .addOption(
+      new Option('--adjustment <kind>', 'for which corporate actions prices were changed').choices(ADJUSTMENTS),
+    )
+    .option('--feed <name>', 'where the candles come from, such as iex or sip')
+    .action(
+      wrap(async (context, file: string, options: ImportOptions) =>
+        (await import('./import.ts')).importCommand(context, file, options),
+      ),
+    )
+  program
+    .command('fetch')
+    .description('candles from an exchange')
+    .requiredOption('-s, --symbol <symbol>', 'for example BTC/USD or AAPL')
+    .addOption(timeframe())
+    .requiredOption('--start <time>', 'ISO 8601')
+    .option('--end <time>', 'ISO 8601; default now')
+    .option('--exchange <name>', 'where several are configured')
+    .addOption(
+      new Option(
+        '--adjustment <kind>',
+        'of equities: for which corporate actions prices are changed; default split',
+      ).choices(['raw', 'split', 'all']),
+    )
+    .option('--json', 'as one JSON object', false)
+    .action(wrap(async (context, options: FetchOptions) => (await import('./fetch.ts')).fetchCommand(context, options)))
+}
+
+/** What there is at exchanges, and the word of a person on a difference. */
+function accounts(program: Command, wrap: Wrap): void {
+  const parent = program
+    .command('accounts')
+    .description('accounts at exchanges: their state, their money, what they hold and whose it is')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: AccountsOptions) =>
+        (await import('./accounts.ts')).accountsCommand(context, options),
+      ),
+    )
+  const named = (command: Command) =>
+    command.argument('<exchange>', 'such as alpaca or sim').argument('<mode>', 'paper or live')
+  named(parent.command('reconcile').description('compare it with its venue now')).action(
+    wrap(async (context, exchange: string, mode: string) =>
+      (await import('./accounts.ts')).reconcileCommand(context, exchange, mode),
+    ),
+  )
+  named(parent.command('accept').description("take what the venue holds beyond the runs' positions as nobody's"))
+    .argument('<symbol>', 'which goes on then')
+    .action(
+      wrap(async (context, exchange: string, mode: string, symbol: string) =>
+        (await import('./accounts.ts')).acceptCommand(context, exchange, mode, symbol),
+      ),
+    )
 }
 
 /** Who reads the log, and the way out for one that is stuck. */

@@ -100,6 +100,7 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
     db,
     commands: { ...control.commands, importCandles },
     catalog: control.catalog,
+    exchanges: control.venues.known,
     trace: (order) => control.tracer.trace(order),
     readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep }),
     metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now }),

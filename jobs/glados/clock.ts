@@ -9,10 +9,17 @@ export interface Clock {
   newId(): string
 }
 
-export const wallClock: Clock = {
+/** For what has to happen at its time. */
+export interface PreciseClock extends Clock {
+  /** Milliseconds since some moment, whatever the wall clock is set to meanwhile. */
+  monotonic(): number
+}
+
+export const wallClock: PreciseClock = {
   now: () => Date.now(),
   sleep: async (ms) => {
     await delay(ms)
   },
   newId: () => randomUUID(),
+  monotonic: () => performance.now(),
 }

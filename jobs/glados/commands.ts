@@ -7,11 +7,14 @@ import type { Reader } from '../../db/database.ts'
 import type { NewEvent } from '../../db/events/envelope.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
 import { getBand } from '../../db/walle/queries/bands.ts'
+import { openPositions, openSentOrders } from '../../db/walle/queries/live_runs.ts'
 import { getRun, lockRun } from '../../db/walle/queries/runs.ts'
 import type { BandRow, NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
 import type { Json, Mode, Timeframe } from '../../strategies/api.ts'
 import { type FillRequest, fillRequestSchema, resolveFillModel } from '../greta/fill_model.ts'
+import { type CloneRequest, cloneRequest, type Difference, differences } from './clone_run.ts'
 import { DomainError } from './errors.ts'
+import { backtestOnly, chooseExchange, type Exchange, stopRequested } from './live_runs.ts'
 import { type RiskLimits, riskSchema, withDefaults } from './risk.ts'
 import { checkCandles } from './run_candles.ts'
 
@@ -63,6 +66,8 @@ export interface CommandDependencies {
   version: string
   /** Limits of runs that have none of their own. */
   riskDefaults: RiskLimits
+  /** Where paper and live runs may trade. */
+  exchanges: () => readonly Exchange[]
 }
 
 export const DEFAULT_CASH = '100000'
@@ -73,6 +78,7 @@ const CASH = /^\d{1,15}(\.\d{1,12})?$/
 export function createCommands(deps: CommandDependencies) {
   return {
     createRun: (request: RunRequest, context: CommandContext) => createRun(deps, request, context),
+    cloneRun: (id: string, request: CloneRequest, context: CommandContext) => cloneRun(deps, id, request, context),
     startRun: (id: string, context: CommandContext) => startRun(deps, id, context),
     stopRun: (id: string, options: { cancel_orders: boolean; close_positions: boolean }, context: CommandContext) =>
       stopRun(deps, id, options, context),
@@ -84,14 +90,16 @@ export function createCommands(deps: CommandDependencies) {
 export type RunCommands = ReturnType<typeof createCommands>
 
 async function createRun(deps: CommandDependencies, request: RunRequest, context: CommandContext): Promise<RunRow> {
-  const range = checkRequest(request)
+  const range = request.mode === 'backtest' ? checkRequest(request) : null
+  const exchange = request.mode === 'backtest' ? null : checkLiveRequest(deps, request)
   const fill = parsed('fill', fillRequestSchema.safeParse(request.fill ?? {}))
   const risk = withDefaults(parsed('risk', riskSchema.safeParse(request.risk ?? {})), deps.riskDefaults)
   const strategy = await deps.resolveStrategy(request.strategy_id, {
     params: request.config ?? {},
     fromText: request.config_from_text ?? false,
   })
-  await checkCandles(deps.reader, request, range)
+  if (range !== null) await checkCandles(deps.reader, request, range)
+  const isChain = range === null || request.driver === 'chain'
   const id = deps.newId()
   const eventId = deps.newId()
   const run: NewRun = {
@@ -100,17 +108,17 @@ async function createRun(deps: CommandDependencies, request: RunRequest, context
     strategy_version: strategy.version,
     strategy_hash: strategy.source.hash,
     mode: request.mode,
-    exchange: null,
+    exchange,
     symbols: request.symbols,
     timeframe: request.timeframe,
-    start_time: new Date(range.start).toISOString(),
-    end_time: new Date(range.end).toISOString(),
+    start_time: range && new Date(range.start).toISOString(),
+    end_time: range && new Date(range.end).toISOString(),
     config: strategy.params,
     initial_cash: String(request.initial_cash ?? DEFAULT_CASH),
     fill: { ...resolveFillModel(fill) },
     risk: risk as Record<string, Json>,
-    audit: request.driver === 'chain' ? 'full' : (request.audit ?? 'summary'),
-    driver: request.driver ?? 'chunk',
+    audit: isChain ? 'full' : (request.audit ?? 'summary'),
+    driver: isChain ? 'chain' : 'chunk',
     seed: request.seed ?? 0,
     missed_ticks: request.missed_ticks ?? 'skip',
     bar_wait_ms: request.bar_wait ?? null,
@@ -146,26 +154,43 @@ interface Range {
   end: number
 }
 
-/** What a run of this mode and shape may ask. Gives its range. */
+/** What a paper or live run may ask. Gives its exchange. */
+function checkLiveRequest(deps: CommandDependencies, request: RunRequest): string {
+  const exchange = chooseExchange(deps.exchanges(), request.mode, request.exchange)
+  const field = backtestOnly(request)
+  if (field !== null) throw invalid(field, `a ${request.mode} run has no ${field}: leave it out`)
+  checkShape(request)
+  if (request.mode === 'live') {
+    checkLimited(withDefaults(request.risk ?? {}, deps.riskDefaults))
+    throw new DomainError('INVALID_RUN_MODE', LIVE_HELD_BACK, { mode: 'live' })
+  }
+  return exchange
+}
+
+/** Until every way in which a venue can fail is proven against its emulator, end to end. */
+const LIVE_HELD_BACK =
+  'live trading is held back in this version of Weaver: paper trading works, on the same code; see docs/operations.md'
+
+/** Real money does not trade without a limit on an order and on a day. */
+function checkLimited(limits: RiskLimits): void {
+  for (const limit of ['max_order_notional', 'max_daily_loss'] as const) {
+    if (limits[limit] != null) continue
+    const everywhere = `WEAVER_RISK_${limit.toUpperCase()}`
+    throw invalid(`risk.${limit}`, `a live run needs ${limit}: set risk.${limit}, or ${everywhere} for every run`)
+  }
+}
+
+/** What a backtest of this shape may ask. Gives its range. */
 export function checkRequest(request: RunRequest): Range {
   if (request.mode !== 'backtest') {
-    throw new DomainError(
-      'INVALID_RUN_MODE',
-      `mode ${request.mode} is not available in this version of Weaver: only backtests run`,
-      { mode: request.mode },
-    )
+    throw new DomainError('INVALID_RUN_MODE', `mode ${request.mode}: this is for backtests`, { mode: request.mode })
   }
   if (request.exchange !== undefined) {
     throw new DomainError('INVALID_RUN_MODE', 'a backtest has no exchange: leave `exchange` out', {
       exchange: request.exchange,
     })
   }
-  if (request.symbols.length === 0) throw invalid('symbols', 'a run needs at least one symbol, such as BTC/USD')
-  if (request.symbols.length > MAX_SYMBOLS) {
-    throw invalid('symbols', `at most ${MAX_SYMBOLS} symbols a run, ${request.symbols.length} given`)
-  }
-  if (new Set(request.symbols).size !== request.symbols.length)
-    throw invalid('symbols', `a symbol is named twice: ${request.symbols.join(', ')}`)
+  checkShape(request)
   if (request.start_time === undefined) throw invalid('start_time', 'a backtest needs start_time and end_time')
   if (request.end_time === undefined) throw invalid('end_time', 'a backtest needs start_time and end_time')
   const start = Date.parse(request.start_time)
@@ -173,6 +198,16 @@ export function checkRequest(request: RunRequest): Range {
   if (start > end) {
     throw invalid('start_time', `start_time ${request.start_time} is after end_time ${request.end_time}`)
   }
+  return { start, end }
+}
+
+function checkShape(request: RunRequest): void {
+  if (request.symbols.length === 0) throw invalid('symbols', 'a run needs at least one symbol, such as BTC/USD')
+  if (request.symbols.length > MAX_SYMBOLS) {
+    throw invalid('symbols', `at most ${MAX_SYMBOLS} symbols a run, ${request.symbols.length} given`)
+  }
+  if (new Set(request.symbols).size !== request.symbols.length)
+    throw invalid('symbols', `a symbol is named twice: ${request.symbols.join(', ')}`)
   const cash = request.initial_cash
   if (cash !== undefined && !CASH.test(String(cash))) {
     throw invalid(
@@ -181,7 +216,18 @@ export function checkRequest(request: RunRequest): Range {
     )
   }
   if (cash !== undefined && Number(cash) <= 0) throw invalid('initial_cash', `initial_cash ${cash} must be more than 0`)
-  return { start, end }
+}
+
+/** A pending run like another one, but for what is asked to be different. */
+async function cloneRun(
+  deps: CommandDependencies,
+  id: string,
+  request: CloneRequest,
+  context: CommandContext,
+): Promise<{ run: RunRow; differences: Difference[] }> {
+  const source = mustExist(await getRun(deps.reader, id), id)
+  const run = await createRun(deps, cloneRequest(source, request), context)
+  return { run, differences: differences(source, run) }
 }
 
 async function startRun(deps: CommandDependencies, id: string, context: CommandContext): Promise<RunRow> {
@@ -212,12 +258,19 @@ async function startRun(deps: CommandDependencies, id: string, context: CommandC
               status: 'running',
               started_at: started.ts,
               last_event_id: eventId,
-              open_corr_id: context.corrId,
+              // Between the ticks of a paper or live run none is open.
+              ...(run.mode === 'backtest' && { open_corr_id: context.corrId }),
             },
           },
         ],
         events: [started],
-        jobs: [{ task: 'greta.start_run', payload: { run_id: id }, queue: `run:${id}` }],
+        jobs: [
+          {
+            task: run.mode === 'backtest' ? 'greta.start_run' : 'veda.start_run',
+            payload: { run_id: id },
+            queue: `run:${id}`,
+          },
+        ],
       },
       result: null,
     }
@@ -244,7 +297,7 @@ async function stopRun(
   return mustExist(await getRun(deps.reader, id), id)
 }
 
-/** The end of a run that somebody stopped. */
+/** What somebody who stops a run sets off: the end of a backtest, the beginning of the end of any other. */
 export function stopOutcome(
   deps: Pick<CommandDependencies, 'now' | 'newId'>,
   run: RunRow,
@@ -256,6 +309,7 @@ export function stopOutcome(
   const stoppedId = deps.newId()
   const payload = { run_id: id, ...options }
   const request = runEvent(deps, id, context, requestId, 'run.StopRequested', payload, run.last_event_id)
+  if (run.mode !== 'backtest') return stopRequested(run, options, request)
   const stopped = runEvent(deps, id, context, stoppedId, 'run.Stopped', { run_id: id }, requestId)
   return {
     writes: [
@@ -276,9 +330,19 @@ async function deleteRun(deps: CommandDependencies, id: string, context: Command
     if (run.status === 'running') {
       throw new DomainError('CONFLICT', `run ${id} is running: stop it before deleting it`, { status: run.status })
     }
+    if (run.archived_at !== null) return { outcome: { writes: [], events: [] }, result: null }
     const deleted = runEvent(deps, id, context, deps.newId(), 'run.Deleted', { run_id: id }, run.last_event_id)
-    return { outcome: { writes: [{ kind: 'delete_run', id }], events: [deleted] }, result: null }
+    const archive = { kind: 'update_run', id, changes: { archived_at: deleted.ts } } as const
+    const write = (await isKept(reader, run)) ? archive : ({ kind: 'delete_run', id } as const)
+    return { outcome: { writes: [write], events: [deleted] }, result: null }
   })
+}
+
+/** Of real money nothing is forgotten, nor what still has something at its venue. */
+async function isKept(reader: Reader, run: RunRow): Promise<boolean> {
+  if (run.mode !== 'paper') return run.mode === 'live'
+  const held = [...(await openPositions(reader, run.id)), ...(await openSentOrders(reader, run.id))]
+  return held.length > 0
 }
 
 /** Sets off the assumption band of a completed backtest, once: it always comes out the same. One that failed is tried anew. */

@@ -166,6 +166,7 @@ async function cancelOnce(
     const was = await cancelJob(tx, id, `cancelled on request ${context.corrId}`)
     if (was === 'busy' || was === null) return null
     const stops = run?.status === 'running' && isTask(task) && TASKS[task].drivesRun
+    const ended = run?.mode === 'backtest' ? 'stopped' : 'running'
     if (stops) {
       await deps.record(tx, stopOutcome(deps, run, { cancel_orders: true, close_positions: false }, context))
     }
@@ -175,8 +176,10 @@ async function cancelOnce(
       task,
       state: 'cancelled',
       retried_as: null,
-      run: run && { id: run.id, status: stops ? 'stopped' : run.status },
-      message: stops ? `${told}; its run, which cannot go on without it, is stopped` : told,
+      run: run && { id: run.id, status: stops ? ended : run.status },
+      message: stops
+        ? `${told}; its run, which cannot go on without it, ${ended === 'stopped' ? 'is stopped' : 'is to stop'}`
+        : told,
     }
   })
 }

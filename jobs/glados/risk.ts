@@ -99,17 +99,27 @@ function checkLosses(intent: PlaceIntent, limits: RiskLimits, picture: RiskPictu
   const before = picture.positionQty
   const after = positionAfter(intent, picture)
   if (Math.abs(after) < Math.abs(before) && after * before >= 0) return null
-  const { max_daily_loss, max_drawdown } = limits
-  if (max_daily_loss != null && picture.dailyLoss >= max_daily_loss) {
-    return { rule: 'max_daily_loss', detail: `${picture.dailyLoss} was lost today, the limit is ${max_daily_loss}` }
-  }
-  if (max_drawdown != null && picture.drawdown >= max_drawdown) {
-    const fell = `equity fell ${picture.drawdown.toFixed(6)} of its highest`
-    return { rule: 'max_drawdown', detail: `${fell}, the limit is ${max_drawdown}` }
-  }
-  return null
+  return checkHalt(limits, picture)
 }
 
 function positionAfter({ side, qty }: PlaceIntent, { positionQty }: RiskPicture): number {
   return positionQty + (side === 'buy' ? Number(qty) : -Number(qty))
+}
+
+/** A limit whose breach halts a paper or live run. */
+export interface Breach {
+  rule: 'max_daily_loss' | 'max_drawdown'
+  detail: string
+}
+
+export function checkHalt(limits: RiskLimits, losses: Pick<RiskPicture, 'dailyLoss' | 'drawdown'>): Breach | null {
+  const { max_daily_loss, max_drawdown } = limits
+  if (max_daily_loss != null && losses.dailyLoss >= max_daily_loss) {
+    return { rule: 'max_daily_loss', detail: `${losses.dailyLoss} was lost today, the limit is ${max_daily_loss}` }
+  }
+  if (max_drawdown != null && losses.drawdown >= max_drawdown) {
+    const detail = `equity fell ${losses.drawdown.toFixed(6)} of its highest, the limit is ${max_drawdown}`
+    return { rule: 'max_drawdown', detail }
+  }
+  return null
 }

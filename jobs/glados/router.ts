@@ -2,17 +2,23 @@
 import type { EventType } from '../../db/events/registry.ts'
 import type { Mode } from '../../strategies/api.ts'
 
-const BACKTEST = {
-  'strategy.FetchWindow': 'backtest.FetchWindow',
-  'strategy.PlaceRequest': 'backtest.PlaceOrder',
-  'strategy.CancelRequest': 'backtest.CancelOrder',
-} as const satisfies Partial<Record<EventType, EventType>>
+const ROUTES = {
+  backtest: {
+    'strategy.FetchWindow': 'backtest.FetchWindow',
+    'strategy.PlaceRequest': 'backtest.PlaceOrder',
+    'strategy.CancelRequest': 'backtest.CancelOrder',
+  },
+  live: {
+    'strategy.FetchWindow': 'live.FetchWindow',
+    'strategy.PlaceRequest': 'live.PlaceOrder',
+    'strategy.CancelRequest': 'live.CancelOrder',
+  },
+} as const satisfies Record<string, Partial<Record<EventType, EventType>>>
 
-export type StrategyRequest = keyof typeof BACKTEST
+export type StrategyRequest = keyof (typeof ROUTES)['backtest']
+type RouteOf<M extends Mode> = M extends 'backtest' ? (typeof ROUTES)['backtest'] : (typeof ROUTES)['live']
 
-/** The command that a strategy's request becomes in a run of this mode. */
-export function route<T extends StrategyRequest>(type: T, mode: Mode): (typeof BACKTEST)[T] {
-  if (mode !== 'backtest')
-    throw new RangeError(`No route for ${type} in mode ${mode}: only backtests run in this version`)
-  return BACKTEST[type]
+/** The command that a strategy's request becomes in a run of this mode; paper goes the way of live. */
+export function route<T extends StrategyRequest, M extends Mode>(type: T, mode: M): RouteOf<M>[T] {
+  return ROUTES[mode === 'backtest' ? 'backtest' : 'live'][type] as RouteOf<M>[T]
 }

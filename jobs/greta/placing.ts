@@ -32,6 +32,7 @@ export function tellDecision(simulation: Simulation, asked: Asked, cause: EventP
       id: eventId(simulation, decision),
       run_id: runId,
       bar_index: tick,
+      part: 0,
       ts: iso(ts),
       corr_id: corrIdOf(simulation),
       intents: asked.intents,
@@ -53,7 +54,7 @@ export function noteSkips(simulation: Simulation, { skips }: Asked): void {
 const LONGEST_INLINE = 30_000
 
 /** What a decision asked for where that is short; else how much of it lies in the tables `decisions` and `skips`. */
-function inlineOf({ intents, skips, logs }: Asked): Omit<PayloadOf<'strategy.DecisionMade'>, 'bar_index'> {
+export function inlineOf({ intents, skips, logs }: Asked): Omit<PayloadOf<'strategy.DecisionMade'>, 'bar_index'> {
   if (JSON.stringify([intents, skips, logs]).length <= LONGEST_INLINE) return { intents, skips, logs }
   const left_out = { intents: intents.length, skips: skips.length, logs: logs.length }
   return { intents: [], skips: [], logs: [], left_out }

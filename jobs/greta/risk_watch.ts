@@ -57,3 +57,9 @@ export function lossesOf(
   const ordersLastMinute = recent(watch, ts).reduce((sum, { count }) => sum + count, 0)
   return { dailyLoss: watch.dayWorst, drawdown: watch.drawdown, ordersLastMinute }
 }
+
+/** As if the run began now: what was lost before was looked at by a person. */
+export function forgetLosses(watch: RiskWatch): RiskWatch {
+  const { newest } = watch
+  return { ...watch, dayStart: newest, dayWorst: 0, highest: newest, drawdown: 0 }
+}

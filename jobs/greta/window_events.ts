@@ -2,6 +2,7 @@
  * How windows are told of, by their size: in one event, in several, or by reference to the stored candles. The size goes
  * by the bars that were asked for, so that both drivers and every audit level count the same events.
  */
+import type { PayloadOf } from '../../db/events/registry.ts'
 import type { CandleWindow, FetchRequest } from '../../strategies/api.ts'
 import { iso } from './iso.ts'
 import type { EventPlace } from './sim_orders.ts'
@@ -15,6 +16,9 @@ export const BARS_OF_AN_EVENT = 700
 /** Of all parts together: 2 MB. */
 export const BARS_IN_PARTS = 14_000
 
+type WindowEventType = 'data.WindowReady' | 'data.WindowChunk' | 'data.WindowComplete'
+export type WindowEventBody = { [T in WindowEventType]: { type: T; payload: PayloadOf<T> } }[WindowEventType]
+
 /** Gives the place of the event that says that all is there. */
 export function tellWindows(
   simulation: Simulation,
@@ -22,49 +26,61 @@ export function tellWindows(
   windows: Windows,
   cause: EventPlace,
 ): EventPlace {
-  let bars = 0
-  for (const request of requests) bars += request.bars + BARS_OF_A_HEADING
-  if (bars > BARS_OF_AN_EVENT && bars <= BARS_IN_PARTS) return tellInParts(simulation, requests, windows, cause)
-  const { tick, ts } = simulation
-  const describe = bars <= BARS_OF_AN_EVENT ? inline : byReference
-  return tell(simulation, cause, null, () => ({
-    type: 'data.WindowReady',
-    producer: 'greta',
-    payload: { bar_index: tick, windows: requests.map((request) => describe(windowOf(windows, request, ts))) },
-  }))
+  const { tick: bar_index, ts } = simulation
+  let place = cause
+  for (const build of windowEvents(requests, windows, { bar_index, ts, stored: true })) {
+    place = tell(simulation, cause, null, () => ({ ...build(), producer: 'greta' }))
+  }
+  return place
 }
 
-function tellInParts(
-  simulation: Simulation,
+/** The events that tell of windows, the last one that all is there. What is not `stored` cannot be referred to. */
+export function windowEvents(
   requests: readonly FetchRequest[],
-  windows: Windows,
-  cause: EventPlace,
-): EventPlace {
-  const { tick, ts } = simulation
+  windows: Pick<Windows, 'get'>,
+  { bar_index, ts, stored }: { bar_index: number; ts: number; stored: boolean },
+): (() => WindowEventBody)[] {
+  let bars = 0
+  for (const request of requests) bars += request.bars + BARS_OF_A_HEADING
+  if (bars > BARS_OF_AN_EVENT && (bars <= BARS_IN_PARTS || !stored)) return inParts(requests, windows, bar_index, ts)
+  const describe = bars <= BARS_OF_AN_EVENT ? inline : byReference
+  return [
+    () => ({
+      type: 'data.WindowReady',
+      payload: { bar_index, windows: requests.map((request) => describe(windowOf(windows, request, ts))) },
+    }),
+  ]
+}
+
+function inParts(
+  requests: readonly FetchRequest[],
+  windows: Pick<Windows, 'get'>,
+  bar_index: number,
+  ts: number,
+): (() => WindowEventBody)[] {
   const parts = partsOf(requests.map(({ symbol, timeframe }) => windows.get(symbol, timeframe).length))
-  for (const [part, slices] of parts.entries()) {
-    tell(simulation, cause, null, () => ({
+  const chunks = parts.map(
+    (slices, part) => (): WindowEventBody => ({
       type: 'data.WindowChunk',
-      producer: 'greta',
       payload: {
-        bar_index: tick,
+        bar_index,
         part,
         windows: slices.map(({ window, from, to }) => {
           const { symbol, timeframe } = requests[window] as FetchRequest
           return { symbol, timeframe, offset: from, columns: columnsOf(windows.get(symbol, timeframe), from, to) }
         }),
       },
-    }))
-  }
-  return tell(simulation, cause, null, () => ({
+    }),
+  )
+  const complete = (): WindowEventBody => ({
     type: 'data.WindowComplete',
-    producer: 'greta',
     payload: {
-      bar_index: tick,
+      bar_index,
       parts: parts.length,
       windows: requests.map((request) => windowOf(windows, request, ts).heading),
     },
-  }))
+  })
+  return [...chunks, complete]
 }
 
 interface Slice {
@@ -95,7 +111,7 @@ export function partsOf(lengths: readonly number[]): Slice[][] {
 }
 
 /** An empty window is named by the tick. */
-function windowOf(windows: Windows, { symbol, timeframe }: FetchRequest, ts: number) {
+function windowOf(windows: Pick<Windows, 'get'>, { symbol, timeframe }: FetchRequest, ts: number) {
   const window = windows.get(symbol, timeframe)
   const timeAt = (index: number) => iso(window.time[index] ?? ts)
   const heading = { symbol, timeframe, bars: window.length, from: timeAt(0), to: timeAt(window.length - 1) }

@@ -32,7 +32,7 @@ export async function reportHtml(report: Report): Promise<string> {
 </head>
 <body><main>
 <h1>${title}</h1>
-<p class="muted">${run.mode} of ${run.strategy_id} ${run.strategy_version} on ${run.symbols.join(', ')} ${run.timeframe}, ${time(run.start_time)} to ${time(run.end_time)} UTC</p>
+<p class="muted">${run.mode} of ${run.strategy_id} ${run.strategy_version} on ${run.symbols.join(', ')} ${run.timeframe}, ${time(run.start_time ?? run.started_at)} to ${time(run.end_time ?? run.stopped_at)} UTC</p>
 ${cautions(report)}
 ${stats ? headline(stats) : ''}
 ${curves(report)}

@@ -16,7 +16,7 @@ export interface Room {
 
 /** Types, formats and their readers: importing them gives no way to write. */
 const PURE_DATABASE = [
-  'db/walle/{rows,outcome,candle_columns}.ts',
+  'db/walle/{rows,live_rows,market_rows,outcome,candle_columns}.ts',
   'db/walle/{import,calendar}/**',
   'db/{database,secrets}.ts',
 ]
@@ -26,7 +26,7 @@ const LOG = ['db/events/**', 'db/walle/queries/**', ...PURE_DATABASE]
 const CONTRACTS = [
   'jobs/marvin/{contract,intents,portable_math}.ts',
   'jobs/glados/{router,risk,errors}.ts',
-  'jobs/greta/fill_model.ts',
+  'jobs/greta/{fill_model,decimals}.ts',
 ]
 
 /** The first room that a file matches is its room. */
@@ -67,7 +67,12 @@ export const ROOMS: readonly Room[] = [
     may: ['jobs/glados/**', 'strategies/api.ts', ...LOG, ...CONTRACTS],
   },
   { is: 'Marvin', files: ['jobs/marvin/**'], may: ['jobs/marvin/**', 'strategies/api.ts', ...LOG] },
-  { is: 'Veda', files: ['jobs/veda/**'], may: ['jobs/veda/**', 'strategies/api.ts', ...LOG, ...CONTRACTS] },
+  {
+    is: 'Veda',
+    files: ['jobs/veda/**'],
+    may: ['jobs/veda/**', 'strategies/api.ts', ...LOG, ...CONTRACTS],
+    types: ['db/sim_venue.ts'],
+  },
   {
     is: 'the report: pure rendering of what is stored',
     files: ['jobs/report/**'],
@@ -175,6 +180,7 @@ export const IO_FILES: readonly Exception[] = [
 export const DYNAMIC_IMPORT_FILES: readonly Exception[] = [
   { files: 'jobs/host*.ts', because: 'strategies are found by scanning' },
   { files: 'jobs/marvin/{load,host,loader}*.ts', because: 'strategies are found by scanning' },
+  { files: 'jobs/venues.ts', because: 'adapters of venues are found by scanning' },
   { files: 'db/cluster.ts', because: "the package of the platform's Postgres binaries is named after it" },
   { files: 'tests/**', because: 'tests load what they have written' },
 ]
@@ -195,6 +201,7 @@ export const STARTED_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'the command line' },
   { files: 'jobs/host*.ts', because: 'started as a process' },
   { files: 'jobs/marvin/host*.ts', because: 'started as a process' },
+  { files: 'jobs/veda/adapters/*/index.ts', because: 'found by scanning' },
   { files: 'strategies/**', because: 'found by scanning; api, indicators and testing are for a user’s own files' },
   { files: 'tests/**', because: 'found by vitest, or started by a test' },
   { files: '**/*.test.ts', because: 'found by vitest' },

@@ -27,9 +27,9 @@ function textOf(node: ts.Node): string | null {
 const WRITE =
   /\b(?:insert\s+into|update(?:\s+only)?|delete\s+from|truncate(?:\s+table)?|copy)\s+(?:only\s+)?weaver\.("?)(\w+)\1/gi
 
-/** Business tables are WallE's, the log's tables are Events'; migrations make both. */
+/** Business tables are WallE's, the log's tables are Events', the simulator's book is its own; migrations make them all. */
 export const oneWritePath: Rule = (files) => {
-  const { business, log } = tablesOf(files)
+  const { business, log, sim } = tablesOf(files)
   return inCode('one write path', files, (file, tree, report) => {
     if (!file.path.endsWith('.ts') || isTest(file.path)) return
     walk(tree, (node) => {
@@ -42,17 +42,19 @@ export const oneWritePath: Rule = (files) => {
           report(node, `weaver.${table} is written in db/walle only`)
         if (log.has(table) && !matchesAny(file.path, ['db/events/**']))
           report(node, `weaver.${table} is written in db/events only`)
+        if (sim.has(table) && file.path !== 'db/sim_venue.ts')
+          report(node, `weaver.${table} is the book of a venue: it is written in db/sim_venue.ts only`)
       }
     })
   })
 }
 
-/** Which tables there are, as the migrations make them; a file name with `business` in it tells them apart. */
-function tablesOf(files: readonly SourceText[]): { business: Set<string>; log: Set<string> } {
-  const tables = { business: new Set<string>(), log: new Set<string>() }
+/** Which tables there are, as the migrations make them; `business` or `sim_venue` in a file's name tells them apart. */
+function tablesOf(files: readonly SourceText[]): Record<'business' | 'log' | 'sim', Set<string>> {
+  const tables = { business: new Set<string>(), log: new Set<string>(), sim: new Set<string>() }
   for (const { path, text } of files) {
     if (!matchesAny(path, ['db/migrations/*.sql'])) continue
-    const kind = path.includes('business') ? tables.business : tables.log
+    const kind = path.includes('business') ? tables.business : path.includes('sim_venue') ? tables.sim : tables.log
     for (const match of text.matchAll(/create\s+table\s+(?:if\s+not\s+exists\s+)?weaver\.(\w+)/gi))
       kind.add(match[1] ?? '')
   }

@@ -83,7 +83,7 @@ export const ALWAYS: readonly Invariant[] = [
   },
   {
     is: 'a tick is decided at most once',
-    sql: 'select run_id, bar_index, count(*) from weaver.decisions group by 1, 2 having count(*) > 1',
+    sql: 'select run_id, bar_index, part, count(*) from weaver.decisions group by 1, 2, 3 having count(*) > 1',
   },
   {
     is: 'a client order id has one order',

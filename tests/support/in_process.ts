@@ -8,6 +8,7 @@ import { record } from '../../db/walle/record.ts'
 import type { CandleColumns, RunRow } from '../../db/walle/rows.ts'
 import { loadConfig } from '../../jobs/config.ts'
 import { type Control, openControl } from '../../jobs/control.ts'
+import type { PreciseClock } from '../../jobs/glados/clock.ts'
 import type { RunRequest } from '../../jobs/glados/commands.ts'
 import { plain } from '../../jobs/greta/decimals.ts'
 import { createLog } from '../../jobs/log.ts'
@@ -33,10 +34,11 @@ const RESTLESS = new URL('./restless.ts', import.meta.url)
 const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
 const RUN_DEADLINE_MS = 60_000
 
-/** `files`: further strategies, text by path below the strategies folder. */
+/** `files`: further strategies, text by path below the strategies folder. `time`: of paper and live runs. */
 export async function openInProcess(
   files: Record<string, string> = {},
   env: Record<string, string> = {},
+  time?: PreciseClock,
 ): Promise<InProcess> {
   const database = await createEmptyDatabase()
   const home = await mkdtemp(join(tmpdir(), 'weaver-in-process-'))
@@ -56,7 +58,7 @@ export async function openInProcess(
     ...env,
   })
   const system = await openSystem(config, createLog('error'), 'weaver test')
-  const control = await openControl(system, { workers: true, strategiesDir })
+  const control = await openControl(system, { workers: true, strategiesDir, ...(time && { time }) })
   return {
     system,
     control,

@@ -146,6 +146,7 @@ export function aDecision(runId: string, barIndex: number, changes: Partial<Deci
     id: idOf('decision', barIndex, run),
     run_id: runId,
     bar_index: barIndex,
+    part: 0,
     ts: minute(barIndex),
     corr_id: idOf('corr', barIndex, run),
     intents: [{ kind: 'cancel', client_order_id: `${run}-${barIndex}` }],

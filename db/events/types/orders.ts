@@ -59,7 +59,8 @@ const ended = { ...order, reason: z.string().nullable() }
 export const orderEvents = {
   'orders.Created': evt(created),
   'orders.Submitted': evt(order),
-  'orders.Accepted': evt(order),
+  /** The venue's id of the order; a simulated one has none. */
+  'orders.Accepted': evt({ ...order, exchange_order_id: z.string().exactOptional() }),
   'orders.PartiallyFilled': evt(filled),
   'orders.Filled': evt(filled),
   'orders.Cancelled': evt(ended),

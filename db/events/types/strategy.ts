@@ -7,6 +7,8 @@ export const strategyEvents = {
   /** Emitted at every tick, also when nothing was wanted: then `skips` may say why. */
   'strategy.DecisionMade': evt({
     bar_index: count,
+    /** Absent: the tick's own. From 1: what was asked for when an order changed, between this tick and the next. */
+    part: count.min(1).exactOptional(),
     intents: z.array(intent),
     skips: z.array(z.string()),
     logs: z.array(z.strictObject({ message: z.string(), data: z.json().exactOptional() })),

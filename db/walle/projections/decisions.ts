@@ -7,13 +7,14 @@ export type DecisionEvent = Extract<LogEvent, { type: 'strategy.DecisionMade' }>
 
 /** Null: nothing was asked for and nothing noted, which has no row. */
 export function decisionOf(event: DecisionEvent): DecisionRow | null {
-  const { bar_index, intents, skips, logs, left_out } = event.payload
+  const { bar_index, part = 0, intents, skips, logs, left_out } = event.payload
   const kept = left_out ? left_out.intents + left_out.logs : intents.length + logs.length
   if (kept === 0) return null
   return {
     id: event.id,
     run_id: event.run_id as string,
     bar_index,
+    part,
     ts: event.ts,
     corr_id: event.corr_id,
     intents: intents as Intent[],

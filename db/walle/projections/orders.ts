@@ -9,12 +9,15 @@ export function isOrderEvent(event: LogEvent): event is OrderEvent {
   return event.type.startsWith('orders.')
 }
 
-/** What would lead backward is recorded and ignored. Null: an event of an order that was never created. */
+/**
+ * What would lead backward is recorded and ignored, but for amounts: what a venue filled after its order had ended was paid
+ * for all the same. Null: an event of an order that was never created.
+ */
 export function evolveOrder(row: OrderRow | null, event: OrderEvent): OrderRow | null {
   if (event.type === 'orders.Created') return row ?? born(event)
   if (row === null) return null
   const status = transition(row.status, event.type)
-  if (status === 'ignored') return row
+  if (status === 'ignored') return isFill(event) ? { ...row, ...filledBy(event), last_event_id: event.id } : row
   const moved: OrderRow = {
     ...row,
     status,
@@ -22,13 +25,13 @@ export function evolveOrder(row: OrderRow | null, event: OrderEvent): OrderRow |
     ...(isOpen(status) ? {} : { closed_at: event.ts }),
   }
   switch (event.type) {
+    case 'orders.Accepted':
+      return { ...moved, exchange_order_id: event.payload.exchange_order_id ?? row.exchange_order_id }
     case 'orders.Submitted':
       return { ...moved, submitted_at: event.ts }
     case 'orders.PartiallyFilled':
-    case 'orders.Filled': {
-      const { filled_qty, filled_avg_price, fees } = event.payload
-      return { ...moved, filled_qty, filled_avg_price, fees, filled_at: event.ts }
-    }
+    case 'orders.Filled':
+      return { ...moved, ...filledBy(event) }
     case 'orders.Rejected': {
       const { reason, rule, detail } = event.payload
       return { ...moved, reject_reason: detail === null ? reason : `${reason}: ${detail}`, reject_rule: rule }
@@ -36,6 +39,16 @@ export function evolveOrder(row: OrderRow | null, event: OrderEvent): OrderRow |
     default:
       return moved
   }
+}
+
+type Fill = Extract<OrderEvent, { type: 'orders.PartiallyFilled' | 'orders.Filled' }>
+
+function isFill(event: OrderEvent): event is Fill {
+  return event.type === 'orders.PartiallyFilled' || event.type === 'orders.Filled'
+}
+
+function filledBy({ payload: { filled_qty, filled_avg_price, fees }, ts }: Fill) {
+  return { filled_qty, filled_avg_price, fees, filled_at: ts }
 }
 
 function born(event: Extract<OrderEvent, { type: 'orders.Created' }>): OrderRow {

@@ -19,6 +19,13 @@ export function listOpenOrders(reader: Reader, runId: string): Promise<OrderRow[
   )
 }
 
+export function listRunOrdersByClientId(reader: Reader, runId: string, ids: readonly string[]): Promise<OrderRow[]> {
+  return reader.query<OrderRow>(
+    `select ${selectList(ORDERS)} from weaver.orders where run_id = $1 and client_order_id = any ($2::text[]) order by ordinal`,
+    [runId, ids],
+  )
+}
+
 export interface OrderFilter {
   run_id?: string | undefined
   status?: OrderStatus | undefined

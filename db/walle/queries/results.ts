@@ -113,9 +113,10 @@ export function summariseSkips(reader: Reader, runId: string, most: number): Pro
   )
 }
 
+/** What was decided at the tick itself. */
 export async function getDecision(reader: Reader, runId: string, barIndex: number): Promise<DecisionRow | null> {
   const [decision] = await reader.query<DecisionRow>(
-    `select ${selectList(DECISIONS)} from weaver.decisions where run_id = $1 and bar_index = $2`,
+    `select ${selectList(DECISIONS)} from weaver.decisions where run_id = $1 and bar_index = $2 and part = 0`,
     [runId, barIndex],
   )
   return decision ?? null

@@ -26,6 +26,8 @@ export interface RunFilter {
   status?: RunStatus | undefined
   mode?: Mode | undefined
   strategy_id?: string | undefined
+  /** Deleted, but kept. */
+  archived?: boolean | undefined
   /** Candles that they saw were revised since, or were not. */
   invalidated?: boolean | undefined
 }
@@ -39,6 +41,7 @@ export function listRuns(reader: Reader, query: RunFilter & Paging): Promise<Pag
       ['status = ?', query.status],
       ['mode = ?', query.mode],
       ['strategy_id = ?', query.strategy_id],
+      ['(archived_at is not null) = ?::boolean', query.archived === undefined ? undefined : String(query.archived)],
       [
         'exists (select from weaver.run_invalidations i where i.run_id = weaver.runs.id) = ?::boolean',
         query.invalidated === undefined ? undefined : String(query.invalidated),

@@ -84,6 +84,28 @@ export async function appendEquity(tx: WriteTx, block: EquityBlock): Promise<voi
   )
 }
 
+/** A row of so many points is 1.5 KB: Postgres keeps it in one piece, and a point more does not write much again. */
+const POINTS_OF_A_GROWING_BLOCK = 64
+
+export async function addEquity(
+  tx: WriteTx,
+  { run_id, tick, point }: { run_id: string; tick: number; point: { ts: number; equity: number; exposure: number } },
+): Promise<void> {
+  const columns = [point.ts, point.equity, point.exposure].map((value) => floatsToBytes(Float64Array.of(value)))
+  await tx.execute(
+    `with newest as (
+       select id from weaver.equity_blocks where run_id = $1 order by first_tick desc limit 1
+     ), grown as (
+       update weaver.equity_blocks b
+       set points = points + 1, ts = ts || $3, equity = equity || $4, exposure = exposure || $5
+       from newest where b.id = newest.id and points < ${POINTS_OF_A_GROWING_BLOCK} returning b.id
+     )
+     insert into weaver.equity_blocks (run_id, first_tick, points, ts, equity, exposure)
+     select $1::uuid, $2::bigint, 1, $3::bytea, $4::bytea, $5::bytea where not exists (select from grown)`,
+    [run_id, tick, ...columns],
+  )
+}
+
 export async function saveResult(
   tx: WriteTx,
   result: { run_id: string; stats: Record<string, unknown>; result_hash: string; final_equity: string },

@@ -1,0 +1,64 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import type { AccountRow } from '../../db/walle/live_rows.ts'
+import { accountPositions, listAccountPositions, listAccounts } from '../../db/walle/queries/accounts.ts'
+import type { ApiDependencies } from '../dependencies.ts'
+import { type ApiRouter, createRouter } from '../router.ts'
+import { account, accountPosition, accounts } from '../schemas/accounts.ts'
+import { answers, name } from '../schemas/values.ts'
+
+const tags = ['accounts']
+const params = z.object({
+  exchange: name.openapi({ param: { name: 'exchange', in: 'path' } }),
+  mode: z.enum(['paper', 'live']).openapi({ param: { name: 'mode', in: 'path' } }),
+})
+
+const listed = createRoute({
+  method: 'get',
+  path: '/accounts',
+  tags,
+  summary: 'Accounts at exchanges: their money, their state, what they hold and whose it is',
+  responses: answers(200, accounts, 'Accounts'),
+})
+
+const reconciled = createRoute({
+  method: 'post',
+  path: '/accounts/{exchange}/{mode}/reconcile',
+  tags,
+  summary: 'Compare the account with its venue now; done when reconciled_at is later than reconcile_requested_at',
+  request: { params },
+  responses: answers(200, account, 'The account as it is now'),
+})
+
+const accepted = createRoute({
+  method: 'post',
+  path: '/accounts/{exchange}/{mode}/accept',
+  tags,
+  summary: 'Take what the venue holds of a symbol beyond the runs’ positions as nobody’s, and let the symbol go on',
+  request: {
+    params,
+    body: { required: true, content: { 'application/json': { schema: z.strictObject({ symbol: name }) } } },
+  },
+  responses: answers(200, accountPosition, 'The position'),
+})
+
+export function accountRoutes({ db: { reader }, commands }: ApiDependencies): ApiRouter {
+  const router = createRouter()
+  router.openapi(listed, async (c) => {
+    const rows = await listAccounts(reader)
+    const all = await listAccountPositions(reader)
+    const items = rows.map((row) => ({
+      ...row,
+      positions: all.filter(({ exchange, mode }) => exchange === row.exchange && mode === row.mode),
+    }))
+    return c.json({ items }, 200)
+  })
+  router.openapi(reconciled, async (c) => {
+    const row: AccountRow = await commands.reconcileAccount(c.req.valid('param'))
+    return c.json({ ...row, positions: await accountPositions(reader, row) }, 200)
+  })
+  router.openapi(accepted, async (c) => {
+    const context = { corrId: c.var.corrId }
+    return c.json(await commands.acceptPosition(c.req.valid('param'), c.req.valid('json').symbol, context), 200)
+  })
+  return router
+}

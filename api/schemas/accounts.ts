@@ -1,0 +1,46 @@
+import { z } from '@hono/zod-openapi'
+import { decimal, instant } from './values.ts'
+
+const exchange = z.string()
+const mode = z.enum(['paper', 'live'])
+
+export const accountPosition = z
+  .object({
+    exchange,
+    mode,
+    symbol: z.string(),
+    venue_qty: decimal.openapi({ description: 'What the venue holds; negative when short.' }),
+    runs_qty: decimal.openapi({ description: 'Of it, what the runs hold together.' }),
+    unattributed_qty: decimal.openapi({ description: 'Of it, what is no run’s: bought by hand, or there before.' }),
+    paused_reason: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Why no new order in the symbol leaves, and what to do; null: orders leave.' }),
+  })
+  .openapi('AccountPosition')
+
+export const account = z
+  .object({
+    exchange,
+    mode,
+    account_number: z.string().nullable(),
+    currency: z.string(),
+    cash: decimal,
+    equity: decimal,
+    buying_power: decimal,
+    state: z.enum(['unknown', 'ready', 'refused']).openapi({ description: 'Orders leave only while it is ready.' }),
+    state_reason: z.string().nullable(),
+    blocked: z.string().nullable().openapi({ description: 'Why the venue lets nothing be traded, in its words.' }),
+    keeper: z.string().nullable().openapi({ description: 'The process that keeps it.' }),
+    stream: z
+      .enum(['up', 'down', 'none'])
+      .nullable()
+      .openapi({ description: 'Of updates of orders; none: the venue is polled.' }),
+    reconcile_requested_at: instant.nullable(),
+    checked_at: instant.nullable().openapi({ description: 'When the venue last confirmed this.' }),
+    reconciled_at: instant.nullable(),
+    positions: z.array(accountPosition),
+  })
+  .openapi('Account')
+
+export const accounts = z.object({ items: z.array(account) })

@@ -1,0 +1,88 @@
+/** Rows of market data for paper and live runs (migration 014), in the notation of rows.ts. */
+import type { Timeframe } from '../../strategies/api.ts'
+import type { Table } from './columns.ts'
+import type { Adjustment } from './import/adjustment.ts'
+import type { TradingMode } from './live_rows.ts'
+
+export interface BarCoverageRow {
+  symbol: string
+  timeframe: Timeframe
+  /** Open times: between them every bar of the venue is stored. */
+  first: string
+  last: string
+  asked_at: string
+}
+
+export interface WindowWaitRow {
+  run_id: string
+  bar_index: number
+  /** The boundary. */
+  ts: string
+  /** From the boundary until the windows were there. */
+  in_hand_ms: number
+  /** Series (`symbol timeframe`) whose newest bar did not come in time. */
+  missing: string[]
+  /** Of the bars that were missing at the tick before, those that have come since. */
+  late: number
+}
+
+/** History of an exchange that is fetched. */
+export interface CandleFetchRow {
+  id: string
+  exchange: string
+  mode: TradingMode
+  symbol: string
+  timeframe: Timeframe
+  /** Open times, both inclusive. */
+  start_time: string
+  end_time: string
+  /** What opens before is stored. */
+  next_time: string
+  adjustment: Exclude<Adjustment, 'unknown'>
+  /** Known once the exchange has answered. */
+  feed: string | null
+  status: 'running' | 'completed' | 'cancelled' | 'error'
+  stored: number
+  revised: number
+  unchanged: number
+  /** Why it ended; while it runs, why it waits. */
+  error: string | null
+}
+
+export const CANDLE_FETCHES: Table<CandleFetchRow> = {
+  name: 'weaver.candle_fetches',
+  columns: {
+    id: 'uuid',
+    exchange: 'text',
+    mode: 'text',
+    symbol: 'text',
+    timeframe: 'text',
+    start_time: 'timestamptz',
+    end_time: 'timestamptz',
+    next_time: 'timestamptz',
+    adjustment: 'text',
+    feed: 'text',
+    status: 'text',
+    stored: 'bigint',
+    revised: 'bigint',
+    unchanged: 'bigint',
+    error: 'text',
+  },
+}
+
+export const BAR_COVERAGE: Table<BarCoverageRow> = {
+  name: 'weaver.bar_coverage',
+  columns: { symbol: 'text', timeframe: 'text', first: 'timestamptz', last: 'timestamptz', asked_at: 'timestamptz' },
+}
+
+export const WINDOW_WAITS: Table<WindowWaitRow> = {
+  name: 'weaver.window_waits',
+  columns: {
+    run_id: 'uuid',
+    bar_index: 'bigint',
+    ts: 'timestamptz',
+    in_hand_ms: 'float8',
+    missing: 'jsonb',
+    late: 'integer',
+  },
+}

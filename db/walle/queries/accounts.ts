@@ -1,0 +1,168 @@
+/** Accounts at venues: what they hold, whose it is, and what of our orders is open there. */
+import type { Reader } from '../../database.ts'
+import { ORDERS, selectList } from '../columns.ts'
+import {
+  ACCOUNT_POSITIONS,
+  ACCOUNTS,
+  type AccountPositionRow,
+  type AccountRow,
+  type OrderSendRow,
+  type TradingMode,
+} from '../live_rows.ts'
+import type { OrderRow } from '../rows.ts'
+
+export interface AccountName {
+  exchange: string
+  mode: TradingMode
+}
+
+export async function getAccount(reader: Reader, { exchange, mode }: AccountName): Promise<AccountRow | null> {
+  const [row] = await reader.query<AccountRow>(
+    `select ${selectList(ACCOUNTS)} from weaver.accounts where exchange = $1 and mode = $2`,
+    [exchange, mode],
+  )
+  return row ?? null
+}
+
+/** Kept as it is until the transaction ends: whoever changes an account or its positions holds this lock. */
+export async function lockAccount(tx: Reader, { exchange, mode }: AccountName): Promise<AccountRow | null> {
+  const [row] = await tx.query<AccountRow>(
+    `select ${selectList(ACCOUNTS)} from weaver.accounts where exchange = $1 and mode = $2 for no key update`,
+    [exchange, mode],
+  )
+  return row ?? null
+}
+
+export function listAccounts(reader: Reader): Promise<AccountRow[]> {
+  return reader.query<AccountRow>(`select ${selectList(ACCOUNTS)} from weaver.accounts order by exchange, mode`)
+}
+
+export function accountPositions(reader: Reader, { exchange, mode }: AccountName): Promise<AccountPositionRow[]> {
+  return reader.query<AccountPositionRow>(
+    `select ${selectList(ACCOUNT_POSITIONS)} from weaver.account_positions
+     where exchange = $1 and mode = $2 order by symbol`,
+    [exchange, mode],
+  )
+}
+
+export function listAccountPositions(reader: Reader): Promise<AccountPositionRow[]> {
+  return reader.query<AccountPositionRow>(
+    `select ${selectList(ACCOUNT_POSITIONS)} from weaver.account_positions order by exchange, mode, symbol`,
+  )
+}
+
+export interface HeldQty {
+  symbol: string
+  qty: string
+}
+
+/** What the account's runs hold together, ended runs included: their positions stay. */
+export function runsHold(reader: Reader, { exchange, mode }: AccountName): Promise<HeldQty[]> {
+  return reader.query<HeldQty>(
+    `select p.symbol, sum(p.qty) as qty from weaver.positions p join weaver.runs r on r.id = p.run_id
+     where r.exchange = $1 and r.mode = $2 group by p.symbol order by p.symbol`,
+    [exchange, mode],
+  )
+}
+
+export type AccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null }
+
+const ACCOUNT_ORDERS = `select ${selectList(ORDERS, 'o')}, s.state as send_state
+  from weaver.orders o join weaver.runs r on r.id = o.run_id left join weaver.order_sends s on s.order_id = o.id`
+
+/** Our orders of the account that may still change. */
+export function openAccountOrders(reader: Reader, { exchange, mode }: AccountName): Promise<AccountOrder[]> {
+  return reader.query<AccountOrder>(
+    `${ACCOUNT_ORDERS}
+     where r.exchange = $1 and r.mode = $2 and o.status in ('pending', 'submitted', 'accepted', 'partial')
+     order by o.created_at, o.id`,
+    [exchange, mode],
+  )
+}
+
+/** Those of them that are ours. */
+export function ordersByClientId(reader: Reader, clientOrderIds: readonly string[]): Promise<AccountOrder[]> {
+  return reader.query<AccountOrder>(`${ACCOUNT_ORDERS} where o.client_order_id = any ($1::text[])`, [clientOrderIds])
+}
+
+/** Symbols of the account in which something may have filled in the last moments. */
+export async function movingSymbols(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  withinMs: number,
+): Promise<Set<string>> {
+  const rows = await reader.query<{ symbol: string }>(
+    `select distinct o.symbol from weaver.orders o join weaver.runs r on r.id = o.run_id
+     where r.exchange = $1 and r.mode = $2
+       and (o.status in ('submitted', 'accepted', 'partial')
+         or o.updated_at > clock_timestamp() - make_interval(secs => $3::float8 / 1000))`,
+    [exchange, mode, withinMs],
+  )
+  return new Set(rows.map(({ symbol }) => symbol))
+}
+
+/** Which of these executions of the account are on record. */
+export async function knownExecutions(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  executionIds: readonly string[],
+): Promise<Set<string>> {
+  const rows = await reader.query<{ execution_id: string }>(
+    `select execution_id from weaver.venue_updates
+     where exchange = $1 and mode = $2 and execution_id = any ($3::text[])`,
+    [exchange, mode, executionIds],
+  )
+  return new Set(rows.map((row) => row.execution_id))
+}
+
+/** The newest thing that was heard of its orders, by whichever process; 0: nothing yet. */
+export async function newestUpdate(reader: Reader, { exchange, mode }: AccountName): Promise<number> {
+  const [row] = await reader.query<{ id: number }>(
+    'select id from weaver.venue_updates where exchange = $1 and mode = $2 order by id desc limit 1',
+    [exchange, mode],
+  )
+  return Number(row?.id ?? 0)
+}
+
+export interface AccountHealth extends AccountName {
+  state: AccountRow['state']
+  stream: AccountRow['stream']
+  state_reason: string | null
+  /** Running runs that use it. */
+  runs: number
+  /** Null: never. */
+  reconciledSeconds: number | null
+  pausedSymbols: string[]
+}
+
+/** Accounts that are kept, and those that running runs want. */
+export function accountHealth(reader: Reader): Promise<AccountHealth[]> {
+  return reader.query<AccountHealth>(
+    `select coalesce(a.exchange, u.exchange) as exchange, coalesce(a.mode, u.mode) as mode,
+       coalesce(a.state, 'unknown') as state, a.stream,
+       case when a.id is null then 'nobody keeps it' else a.state_reason end as state_reason, coalesce(u.runs, 0) as runs,
+       extract(epoch from clock_timestamp() - a.reconciled_at)::float8 as "reconciledSeconds",
+       array(select p.symbol from weaver.account_positions p
+         where p.exchange = a.exchange and p.mode = a.mode and p.paused_reason is not null order by p.symbol
+       ) as "pausedSymbols"
+     from weaver.accounts a full join (
+       select exchange, mode, count(*)::int as runs from weaver.runs
+       where status = 'running' and mode <> 'backtest' and exchange is not null group by exchange, mode
+     ) u on u.exchange = a.exchange and u.mode = a.mode
+     order by 1, 2`,
+  )
+}
+
+export interface UpdateCount extends AccountName {
+  source: string
+  count: number
+}
+
+/** What was heard of orders within the last minutes. */
+export function recentUpdates(reader: Reader, minutes: number): Promise<UpdateCount[]> {
+  return reader.query<UpdateCount>(
+    `select exchange, mode, source, count(*)::int as count from weaver.venue_updates
+     where created_at > clock_timestamp() - make_interval(mins => $1) group by exchange, mode, source order by 1, 2, 3`,
+    [minutes],
+  )
+}

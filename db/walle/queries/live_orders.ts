@@ -1,0 +1,134 @@
+/** Orders of paper and live runs on their way to a venue, and what is known of them. */
+import type { Reader } from '../../database.ts'
+import { FILLS, ORDERS, POSITIONS, selectList } from '../columns.ts'
+import { ORDER_SENDS, type OrderSendRow, type TradingMode } from '../live_rows.ts'
+import type { FillRow, OrderRow, PositionRow } from '../rows.ts'
+
+export interface OrderPlace {
+  order_id: string
+  run_id: string
+}
+
+/** Which of the account's orders is meant: by the id that Weaver gave it, else by the venue's. */
+export async function findOrder(
+  reader: Reader,
+  account: { exchange: string; mode: TradingMode },
+  ids: { client_order_id: string | null; exchange_order_id: string | null },
+): Promise<OrderPlace | null> {
+  const [row] = await reader.query<OrderPlace>(
+    `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
+     where r.exchange = $1 and r.mode = $2
+       and case when $3::text is null then o.exchange_order_id = $4 else o.client_order_id = $3 end`,
+    [account.exchange, account.mode, ids.client_order_id, ids.exchange_order_id],
+  )
+  return row ?? null
+}
+
+/** Needs the run's lock, which whoever changes an order holds. */
+export async function orderByClientId(tx: Reader, runId: string, clientOrderId: string): Promise<OrderRow | null> {
+  const [row] = await tx.query<OrderRow>(
+    `select ${selectList(ORDERS)} from weaver.orders where run_id = $1 and client_order_id = $2`,
+    [runId, clientOrderId],
+  )
+  return row ?? null
+}
+
+/** The order's fills, oldest first. */
+export function fillsOfOrder(reader: Reader, orderId: string): Promise<FillRow[]> {
+  return reader.query<FillRow>(`select ${selectList(FILLS)} from weaver.fills where order_id = $1 order by ordinal`, [
+    orderId,
+  ])
+}
+
+export async function getOrderSend(reader: Reader, orderId: string): Promise<OrderSendRow | null> {
+  const [row] = await reader.query<OrderSendRow>(
+    `select ${selectList(ORDER_SENDS)} from weaver.order_sends where order_id = $1`,
+    [orderId],
+  )
+  return row ?? null
+}
+
+/** By the wall's clock. */
+export async function orderCreatedAt(reader: Reader, orderId: string): Promise<string> {
+  const [row] = await reader.query<{ created_at: string }>('select created_at from weaver.orders where id = $1', [
+    orderId,
+  ])
+  if (!row) throw new Error(`there is no order ${orderId}`)
+  return row.created_at
+}
+
+export async function getPosition(reader: Reader, runId: string, symbol: string): Promise<PositionRow | null> {
+  const [row] = await reader.query<PositionRow>(
+    `select ${selectList(POSITIONS)} from weaver.positions where run_id = $1 and symbol = $2`,
+    [runId, symbol],
+  )
+  return row ?? null
+}
+
+/** The run's orders in the symbol with how they were sent, oldest first: those that are open, and all attached exits. */
+export async function symbolOrders(
+  reader: Reader,
+  runId: string,
+  symbol: string,
+): Promise<{ order: OrderRow; send: OrderSendRow | null }[]> {
+  const orders = await reader.query<OrderRow>(
+    `select ${selectList(ORDERS)} from weaver.orders
+     where run_id = $1 and symbol = $2
+       and (status in ('pending', 'submitted', 'accepted', 'partial') or parent_order_id is not null)
+     order by ordinal`,
+    [runId, symbol],
+  )
+  const sends = await reader.query<OrderSendRow>(
+    `select ${selectList(ORDER_SENDS)} from weaver.order_sends where order_id = any ($1::uuid[])`,
+    [orders.map(({ id }) => id)],
+  )
+  const byOrder = new Map(sends.map((send) => [send.order_id, send]))
+  return orders.map((order) => ({ order, send: byOrder.get(order.id) ?? null }))
+}
+
+/** What stands against sending an order now. */
+export interface Hindrance {
+  /** The system is halted, or the run. */
+  system_halt: boolean
+  run_halt: boolean
+  account_ready: boolean
+  account_reason: string | null
+  /** Why nothing is sent in the symbol. */
+  paused_reason: string | null
+}
+
+export async function hindranceOf(
+  reader: Reader,
+  run: { id: string; exchange: string | null; mode: string },
+  symbol: string,
+): Promise<Hindrance> {
+  const [row] = await reader.query<Hindrance>(
+    `select
+       exists (select from weaver.halts where run_id is null and resumed_at is null) as system_halt,
+       exists (select from weaver.halts where run_id = $1 and resumed_at is null) as run_halt,
+       coalesce(a.state = 'ready', false) as account_ready,
+       coalesce(a.state_reason, a.state) as account_reason,
+       (select p.paused_reason from weaver.account_positions p
+        where p.exchange = $2 and p.mode = $3 and p.symbol = $4) as paused_reason
+     from (select 1) one left join weaver.accounts a on a.exchange = $2 and a.mode = $3`,
+    [run.id, run.exchange, run.mode, symbol],
+  )
+  return row as Hindrance
+}
+
+/** Orders whose way to the venue is not over, exits, and cancels that the venue has not confirmed: those without a job. */
+export function unfinishedSends(
+  reader: Reader,
+  account: { exchange: string; mode: TradingMode },
+): Promise<(OrderPlace & { what: 'submit' | 'cancel' })[]> {
+  return reader.query(
+    `select s.order_id, s.run_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
+     from weaver.order_sends s join weaver.orders o on o.id = s.order_id
+     where s.exchange = $1 and s.mode = $2
+       and not exists (select from weaver.order_jobs j where j.order_id = s.order_id)
+       and (s.state <> 'answered' or (o.status in ('pending', 'submitted', 'accepted', 'partial')
+         and (s.cancel_requested_at is not null or o.parent_order_id is not null)))
+     order by o.created_at, o.id`,
+    [account.exchange, account.mode],
+  )
+}

@@ -1,0 +1,50 @@
+/** What `weaver doctor` finds out about exchanges: each is asked for its account, with the credentials that it has. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { wallClock } from '../glados/clock.ts'
+import type { Venues } from '../live.ts'
+import type { TradingMode, Venue } from '../veda/venue.ts'
+import type { Finding } from './doctor.ts'
+
+const ANSWER_MS = 15_000
+/** Beyond this the bars of a tick are asked for too early or too late. */
+const MOST_SKEW_MS = 1_000
+
+export async function checkVenues(venues: Venues): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const { exchange, configured, problems } of venues.known()) {
+    findings.push(...problems.map((problem) => ({ name: exchange, ok: false, text: problem })))
+    for (const mode of configured) findings.push(...(await checkVenue(venues, exchange, mode)))
+  }
+  return findings
+}
+
+async function checkVenue(venues: Venues, exchange: string, mode: TradingMode): Promise<Finding[]> {
+  const name = `${exchange} ${mode}`
+  try {
+    const venue = await inTime(venues.get(exchange, mode))
+    const { blocked, currency, equity } = await inTime(venue.account())
+    const account = blocked === null ? `equity ${equity} ${currency}` : `nothing can be traded: ${blocked}`
+    return [{ name, ok: blocked === null, text: account }, await checkTime(name, venue)]
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    return [{ name, ok: false, text: `${text}: check its credentials and the network` }]
+  }
+}
+
+async function checkTime(name: string, venue: Venue): Promise<Finding> {
+  const asked = wallClock.now()
+  const theirs = await inTime(venue.time())
+  const skew = Math.round((asked + wallClock.now()) / 2 - theirs)
+  const ok = Math.abs(skew) <= MOST_SKEW_MS
+  const advice = ok ? '' : ': set up time synchronisation on this machine'
+  return { name, ok, text: `the clock is ${skew} ms from the exchange's${advice}` }
+}
+
+async function inTime<T>(asked: Promise<T>): Promise<T> {
+  // An answer that was not needed must not keep the process from ending.
+  const late = delay(ANSWER_MS, undefined, { ref: false }).then(() => {
+    throw new Error(`no answer within ${ANSWER_MS / 1000} s`)
+  })
+  late.catch(() => {})
+  return Promise.race([asked, late])
+}

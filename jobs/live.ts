@@ -1,0 +1,43 @@
+/** What the jobs and services of paper and live runs share. */
+import type { Database, WriteTx } from '../db/database.ts'
+import type { Outcome } from '../db/walle/outcome.ts'
+import type { RunRow } from '../db/walle/rows.ts'
+import type { Timeframe } from '../strategies/api.ts'
+import type { HopAnswer, HopView } from './hop_view.ts'
+import type { TradingMode, Venue, VenueBar } from './veda/venue.ts'
+
+/** An adapter as it was found. */
+export interface Known {
+  exchange: string
+  /** That it has. */
+  modes: TradingMode[]
+  /** Of those, the ones that have what they need. */
+  configured: TradingMode[]
+  /** What is wrong with it or its settings, never with a secret. */
+  problems: string[]
+}
+
+/** The venues of this process, opened when first asked for. */
+export interface Venues {
+  /** Throws VenueError `unauthorised` when the mode has no credentials. */
+  get(exchange: string, mode: TradingMode): Promise<Venue>
+  /** What is configured, never with a secret. */
+  configured(): { exchange: string; mode: TradingMode }[]
+  /** Every adapter, also one that does not load or lacks its settings. */
+  known(): Known[]
+  close(): Promise<void>
+}
+
+export interface Live {
+  db: Database
+  record: (tx: WriteTx, outcome: Outcome) => Promise<void>
+  venues: Venues
+  /** Lets the strategy speak in its host. Rejects with a StrategyFailure. */
+  hop: (run: RunRow, view: HopView) => Promise<HopAnswer>
+  /** A bar that a venue pushed. Absent: nobody here wants any. */
+  heardBar?: (venue: Venue, bar: VenueBar & { symbol: string; timeframe: Timeframe }) => void
+  now: () => number
+  newId: () => string
+  sleep: (ms: number) => Promise<void>
+  log: (level: 'info' | 'warn' | 'error', fields: object, message: string) => void
+}

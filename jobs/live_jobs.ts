@@ -1,0 +1,240 @@
+/**
+ * The strategy's side of a paper or live run: it hears of the tick, of its windows, of its orders, and asks for orders.
+ * One job a hop, each played on a snapshot of the run and then recorded in one transaction, once (I3): who plays it again
+ * makes the same events, by id. Hops of a run share a queue; one that comes before its turn is put back.
+ */
+import type { Database, Reader, WriteTx } from '../db/database.ts'
+import { claim, isClaimed } from '../db/events/claims.ts'
+import type { LogEvent } from '../db/events/envelope.ts'
+import { getEvent } from '../db/events/read.ts'
+import type { TaskName, TaskPayload } from '../db/events/tasks.ts'
+import type { Outcome } from '../db/walle/outcome.ts'
+import { getRun, lockRun } from '../db/walle/queries/runs.ts'
+import type { RunError, RunRow } from '../db/walle/rows.ts'
+import type { RunningJob } from './backtest_jobs.ts'
+import type { HopAnswer, HopView } from './hop_view.ts'
+import type { Live } from './live.ts'
+import { unmarkedBars } from './live_account.ts'
+import { fetchEvents, furtherPart, noteRejection, tickDecision } from './live_decisions.ts'
+import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markLedger } from './live_ticks.ts'
+import {
+  type Account,
+  emptyWindows,
+  heardOrder,
+  isWindowEvent,
+  type ReadWindows,
+  readAccount,
+  readWindows,
+  viewOf,
+  type WindowEvent,
+} from './live_view.ts'
+import { addLogContext } from './log.ts'
+import { StrategyFailure } from './marvin/failure.ts'
+
+const LIVE_HOPS = ['marvin.on_live_tick', 'marvin.on_live_window', 'marvin.on_order'] as const satisfies TaskName[]
+export type LiveHopTask = (typeof LIVE_HOPS)[number]
+
+/** A hop that comes before its turn looks again after this long: the hop before it has failed and is tried again. */
+const PUT_BACK_MS = 200
+
+export interface LiveHopJobs extends Pick<Live, 'record' | 'hop' | 'now'> {
+  db: Database
+  /** The end of the run, which is locked, for what its strategy did. */
+  endRun: (tx: WriteTx, run: RunRow, failure: RunError) => Promise<Outcome>
+}
+
+interface LiveHopJob extends RunningJob {
+  putBack(delayMs: number): Promise<never>
+}
+
+type Played = 'too early' | ((tx: WriteTx, run: RunRow) => Promise<Outcome>) | null
+
+/** Handles one hop: plays it on what the run is now, then records what came of it. */
+export async function runLiveHop(
+  jobs: LiveHopJobs,
+  task: LiveHopTask,
+  payload: TaskPayload<LiveHopTask>,
+  job: LiveHopJob,
+): Promise<void> {
+  const hop = await openHop(jobs, task, payload)
+  addLogContext({ corr_id: hop?.event.corr_id ?? null })
+  const played = hop && (await playHop(jobs, hop))
+  job.signal.throwIfAborted()
+  if (played === 'too early') return job.putBack(PUT_BACK_MS)
+  await jobs.db.write(async (tx) => {
+    const run = await lockRun(tx, payload.run_id)
+    const current = run?.status === 'running' && played !== null
+    if (current && (await claim(tx, task, payload.event_id))) await jobs.record(tx, await played(tx, run))
+    await job.finish(tx)
+  })
+}
+
+interface Hop {
+  run: RunRow
+  event: LogEvent
+  checkpoint: LiveCheckpoint
+  windows: ReadWindows
+  /** What it sees. Null: the strategy has no method for what happened. */
+  seen: { account: Account; changed: HopView['changed'] } | null
+}
+
+/** Everything in one snapshot: a fill that is booked meanwhile is seen whole, or not at all. Null: nothing to be done. */
+function openHop(
+  { db }: LiveHopJobs,
+  task: LiveHopTask,
+  { run_id, event_id }: TaskPayload<LiveHopTask>,
+): Promise<Hop | null> {
+  return db.read(async (reader) => {
+    const run = await getRun(reader, run_id)
+    if (run?.status !== 'running' || (await isClaimed(reader, task, event_id))) return null
+    const event = (await getEvent(reader, event_id)) as LogEvent | null
+    if (event === null) throw new Error(`The event ${event_id} that set off ${task} is not in the log`)
+    const checkpoint = await getLiveCheckpoint(reader, run_id)
+    if (!isHeard(event, checkpoint)) return { run, event, checkpoint, windows: emptyWindows(run), seen: null }
+    const account = await readAccount(reader, run)
+    const changed = await heardOrder(reader, event)
+    return {
+      ...{ run, event, checkpoint, windows: await windowsOf(reader, run, event, checkpoint) },
+      seen: { account, changed },
+    }
+  })
+}
+
+/** The rest is not read for what nobody hears: most strategies have nothing but onWindow. */
+function isHeard(event: LogEvent, { hears }: LiveCheckpoint): boolean {
+  return isWindowEvent(event) || (event.type === 'clock.Tick' ? hears.ticks : hears.orders)
+}
+
+/** Those that the event tells of, else those that were seen last: there are no newer ones before the next are fetched. */
+async function windowsOf(reader: Reader, run: RunRow, event: LogEvent, checkpoint: LiveCheckpoint) {
+  if (isWindowEvent(event)) return readWindows(reader, event)
+  const last = checkpoint.windows === null ? null : ((await getEvent(reader, checkpoint.windows)) as LogEvent | null)
+  return last !== null && isWindowEvent(last) ? readWindows(reader, last, { again: true }) : emptyWindows(run)
+}
+
+async function playHop(jobs: LiveHopJobs, hop: Hop): Promise<Played> {
+  const { event } = hop
+  try {
+    if (event.type === 'clock.Tick') return await hearTick(jobs, hop, event)
+    if (isWindowEvent(event)) return await hearWindows(jobs, hop, event)
+    return await hearOrder(jobs, hop)
+  } catch (error) {
+    if (!(error instanceof StrategyFailure)) throw error
+    const at = hop.event.type === 'clock.Tick' ? hop.event.payload : placeOf(hop.checkpoint.tick)
+    const failure = { ...(at && { bar_index: at.bar_index, ts: at.ts }), ...error.failure }
+    return (tx, run) => jobs.endRun(tx, run, failure)
+  }
+}
+
+function placeOf(tick: LiveTick | null): { bar_index: number; ts: string } | null {
+  return tick && { bar_index: tick.bar_index, ts: new Date(tick.ts).toISOString() }
+}
+
+/** Null where it has nothing to say to this. */
+async function speak(
+  jobs: LiveHopJobs,
+  { run, checkpoint, windows, seen }: Hop,
+  phase: HopView['phase'],
+  tick: LiveTick,
+): Promise<HopAnswer | null> {
+  if (seen === null) return null
+  const { account, changed } = seen
+  const view = viewOf(run, checkpoint, account, { phase, tick, changed, windows: windows.shown })
+  const answer = await jobs.hop(run, view)
+  checkpoint.memory = answer.memory
+  checkpoint.hears = answer.hears
+  return answer
+}
+
+/** The strategy hears of the tick, and its windows are asked for. */
+async function hearTick(
+  jobs: LiveHopJobs,
+  hop: Hop,
+  event: Extract<LogEvent, { type: 'clock.Tick' }>,
+): Promise<Played> {
+  const { run, checkpoint } = hop
+  const { bar_index, ts } = event.payload
+  const before = checkpoint.tick
+  if (before !== null && before.bar_index >= bar_index) return null
+  if (before !== null && before.stage !== 'done') return 'too early'
+  const tick: LiveTick = {
+    ...{ bar_index, ts: Date.parse(ts), corr_id: event.corr_id, stage: 'window' },
+    ...{ asked: { intents: [], skips: [], logs: [] }, told: 0, parts: 0 },
+    // What was asked for since the tick before, and is not carried out yet, goes first still.
+    pending: before?.pending ?? [],
+    shorter: {},
+  }
+  const answer = await speak(jobs, hop, 'tick', tick)
+  const requests = answer?.requests ?? []
+  if (answer !== null) tick.asked = answer.asked
+  for (const { symbol, timeframe, bars } of requests) if (timeframe === run.timeframe) tick.shorter[symbol] = bars
+  checkpoint.tick = tick
+  return async (_tx, locked) => ({
+    writes: [{ kind: 'save_checkpoint', run_id: run.id, next_tick: locked.next_tick, state: checkpoint }],
+    events: fetchEvents(run, tick, event.id, requests),
+  })
+}
+
+/** The strategy decides, where there is something new to decide on. */
+async function hearWindows(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Promise<Played> {
+  const { run, checkpoint, windows } = hop
+  const { tick } = checkpoint
+  if (tick?.bar_index !== event.payload.bar_index || tick.stage !== 'window') return null
+  checkpoint.windows = event.id
+  const due = takeIn(hop)
+  const answer = due ? await speak(jobs, hop, 'window', tick) : null
+  if (answer !== null) {
+    tick.asked.intents.push(...answer.asked.intents)
+    tick.asked.skips.push(...answer.asked.skips)
+    tick.asked.logs.push(...answer.asked.logs)
+  }
+  const told = tickDecision(run, checkpoint, { due, cause: event.id, windowEvents: windows.events })
+  tick.asked = { intents: [], skips: [], logs: [] }
+  tick.stage = 'place'
+  // With the decision, whose place in the log tells which fills came before.
+  const bars = told.events.length > 0 ? unmarkedBars(run, windows.shown, checkpoint.marked) : []
+  return async (tx, locked) => {
+    const marked = await markLedger(tx, locked, checkpoint, bars, jobs.now())
+    const rest = tick.pending.length === 0 ? await endTick(tx, locked, checkpoint, jobs.now()) : saved(locked, hop)
+    return { writes: [...told.writes, ...marked.writes, ...rest], events: [...told.events, ...marked.events] }
+  }
+}
+
+function saved(run: RunRow, { checkpoint }: Hop): Outcome['writes'] {
+  return [{ kind: 'save_checkpoint', run_id: run.id, next_tick: run.next_tick, state: checkpoint }]
+}
+
+/** Notes the newest bars. True when at least one symbol got a new one and all have as many as the strategy wants. */
+function takeIn({ run, checkpoint, windows }: Hop): boolean {
+  let anyNew = false
+  let ready = true
+  for (const symbol of run.symbols) {
+    const own = windows.shown.findLast((one) => one.symbol === symbol && one.timeframe === run.timeframe)
+    const { time, close } = own?.columns ?? { time: [], close: [] }
+    const [newest, known] = [time.at(-1), checkpoint.newest[symbol]?.time]
+    if (time.length < Math.min(run.window_bars, checkpoint.tick?.shorter[symbol] ?? run.window_bars)) ready = false
+    if (newest === undefined) continue
+    if (known === undefined || newest > known) anyNew = true
+    checkpoint.newest[symbol] = { time: newest, close: close.at(-1) as number }
+  }
+  return anyNew && ready
+}
+
+/** The strategy hears that an order of its changed. What it asks for is a further part of the newest tick's decision. */
+async function hearOrder(jobs: LiveHopJobs, hop: Hop): Promise<Played> {
+  const { run, event, checkpoint } = hop
+  const { tick } = checkpoint
+  // Before its first tick a run has asked for nothing.
+  if (tick === null) return async () => ({ writes: [], events: [] })
+  const rejected = event.type === 'orders.Rejected' ? noteRejection(run, checkpoint, event.payload) : []
+  const answer = await speak(jobs, hop, 'order', tick)
+  if (answer === null) {
+    const kept = (locked: RunRow) => (rejected.length === 0 ? [] : [...rejected, ...saved(locked, hop)])
+    return async (_tx, locked) => ({ writes: kept(locked), events: [] })
+  }
+  const told = furtherPart(run, checkpoint, answer.asked, event.id)
+  return async (_tx, locked) => ({
+    writes: [...rejected, ...told.writes, ...saved(locked, hop)],
+    events: told.events,
+  })
+}

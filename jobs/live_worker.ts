@@ -1,0 +1,92 @@
+/** The part of a worker that carries paper and live runs: their jobs, their clock, the keepers of their accounts. */
+import type { WriteTx } from '../db/database.ts'
+import { record } from '../db/walle/record.ts'
+import { disownAccounts, startKeepers } from './account_keeper.ts'
+import type { Handlers } from './attempt.ts'
+import { type BarCache, createBarCache } from './bar_cache.ts'
+import { fetchCandlePage } from './candle_fetch.ts'
+import type { PreciseClock } from './glados/clock.ts'
+import { cancelAll, cancelRun } from './halt_jobs.ts'
+import { createHostRuns } from './host_client.ts'
+import type { Live } from './live.ts'
+import { createLiveClock } from './live_clock.ts'
+import { endRun, endStoppedRun } from './live_end.ts'
+import { fetchWindow } from './live_fetch.ts'
+import { type LiveHopJobs, runLiveHop } from './live_jobs.ts'
+import { startLiveRun } from './live_start.ts'
+import type { HostPool } from './marvin/host_pool.ts'
+import { cancelOrder, placeOrder } from './order_jobs.ts'
+import { recordReport } from './order_reports.ts'
+import { sendCancel, submitOrder } from './order_sending.ts'
+import type { System } from './system.ts'
+import { openVenues } from './venue_world.ts'
+
+type LiveTask = Extract<
+  keyof Handlers,
+  `veda.${string}` | 'marvin.on_live_tick' | 'marvin.on_live_window' | 'marvin.on_order'
+>
+
+export interface LiveWorker {
+  handlers: Pick<Handlers, LiveTask>
+  /** What works on its own beside the jobs. */
+  start(): void
+  stop(): Promise<void>
+  /** After the last job. */
+  close(): Promise<void>
+}
+
+export async function openLiveWorker(system: System, liveHosts: HostPool, time: PreciseClock): Promise<LiveWorker> {
+  const { db, log, config } = system
+  const recorded: Live['record'] = async (tx, outcome) => {
+    await record(tx, outcome)
+  }
+  const told: Live['log'] = (level, fields, message) => log[level](fields, message)
+  const bars = createBarCache({ db, record: recorded, now: time.now, log: told })
+  const live: Live = {
+    db,
+    record: recorded,
+    venues: await openVenues(system, time),
+    hop: createHostRuns({ db, hosts: liveHosts, dataDir: config.dataDir }).hop,
+    heardBar: bars.heard,
+    ...time,
+    log: told,
+  }
+  // Before the first job: what a keeper left that is gone is not what is so now.
+  await disownAccounts(live)
+  const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
+  let keepers: ReturnType<typeof startKeepers> | null = null
+  return {
+    handlers: liveHandlers(live, bars),
+    start() {
+      clock.start()
+      keepers = startKeepers(live, (heard) => recordReport(live, heard))
+    },
+    async stop() {
+      await Promise.all([clock.stop(), keepers?.stop()])
+    },
+    close: () => live.venues.close(),
+  }
+}
+
+export function liveHandlers(live: Live, bars: BarCache = createBarCache(live)): Pick<Handlers, LiveTask> {
+  const hops: LiveHopJobs = {
+    ...live,
+    endRun: (tx: WriteTx, run, failure) => endRun(live, tx, run, failure),
+  }
+  const fetches = { ...live, bars }
+  return {
+    'veda.start_run': (payload, job) => startLiveRun(live, payload, job),
+    'marvin.on_live_tick': (payload, job) => runLiveHop(hops, 'marvin.on_live_tick', payload, job),
+    'veda.fetch_window': (payload, job) => fetchWindow(fetches, payload, job),
+    'marvin.on_live_window': (payload, job) => runLiveHop(hops, 'marvin.on_live_window', payload, job),
+    'marvin.on_order': (payload, job) => runLiveHop(hops, 'marvin.on_order', payload, job),
+    'veda.place_order': (payload, job) => placeOrder(live, payload, job),
+    'veda.cancel_order': (payload, job) => cancelOrder(live, payload, job),
+    'veda.submit_order': (payload, job) => submitOrder(live, payload, job),
+    'veda.send_cancel': (payload, job) => sendCancel(live, payload, job),
+    'veda.cancel_run': (payload, job) => cancelRun(live, payload, job),
+    'veda.cancel_all': (payload, job) => cancelAll(live, payload, job),
+    'veda.fetch_candles': (payload, job) => fetchCandlePage(live, payload, job),
+    'veda.end_run': (payload, job) => endStoppedRun(live, payload, job),
+  }
+}

@@ -1,0 +1,498 @@
+/**
+ * The way of an order to its venue, and of the wish to cancel it (ADR 15). What is about to be done is committed before it
+ * is done: a process may die between any two lines, another may be doing the same at the same time, and any answer may be
+ * lost. Whoever does not know what became of a call asks the venue, by the one id that the order has for ever. A call of
+ * a venue is never within a transaction.
+ */
+import type { Database, WriteTx } from '../db/database.ts'
+import { venueEventId } from '../db/events/ids.ts'
+import { isOpen } from '../db/events/order_state.ts'
+import type { TaskPayload } from '../db/events/tasks.ts'
+import { redact } from '../db/secrets.ts'
+import type { OrderSendRow } from '../db/walle/live_rows.ts'
+import type { Outcome } from '../db/walle/outcome.ts'
+import {
+  getOrderSend,
+  type Hindrance,
+  hindranceOf,
+  orderCreatedAt,
+  symbolOrders,
+} from '../db/walle/queries/live_orders.ts'
+import { getOrder } from '../db/walle/queries/orders.ts'
+import type { OrderRow } from '../db/walle/rows.ts'
+import { type Job, LostLease, messageOf } from './attempt.ts'
+import type { Live } from './live.ts'
+import { changeOf, ended, endOutcome, rejectOutcome } from './order_endings.ts'
+import { cancelWanted } from './order_exits.ts'
+import { cancelJob } from './order_job_specs.ts'
+import { type LockedOrder, lockOrder, reportOutcome } from './order_reports.ts'
+import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './order_take_profit.ts'
+import { orderToSend } from './veda/checks.ts'
+import type { OrderBody } from './veda/reports.ts'
+import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from './veda/venue.ts'
+import { refuseAccount } from './venue_refusal.ts'
+
+export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log'> & { db: Database }
+export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
+
+/** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
+export const SEND_WITHIN_MS = 300_000
+/** Of a call whose outcome is not known: the venue may show an order later than it took it. */
+export const LOOKUPS = 3
+export const RESEND_AFTER_MS = 10_000
+/** An order that is not wanted any more and was never found at the venue for so long is taken for never having arrived. */
+export const GIVE_UP_AFTER_MS = 60_000
+const LOOKUP_EVERY_MS = 3_400
+const WAIT_MS = 1_000
+/** Then the venue decides. */
+const MAKE_ROOM_MS = 30_000
+const TROUBLE_MS = 5_000
+const MOST_WAIT_MS = 60_000
+/** A venue refuses the exit of an entry that it has not settled yet. */
+export const EXIT_TRIES = 3
+const EXIT_AGAIN_MS = 5_000
+/** A venue that was asked to cancel is asked what became of it after this long. */
+const CANCEL_CHECK_MS = 3_000
+
+/** The job is done, or comes again after `again` ms. */
+type Step = 'done' | { again: number }
+
+export function submitOrder(jobs: SendJobs, payload: TaskPayload<'veda.submit_order'>, job: SendJob): Promise<void> {
+  return untilDone(jobs, payload, job, () => submitStep(jobs, payload, job))
+}
+
+export function sendCancel(jobs: SendJobs, payload: TaskPayload<'veda.send_cancel'>, job: SendJob): Promise<void> {
+  return untilDone(jobs, payload, job, () => cancelStep(jobs, payload, job))
+}
+
+/** Whatever goes wrong, the job stays: an order whose job is lost would never be heard of again. */
+async function untilDone(jobs: SendJobs, payload: object, job: SendJob, step: () => Promise<Step>): Promise<void> {
+  let result: Step
+  try {
+    result = await step()
+  } catch (error) {
+    if (error instanceof LostLease || job.signal.aborted) throw error
+    jobs.log('error', { ...payload, err: error }, 'an order on its way to its venue: it is tried again')
+    result = { again: TROUBLE_MS }
+  }
+  if (result !== 'done') await job.putBack(result.again)
+}
+
+/** Records within the order's lock, and says how it goes on. `done` finishes the job in the same transaction. */
+async function within<T extends Step | object>(
+  jobs: SendJobs,
+  payload: { run_id: string; order_id: string },
+  job: SendJob,
+  decide: (tx: WriteTx, locked: LockedOrder) => Promise<{ outcome?: Outcome; step: T }>,
+): Promise<T | 'done'> {
+  job.signal.throwIfAborted()
+  return jobs.db.write(async (tx) => {
+    const locked = await lockOrder(tx, payload)
+    const { outcome, step } = locked ? await decide(tx, locked) : { step: 'done' as const }
+    if (outcome) await jobs.record(tx, outcome)
+    if (step === 'done') await job.finish(tx)
+    return step
+  })
+}
+
+type Payload = TaskPayload<'veda.submit_order'>
+/** `resend`: an earlier call may have brought it in. */
+type Entered =
+  | Step
+  | { call: 'submit'; order: OrderRow; resend: boolean }
+  | { call: 'lookup' | 'watch'; order: OrderRow }
+
+async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
+  const entered = await enter(jobs, payload, job)
+  if (entered === 'done' || 'again' in entered) return entered
+  const venue = await openVenue(jobs, payload, job)
+  if (venue === 'done' || 'again' in venue) return venue
+  if (entered.call !== 'submit') {
+    return entered.call === 'lookup'
+      ? lookUp(jobs, payload, job, venue)
+      : watch(jobs, payload, job, venue, entered.order)
+  }
+  const asset = await venue.asset(entered.order.symbol).catch(() => null)
+  const sent = await within<Step | { go: true }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
+  if (sent === 'done' || 'again' in sent) return sent
+  let answer: SubmitAnswer | VenueError
+  try {
+    answer = await venue.submit(orderToSend(entered.order, venue.features, asset))
+  } catch (error) {
+    // Whatever it is: the call was begun, so nothing is known of what it did.
+    answer = error instanceof VenueError ? error : new VenueError('unclear', messageOf(error), { cause: error })
+  }
+  return takeAnswer(jobs, payload, job, { venue, answer, resend: entered.resend })
+}
+
+/** What is to be done with the order now. */
+function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered> {
+  return within<Entered>(jobs, payload, job, async (tx, locked) => {
+    const { order, send } = locked
+    if (!isOpen(order.status)) return { step: 'done' }
+    if (send.state === 'answered') return lookAfter(tx, locked, jobs.now())
+    if (send.state !== 'to_send') {
+      if (!mayResend(send, jobs.now()) || (await isUnwanted(jobs, tx, locked)))
+        return { step: { call: 'lookup', order } }
+      return { step: { call: 'submit', order, resend: true } }
+    }
+    const turn = send.cancel_requested_at === null ? await turnOf(tx, order) : 'send'
+    if (turn === 'watch') {
+      // Its stop loss is not given up for what could not leave.
+      const free = isFree(await hindranceOf(tx, locked.run, order.symbol))
+      return { step: free ? { call: 'watch', order } : { again: WATCH_MS } }
+    }
+    const stopped = await stoppedFrom(jobs, tx, locked)
+    if (stopped !== null) return stopped
+    return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order, resend: false } }
+  })
+}
+
+function mayResend({ lookups, last_sent_at }: OrderSendRow, now: number): boolean {
+  return lookups >= LOOKUPS && now - Date.parse(last_sent_at as string) >= RESEND_AFTER_MS
+}
+
+/** It is not to be sent again, though it may be in. */
+async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
+  const waited = jobs.now() - Date.parse(await orderCreatedAt(tx, order.id))
+  if (send.cancel_requested_at !== null || isTooLate(order, waited)) return true
+  const hindrance = await hindranceOf(tx, run, order.symbol)
+  return hindrance.system_halt || hindrance.run_halt
+}
+
+function isTooLate({ parent_order_id }: OrderRow, waitedMs: number): boolean {
+  return parent_order_id === null && waitedMs > SEND_WITHIN_MS
+}
+
+/** Why an order that was never sent does not leave now; null: it may. */
+async function stoppedFrom(
+  jobs: SendJobs,
+  tx: WriteTx,
+  locked: LockedOrder,
+): Promise<{ outcome?: Outcome; step: Step } | null> {
+  const { run, order, send } = locked
+  const now = jobs.now()
+  if (send.cancel_requested_at !== null) {
+    const body = ended(order, 'orders.Cancelled', send.cancel_reason ?? 'cancelled before it was sent')
+    return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
+  }
+  const hindrance = await hindranceOf(tx, run, order.symbol)
+  if (hindrance.system_halt || hindrance.run_halt) {
+    const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
+    return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
+  }
+  const why = waitsFor(hindrance) ?? (await waitsForExits(tx, order, now))
+  const waited = now - Date.parse(await orderCreatedAt(tx, order.id))
+  if (isTooLate(order, waited)) {
+    const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
+    return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
+  }
+  return why === null ? null : { step: { again: WAIT_MS } }
+}
+
+function isFree(hindrance: Hindrance): boolean {
+  return !hindrance.system_halt && !hindrance.run_halt && waitsFor(hindrance) === null
+}
+
+function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
+  if (!account_ready) return `the account is not ready: ${account_reason ?? 'nobody keeps it'}`
+  return paused_reason === null ? null : `the symbol is paused: ${paused_reason}`
+}
+
+/** A venue does not sell the same share for two: exits that were asked to make room are gone first. */
+async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): Promise<string | null> {
+  if (order.parent_order_id !== null || order.order_type !== 'market') return null
+  const others = await symbolOrders(tx, order.run_id, order.symbol)
+  const going = others.some(
+    ({ order: exit, send }) =>
+      exit.parent_order_id !== null &&
+      exit.side === order.side &&
+      isOpen(exit.status) &&
+      send?.cancel_requested_at != null &&
+      now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
+  )
+  return going ? 'exits that hold what it sells are being cancelled' : null
+}
+
+/** Transaction 1: from here on the order may be at the venue. */
+async function markSent(
+  jobs: SendJobs,
+  tx: WriteTx,
+  locked: LockedOrder,
+): Promise<{ outcome?: Outcome; step: Step | { go: true } }> {
+  const { order, send } = locked
+  const now = jobs.now()
+  if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
+  // Somebody else was quicker: what they sent is to be looked up.
+  if (send.state !== 'to_send' && !mayResend(send, now)) return { step: { again: WAIT_MS } }
+  if (send.state !== 'to_send' && (await isUnwanted(jobs, tx, locked))) return { step: { again: WAIT_MS } }
+  const stopped = send.state === 'to_send' ? await stoppedFrom(jobs, tx, locked) : null
+  if (stopped !== null) return stopped
+  const sent: OrderSendRow = {
+    ...send,
+    state: 'sent',
+    attempts: send.attempts + 1,
+    lookups: 0,
+    last_sent_at: new Date(now).toISOString(),
+  }
+  const payload = { order_id: order.id, client_order_id: order.client_order_id }
+  const id = venueEventId(order.run_id, order.client_order_id, 'submitted')
+  const bodies: OrderBody[] = order.status === 'pending' ? [{ id, type: 'orders.Submitted', payload }] : []
+  const { outcome } = await changeOf(jobs, tx, { ...locked, send: sent }, bodies)
+  outcome.writes.unshift({ kind: 'save_order_sends', rows: [sent] })
+  return { outcome, step: { go: true } }
+}
+
+interface Answered {
+  venue: Venue
+  answer: SubmitAnswer | VenueError
+  resend: boolean
+}
+
+/** Transaction 2: what the call did. */
+async function takeAnswer(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  { venue, answer, resend }: Answered,
+): Promise<Step> {
+  if (answer instanceof VenueError) return takeError(jobs, payload, job, { venue, answer, resend })
+  if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order)
+  if (answer.kind === 'duplicate') {
+    await note(jobs, payload, job, 'unclear', 'the venue has had this client order id')
+    return lookUp(jobs, payload, job, venue)
+  }
+  return refusedBy(jobs, payload, job, { venue, answer, resend }, answer.reason)
+}
+
+async function takeError(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  { venue, answer, resend }: { venue: Venue; answer: VenueError; resend: boolean },
+): Promise<Step> {
+  const message = redact(answer.message)
+  switch (answer.kind) {
+    case 'unclear':
+      await note(jobs, payload, job, 'unclear', message)
+      return { again: WAIT_MS }
+    case 'rate_limited':
+    case 'unavailable': {
+      // This call did nothing, but one before it may have.
+      await note(jobs, payload, job, resend ? 'unclear' : 'to_send', message)
+      return { again: Math.min(MOST_WAIT_MS, answer.retryAfterMs ?? WAIT_MS) }
+    }
+    case 'unauthorised': {
+      await refuseAccount(jobs, { exchange: venue.exchange, mode: venue.mode }, message)
+      if (!resend) return reject(jobs, payload, job, 'unauthorised', message)
+      await note(jobs, payload, job, 'unclear', message)
+      return { again: TROUBLE_MS }
+    }
+    default:
+      return refusedBy(jobs, payload, job, { venue, answer, resend }, message)
+  }
+}
+
+/** A refusal of what was sent again may be that of a second order beside the first: first the venue is asked. */
+async function refusedBy(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  { venue, resend }: Answered,
+  reason: string,
+): Promise<Step> {
+  if (resend) {
+    await note(jobs, payload, job, 'unclear', `refused: ${reason}`)
+    let found: VenueOrder | null
+    try {
+      found = await ask(jobs, payload, venue)
+    } catch (error) {
+      return retryLater(jobs, venue, error)
+    }
+    if (found !== null) return takeFound(jobs, payload, job, venue, found)
+  }
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    const { order, send } = locked
+    if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
+    if (order.parent_order_id !== null && send.attempts < EXIT_TRIES) {
+      const again: OrderSendRow = { ...send, state: 'to_send', last_error: redact(reason) }
+      return {
+        outcome: { writes: [{ kind: 'save_order_sends', rows: [again] }], events: [] },
+        step: { again: EXIT_AGAIN_MS },
+      }
+    }
+    return { outcome: await rejectOutcome(jobs, tx, locked, 'venue', redact(reason)), step: 'done' }
+  })
+}
+
+function reject(jobs: SendJobs, payload: Payload, job: SendJob, reason: string, detail: string): Promise<Step> {
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    if (!isOpen(locked.order.status) || locked.send.state === 'answered') return { step: 'done' }
+    return { outcome: await rejectOutcome(jobs, tx, locked, reason, detail), step: 'done' }
+  })
+}
+
+/** Asks the venue what became of an order that may be in. */
+async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue): Promise<Step> {
+  let found: VenueOrder | null
+  try {
+    found = await ask(jobs, payload, venue)
+  } catch (error) {
+    return retryLater(jobs, venue, error)
+  }
+  if (found !== null) return takeFound(jobs, payload, job, venue, found)
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    const { order, send } = locked
+    if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
+    const now = jobs.now()
+    const asked: OrderSendRow = { ...send, lookups: send.lookups + 1 }
+    const since = now - Date.parse(send.last_sent_at as string)
+    if (asked.lookups >= LOOKUPS && since >= GIVE_UP_AFTER_MS && (await isUnwanted(jobs, tx, locked))) {
+      const reason = `it never reached the venue: not found ${asked.lookups} times`
+      const body = ended(order, 'orders.Cancelled', reason)
+      return { outcome: await endOutcome(jobs, tx, { ...locked, send: asked }, body), step: 'done' }
+    }
+    const step = { again: mayResend(asked, now) ? WAIT_MS : LOOKUP_EVERY_MS }
+    return { outcome: { writes: [{ kind: 'save_order_sends', rows: [asked] }], events: [] }, step }
+  })
+}
+
+async function ask(jobs: SendJobs, { order_id }: Payload, venue: Venue): Promise<VenueOrder | null> {
+  const row = await getOrder(jobs.db.reader, order_id)
+  if (row === null) return null
+  try {
+    return await venue.orderByClientId(row.client_order_id)
+  } catch (error) {
+    if (error instanceof VenueError && error.kind === 'not_found') return null
+    throw error
+  }
+}
+
+async function retryLater(jobs: SendJobs, venue: Venue, error: unknown): Promise<Step> {
+  if (!(error instanceof VenueError)) throw error
+  if (error.kind === 'unauthorised') {
+    await refuseAccount(jobs, { exchange: venue.exchange, mode: venue.mode }, redact(error.message))
+    return { again: TROUBLE_MS }
+  }
+  return { again: Math.min(MOST_WAIT_MS, error.retryAfterMs ?? WAIT_MS) }
+}
+
+/** The venue has it. Whoever wanted it cancelled meanwhile, or halted, gets that now. */
+function takeFound(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    const heard = {
+      exchange: venue.exchange,
+      mode: venue.mode,
+      source: 'answer',
+      order: found,
+      execution: null,
+    } as const
+    const { outcome, order, send } = await reportOutcome(jobs, tx, locked, heard)
+    if (!isOpen(order.status)) return { outcome, step: 'done' }
+    const hindrance = await hindranceOf(tx, locked.run, order.symbol)
+    const halted = hindrance.system_halt || (hindrance.run_halt && order.parent_order_id === null)
+    if (send.cancel_requested_at === null && !halted) {
+      const { step } = await lookAfter(tx, { ...locked, order, send }, 0)
+      return { outcome, step }
+    }
+    const wanted = send.cancel_requested_at === null ? cancelWanted(send, 'halt', jobs.now()) : send
+    return {
+      outcome: {
+        ...outcome,
+        writes: [...outcome.writes, { kind: 'save_order_sends', rows: [wanted] }],
+        jobs: [...(outcome.jobs ?? []), cancelJob(order)],
+      },
+      step: 'done',
+    }
+  })
+}
+
+/** A take profit that is not at the venue: has the price reached it? */
+async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, order: OrderRow): Promise<Step> {
+  let reached: boolean
+  try {
+    reached = await isReached(jobs.db.reader, venue, order, jobs.now())
+  } catch (error) {
+    if (!(error instanceof VenueError)) throw error
+    return { again: WATCH_MS }
+  }
+  if (!reached) return { again: WATCH_MS }
+  return within<Step>(jobs, payload, job, async (tx, locked) => ({
+    outcome: await swapOutcome(tx, locked, jobs.now()),
+    step: { again: WAIT_MS },
+  }))
+}
+
+/** Keeps what is known of the call, unless a report has told more meanwhile. */
+function note(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  state: OrderSendRow['state'],
+  error: string,
+): Promise<unknown> {
+  return within(jobs, payload, job, async (_tx, { send }) => {
+    if (send.state === 'answered') return { step: {} }
+    const noted: OrderSendRow = { ...send, state, last_error: error }
+    return { outcome: { writes: [{ kind: 'save_order_sends', rows: [noted] }], events: [] }, step: {} }
+  })
+}
+
+/** Opened before anything is marked as sent. */
+async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Venue | Step> {
+  const row = await getOrderSend(jobs.db.reader, payload.order_id)
+  if (row === null) return 'done'
+  try {
+    return await jobs.venues.get(row.exchange, row.mode)
+  } catch (error) {
+    if (!(error instanceof VenueError) || error.kind !== 'unauthorised') throw error
+    await refuseAccount(jobs, row, redact(error.message))
+    if (row.state === 'to_send') return reject(jobs, payload, job, 'unauthorised', redact(error.message))
+    return { again: TROUBLE_MS }
+  }
+}
+
+/** The venue is asked to cancel, and asked what became of it until the order has ended there. */
+async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
+  const entered = await within<Step | LockedOrder>(jobs, payload, job, async (_tx, locked) => {
+    const over = !isOpen(locked.order.status) && locked.order.exchange_order_id !== null
+    // What is not answered yet is its submit's to end or to cancel.
+    return { step: over || locked.send.state !== 'answered' ? 'done' : locked }
+  })
+  if (entered === 'done' || 'again' in entered) return entered
+  const venue = await openVenue(jobs, payload, job)
+  if (venue === 'done' || 'again' in venue) return venue
+  try {
+    const before = await ask(jobs, payload, venue)
+    // Ended by Weaver, and the venue does not know it.
+    if (before === null && !isOpen(entered.order.status)) return 'done'
+    if (before === null) return { again: CANCEL_CHECK_MS }
+    if (!AT_VENUE.has(before.status)) return await takeFoundEnd(jobs, payload, job, venue, before)
+    await venue.cancel({ exchange_order_id: before.exchange_order_id })
+    await within(jobs, payload, job, async (_tx, { send }) => {
+      const counted: OrderSendRow = { ...send, cancel_attempts: send.cancel_attempts + 1 }
+      return { outcome: { writes: [{ kind: 'save_order_sends', rows: [counted] }], events: [] }, step: {} }
+    })
+    const after = await ask(jobs, payload, venue)
+    if (after !== null && !AT_VENUE.has(after.status)) return await takeFoundEnd(jobs, payload, job, venue, after)
+    return { again: CANCEL_CHECK_MS }
+  } catch (error) {
+    return retryLater(jobs, venue, error)
+  }
+}
+
+const AT_VENUE: ReadonlySet<VenueOrder['status']> = new Set(['pending', 'accepted', 'partial'])
+
+function takeFoundEnd(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    const heard = {
+      exchange: venue.exchange,
+      mode: venue.mode,
+      source: 'answer',
+      order: found,
+      execution: null,
+    } as const
+    const { outcome } = await reportOutcome(jobs, tx, locked, heard)
+    return { outcome, step: 'done' }
+  })
+}

@@ -1,0 +1,75 @@
+/**
+ * What a failed call means. The code of an answer does not classify, its status and words do. What matters of a call that
+ * changes something is whether it can have been done: only an answer that says so, or a connection that never came about,
+ * is sure; all else is `unclear`.
+ */
+import { ApiError, FetchError } from '@alpacahq/alpaca-trade-api/rest'
+import { VenueError, type VenueErrorKind } from '../../venue.ts'
+
+export interface Failure {
+  kind: VenueErrorKind
+  /** Null: there was no answer. */
+  status: number | null
+  /** In the venue's words, where it had any. */
+  message: string
+  retryAfterMs: number | null
+  /** The answer was Alpaca's own, with words, not that of a gateway before it. */
+  isSpoken: boolean
+  cause: unknown
+}
+
+/** For Node (undici) and Deno: it never came to sending. */
+const NEVER_SENT =
+  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|client error \(Connect\)|dns error|Connection refused/
+const LONGEST_MESSAGE = 500
+
+/** `changes`: the call was to change something at the venue. */
+export function failureOf(error: unknown, changes: boolean): Failure {
+  if (error instanceof VenueError) {
+    const { kind, message, retryAfterMs } = error
+    return { kind, status: null, message, retryAfterMs, isSpoken: false, cause: error.cause }
+  }
+  if (error instanceof ApiError) return answered(error, changes)
+  const words = wordsOf(error)
+  const kind = changes && !NEVER_SENT.test(words) ? 'unclear' : 'unavailable'
+  return { kind, status: null, message: words, retryAfterMs: null, isSpoken: false, cause: error }
+}
+
+function answered(error: ApiError, changes: boolean): Failure {
+  const { status } = error
+  const isSpoken = !/^\s*</.test(error.message) && !error.message.startsWith('Response returned an error code')
+  const message = isSpoken ? error.message.slice(0, LONGEST_MESSAGE) : `HTTP ${status} without words of Alpaca's`
+  const retryAfterMs = status === 429 ? (error.retryAfterMs ?? null) : null
+  return { kind: kindOf(error, changes, isSpoken), status, message, retryAfterMs, isSpoken, cause: null }
+}
+
+function kindOf({ status, code, message }: ApiError, changes: boolean, isSpoken: boolean): VenueErrorKind {
+  if (status === 429) return 'rate_limited'
+  if (status === 401) return 'unauthorised'
+  // A wrong key, or a paper key at the live host: the only 403 without a code.
+  if (status === 403 && isSpoken && code === undefined && /forbidden|unauthori[sz]ed/i.test(message))
+    return 'unauthorised'
+  if (status >= 500 || status === 408) return changes ? 'unclear' : 'unavailable'
+  if (status === 404 && isSpoken) return 'not_found'
+  // Of a refusal whose words did not arrive nobody knows what it refused.
+  if (!isSpoken) return changes ? 'unclear' : 'unavailable'
+  return 'refused'
+}
+
+export function venueError({ kind, status, message, retryAfterMs, cause }: Failure, what: string): VenueError {
+  const hint =
+    kind === 'unauthorised' ? ': keys of paper accounts work at the paper host only, live ones at the live host' : ''
+  const words = `Alpaca, ${what}: ${status === null ? '' : `${status} `}${message}${hint}`
+  return new VenueError(kind, words, { retryAfterMs, ...(cause == null ? {} : { cause }) })
+}
+
+/** The messages of an error and of what caused it: none of them holds a header. */
+function wordsOf(error: unknown): string {
+  const parts: string[] = []
+  for (let each: unknown = error; each instanceof Error && parts.length < 5; each = each.cause) {
+    const code = (each as { code?: unknown }).code
+    if (!(each instanceof FetchError)) parts.push(typeof code === 'string' ? `${each.message} (${code})` : each.message)
+    if (each instanceof AggregateError) for (const one of each.errors.slice(0, 2)) parts.push(wordsOf(one))
+  }
+  return (parts.length === 0 ? String(error) : parts.join(': ')).slice(0, LONGEST_MESSAGE)
+}

@@ -1,0 +1,116 @@
+/**
+ * Alpaca's REST through its SDK, which knows paths, keys and time-outs. It retries nothing and waits for nothing here: the
+ * limit is kept by Weaver's buckets, and who calls decides what a failure means for the next try.
+ */
+import { marketData, trading } from '@alpacahq/alpaca-trade-api/rest'
+import type { z } from 'zod'
+import { type TradingMode, VenueError, type VenueWorld } from '../../venue.ts'
+import { type Failure, failureOf, venueError } from './errors.ts'
+import type { AlpacaSettings } from './settings.ts'
+import { parseExact } from './wire.ts'
+
+const ORDER_TIMEOUT_MS = 15_000
+const DATA_TIMEOUT_MS = 30_000
+
+export interface Call<S extends z.ZodType> {
+  /** For the message of a failure. */
+  what: string
+  bucket?: 'trading' | 'data'
+  /** Goes before reads. */
+  urgent?: boolean
+  /** It is to change something: a failure may be unclear. */
+  changes?: boolean
+  /** Leaves though the limit cannot be asked for or is used up: what must not wait. */
+  always?: boolean
+  send: () => Promise<{ raw: Response }>
+  /** Of the answer; absent: it has no body. */
+  shape?: S
+}
+
+export type Answered<T> = { value: T; response: Response } | { failure: Failure }
+
+export interface Rest {
+  orders: trading.OrdersApi
+  positions: trading.PositionsApi
+  accounts: trading.AccountsApi
+  activities: trading.AccountActivitiesApi
+  assets: trading.AssetsApi
+  clock: trading.ClockApi
+  stocks: marketData.StockApi
+  crypto: marketData.CryptoApi
+  /** The answer, or what went wrong, as a value. */
+  attempt<S extends z.ZodType>(call: Call<S>): Promise<Answered<z.infer<S>>>
+  /** The answer; throws a VenueError. */
+  ask<S extends z.ZodType>(call: Call<S>): Promise<z.infer<S>>
+}
+
+export function createRest(settings: AlpacaSettings, mode: TradingMode, world: VenueWorld): Rest {
+  const keys = { keyId: settings.key, secret: settings.secret }
+  const tradingApi = new trading.Configuration({ ...keys, basePath: settings.tradingUrl, timeoutMs: ORDER_TIMEOUT_MS })
+  const dataApi = new marketData.Configuration({ ...keys, basePath: settings.dataUrl, timeoutMs: DATA_TIMEOUT_MS })
+
+  async function enter(bucket: string, { urgent = false, always = false }: Call<z.ZodType>): Promise<Failure | null> {
+    if (always) return null
+    try {
+      await world.takeToken(bucket, urgent)
+      return null
+    } catch (error) {
+      const reason =
+        error instanceof VenueError ? error : new VenueError('unavailable', wordsOf(error), { cause: error })
+      return failureOf(reason, false)
+    }
+  }
+
+  async function attempt<S extends z.ZodType>(call: Call<S>): Promise<Answered<z.infer<S>>> {
+    const { bucket = 'trading', changes = false } = call
+    const name = `alpaca:${mode}:${bucket}`
+    const held = await enter(name, call)
+    if (held !== null) return { failure: held }
+    try {
+      const { raw } = await call.send()
+      return { value: call.shape === undefined ? undefined : await read(call.shape, raw), response: raw } as Answered<
+        z.infer<S>
+      >
+    } catch (error) {
+      const failure = failureOf(error, changes)
+      if (failure.kind === 'rate_limited') await tell(name, failure)
+      return { failure }
+    }
+  }
+
+  /** Every process keeps away until then. */
+  async function tell(bucket: string, { retryAfterMs }: Failure): Promise<void> {
+    try {
+      await world.emptyBucket(bucket, retryAfterMs)
+    } catch (error) {
+      world.log('warn', { err: error, bucket }, 'the others could not be told to ask less')
+    }
+  }
+
+  return {
+    orders: new trading.OrdersApi(tradingApi),
+    positions: new trading.PositionsApi(tradingApi),
+    accounts: new trading.AccountsApi(tradingApi),
+    activities: new trading.AccountActivitiesApi(tradingApi),
+    assets: new trading.AssetsApi(tradingApi),
+    clock: new trading.ClockApi(tradingApi),
+    stocks: new marketData.StockApi(dataApi),
+    crypto: new marketData.CryptoApi(dataApi),
+    attempt,
+    async ask(call) {
+      const answer = await attempt(call)
+      if ('failure' in answer) throw venueError(answer.failure, call.what)
+      return answer.value
+    },
+  }
+}
+
+/** An answer that is cut off, or that is no answer of Alpaca's, fails like one that did not come. */
+async function read<S extends z.ZodType>(shape: S, response: Response): Promise<z.infer<S>> {
+  const parsed = shape.safeParse(parseExact(await response.text()))
+  if (parsed.success) return parsed.data
+  const { path, message } = parsed.error.issues[0] as { path: PropertyKey[]; message: string }
+  throw new Error(`an answer that is not understood: ${path.join('.')}: ${message}`)
+}
+
+const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

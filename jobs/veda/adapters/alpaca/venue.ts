@@ -1,0 +1,240 @@
+/** Alpaca as a venue. Nothing here is tried again, and nothing is remembered that matters. */
+import type { trading } from '@alpacahq/alpaca-trade-api/rest'
+import { plain } from '../../../greta/decimals.ts'
+import type {
+  CancelAnswer,
+  Execution,
+  OrderToSend,
+  SubmitAnswer,
+  TradingMode,
+  Venue,
+  VenueAsset,
+  VenueFeatures,
+  VenueOrder,
+  VenueWorld,
+} from '../../venue.ts'
+import { fetchBars } from './bars.ts'
+import { createDataStreams } from './data_stream.ts'
+import { type Failure, venueError } from './errors.ts'
+import { accountOf, activityExecution, assetOf, orderOf, positionOf } from './mapping.ts'
+import { allActivities, allOrders } from './paging.ts'
+import { createRest, type Rest } from './rest.ts'
+import type { AlpacaSettings } from './settings.ts'
+import { openTradeStream } from './trade_stream.ts'
+import { wireAccount, wireAsset, wireAssets, wireCancelled, wireClock, wireOrder, wirePositions } from './wire.ts'
+
+export const FEATURES: VenueFeatures = {
+  orderTypes: {
+    equity: ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop'],
+    crypto: ['market', 'limit', 'stop_limit'],
+  },
+  timeInForce: { equity: ['day', 'gtc', 'ioc', 'fok', 'opg', 'cls'], crypto: ['gtc', 'ioc'] },
+  fractional: { equity: ['day'], crypto: ['gtc', 'ioc'] },
+  extendedHours: true,
+  shorting: { equity: true, crypto: false },
+  orderStream: true,
+  barStream: true,
+}
+
+export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: VenueWorld): Venue {
+  const rest = createRest(settings, mode, world)
+  const label = `alpaca ${mode}`
+  const names = createPairs(rest)
+  const open: { close(): Promise<void> }[] = []
+  return {
+    exchange: 'alpaca',
+    mode,
+    features: FEATURES,
+    feed: settings.feed,
+    async account() {
+      return accountOf(
+        await rest.ask({ what: 'account', send: () => rest.accounts.getAccountRaw(), shape: wireAccount }),
+      )
+    },
+    async positions() {
+      const send = () => rest.positions.getAllOpenPositionsRaw()
+      const wires = await rest.ask({ what: 'positions', send, shape: wirePositions })
+      const pairs = wires.some(({ asset_class }) => asset_class === 'crypto') ? await names.known() : []
+      return wires.map((wire) => positionOf(wire, pairs))
+    },
+    asset: (symbol) => findAsset(rest, symbol),
+    async orders(which) {
+      const pairs = await names.known()
+      return 'open' in which ? allOrders(rest, { open: true }, pairs) : changedOrders(rest, which.since, pairs)
+    },
+    async orderByClientId(clientOrderId) {
+      const what = `order ${clientOrderId}`
+      const send = () => rest.orders.getOrderByClientOrderIdRaw({ clientOrderId })
+      const answer = await rest.attempt({ what, urgent: true, send, shape: wireOrder })
+      if ('failure' in answer) return nullIfNotFound(answer.failure, what)
+      return orderOf(answer.value, names.now())
+    },
+    executions: async (since) => executionsSince(rest, since, await names.known()),
+    submit: (order) => submit(rest, order, names.now()),
+    cancel: ({ exchange_order_id }) => cancel(rest, exchange_order_id),
+    cancelAll: () => cancelAll(rest),
+    bars: (request) => fetchBars(rest, settings.feed, world, request),
+    async time() {
+      const send = () => rest.clock.legacyClockRaw()
+      return (await rest.ask({ what: 'clock', send, shape: wireClock })).timestamp
+    },
+    stream(handlers) {
+      const orders = openTradeStream({ settings, label, world, handlers, pairs: names.now })
+      const data = createDataStreams({ settings, label, world, handlers })
+      const stream = {
+        watch: data.watch,
+        async close() {
+          await Promise.all([orders.close(), data.close()])
+        },
+      }
+      open.push(stream)
+      return stream
+    },
+    async close() {
+      await Promise.all(open.splice(0).map((stream) => stream.close()))
+    },
+  }
+}
+
+interface PairNames {
+  /** Asked for once. */
+  known(): Promise<readonly string[]>
+  /** Without asking: what is not known is told by its ending. */
+  now(): readonly string[]
+}
+
+function createPairs(rest: Rest): PairNames {
+  let pairs: readonly string[] = []
+  return {
+    now: () => pairs,
+    async known() {
+      if (pairs.length > 0) return pairs
+      const send = () => rest.assets.getV2AssetsRaw({ assetClass: 'crypto' })
+      const assets = await rest.ask({ what: 'crypto assets', send, shape: wireAssets })
+      pairs = assets.map(({ symbol }) => symbol)
+      return pairs
+    },
+  }
+}
+
+function nullIfNotFound(failure: Failure, what: string): null {
+  if (failure.kind === 'not_found') return null
+  throw venueError(failure, what)
+}
+
+async function findAsset(rest: Rest, symbol: string): Promise<VenueAsset | null> {
+  const what = `asset ${symbol}`
+  const send = () => rest.assets.getV2AssetsSymbolOrAssetIdRaw({ symbolOrAssetId: symbol })
+  const answer = await rest.attempt({ what, send, shape: wireAsset })
+  if ('failure' in answer) return nullIfNotFound(answer.failure, what)
+  const asset = assetOf(answer.value)
+  // `BTCUSD` finds an asset too; Weaver knows it by one name only.
+  return asset.symbol === symbol ? asset : null
+}
+
+/**
+ * Orders since, and older ones that had a fill since. Alpaca lists by the time of submission alone: an old order that ended
+ * without a fill is not among them. Who holds it for open finds it missing in the list of open orders, and looks it up.
+ */
+async function changedOrders(rest: Rest, since: number, pairs: readonly string[]): Promise<VenueOrder[]> {
+  const orders = await allOrders(rest, { since }, pairs)
+  const activities = await allActivities(rest, since)
+  const older = await ordersNamed(rest, orders, activities, pairs)
+  return [...orders, ...older]
+}
+
+async function ordersNamed(
+  rest: Rest,
+  known: readonly VenueOrder[],
+  activities: readonly { order_id: string }[],
+  pairs: readonly string[],
+): Promise<VenueOrder[]> {
+  const ids = new Set(known.map(({ exchange_order_id }) => exchange_order_id))
+  const missing = [...new Set(activities.map(({ order_id }) => order_id))].filter((id) => !ids.has(id))
+  const found: VenueOrder[] = []
+  for (const orderId of missing) {
+    const what = `order ${orderId}`
+    const send = () => rest.orders.getOrderByOrderIDRaw({ orderId })
+    const answer = await rest.attempt({ what, send, shape: wireOrder })
+    if ('failure' in answer) nullIfNotFound(answer.failure, what)
+    else found.push(orderOf(answer.value, pairs))
+  }
+  return found
+}
+
+/** With the orders that they belong to: activities name neither the client's id nor the type, which the fee goes by. */
+async function executionsSince(rest: Rest, since: number, pairs: readonly string[]): Promise<Execution[]> {
+  const activities = await allActivities(rest, since)
+  if (activities.length === 0) return []
+  const orders = await allOrders(rest, { since }, pairs)
+  const all = [...orders, ...(await ordersNamed(rest, orders, activities, pairs))]
+  const byId = new Map(all.map((order) => [order.exchange_order_id, order]))
+  return activities.map((activity) => activityExecution(activity, byId.get(activity.order_id) ?? null, pairs))
+}
+
+function bodyOf(order: OrderToSend): trading.PostOrderRequest {
+  const text = (name: string, value: string | null) => (value === null ? {} : { [name]: plain(value) })
+  return {
+    symbol: order.symbol,
+    qty: plain(order.qty),
+    side: order.side,
+    type: order.order_type,
+    timeInForce: order.time_in_force,
+    clientOrderId: order.client_order_id,
+    ...text('limitPrice', order.limit_price),
+    ...text('stopPrice', order.stop_price),
+    ...text('trailPrice', order.trail_price),
+    ...text('trailPercent', order.trail_percent),
+    ...(order.extended_hours ? { extendedHours: true } : {}),
+  }
+}
+
+async function submit(rest: Rest, order: OrderToSend, pairs: readonly string[]): Promise<SubmitAnswer> {
+  const what = `submit ${order.client_order_id}`
+  const send = () => rest.orders.postOrderRaw({ postOrderRequest: bodyOf(order) })
+  const answer = await rest.attempt({ what, urgent: true, changes: true, send, shape: wireOrder })
+  if (!('failure' in answer)) return { kind: 'accepted', order: orderOf(answer.value, pairs) }
+  const { failure } = answer
+  // Of this id the first one is in, whatever became of its answer.
+  const spoken = failure.status !== null && failure.isSpoken && failure.status < 500
+  if (spoken && /unique/i.test(failure.message)) return { kind: 'duplicate' }
+  if (failure.kind === 'refused' || failure.kind === 'not_found') return { kind: 'rejected', reason: failure.message }
+  throw venueError(failure, what)
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+async function cancel(rest: Rest, orderId: string): Promise<CancelAnswer> {
+  // Without an id the same path would cancel every order of the account.
+  if (!UUID.test(orderId)) return 'not_found'
+  const what = `cancel ${orderId}`
+  const send = () => rest.orders.deleteOrderByOrderIDRaw({ orderId })
+  const answer = await rest.attempt({ what, urgent: true, changes: true, send })
+  if (!('failure' in answer)) return 'requested'
+  const { failure } = answer
+  if (failure.kind === 'not_found') return 'not_found'
+  if (failure.status === 422) return endedOr(failure, what)
+  throw venueError(failure, what)
+}
+
+/** `order is already in "filled" state` ends it; what is refused for another reason, a replacement under way, is open still. */
+function endedOr(failure: Failure, what: string): CancelAnswer {
+  const state = /already in "?(\w+)"? state/i.exec(failure.message)?.[1]
+  if (state === 'pending_cancel') return 'requested'
+  if (state !== undefined && /filled|cancell?ed|expired|rejected|replaced/.test(state)) return 'ended'
+  throw venueError({ ...failure, kind: 'unavailable' }, what)
+}
+
+/** Nothing holds the kill switch back, not even the limit of requests, which Postgres keeps. */
+async function cancelAll(rest: Rest): Promise<number> {
+  const what = 'cancel all'
+  const send = () => rest.orders.deleteAllOrdersRaw()
+  const cancelled = await rest.ask({ what, urgent: true, changes: true, always: true, send, shape: wireCancelled })
+  const failed = cancelled.filter(({ status }) => status >= 300 && status !== 404 && status !== 422)
+  if (failed.length > 0) {
+    const ids = failed.map(({ id }) => id).join(', ')
+    const message = `${failed.length} of ${cancelled.length} orders were not cancelled: ${ids}`
+    throw venueError({ kind: 'unclear', status: 207, message, retryAfterMs: null, isSpoken: true, cause: null }, what)
+  }
+  return cancelled.length
+}

@@ -1,0 +1,198 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { AccountPositionRow } from '../../db/walle/live_rows.ts'
+import { Decimal } from '../greta/decimals.ts'
+import {
+  compareOrders,
+  comparePositions,
+  type Differences,
+  fitFindings,
+  judgeMissing,
+  judgePositions,
+  type OurOrder,
+} from './reconcile.ts'
+import type { Execution, VenueOrder } from './venue.ts'
+
+const our = (changes: Partial<OurOrder> = {}): OurOrder => ({
+  ...{ client_order_id: 'c1', exchange_order_id: 'x1', symbol: 'AAPL', status: 'accepted', qty: '10', filled_qty: '0' },
+  ...{ send_state: 'answered', ...changes },
+})
+const theirs = (changes: Partial<VenueOrder> = {}): VenueOrder => ({
+  ...{ exchange_order_id: 'x1', client_order_id: 'c1', symbol: 'AAPL', side: 'buy', order_type: 'limit', qty: '10' },
+  ...{ limit_price: '1', stop_price: null, time_in_force: 'gtc', status: 'accepted', filled_qty: '0' },
+  ...{ filled_avg_price: null, reject_reason: null, replaced_by: null, submitted_at: 0, updated_at: 5, ...changes },
+})
+const fill = (changes: Partial<Execution> = {}): Execution => ({
+  ...{ execution_id: 'e1', exchange_order_id: 'x1', client_order_id: 'c1', symbol: 'AAPL', side: 'buy', qty: '1' },
+  ...{ price: '1', cum_qty: '1', fee: null, fee_qty: null, at: 1, ...changes },
+})
+
+test('what both know is no report, and nothing is asked for', () => {
+  expect(compareOrders([our()], [theirs()], [])).toEqual({
+    reports: [],
+    unnamed: [],
+    findings: [],
+    foreign: [],
+    alive: [],
+  })
+  expect(
+    compareOrders([our({ status: 'filled', filled_qty: '10' })], [theirs({ status: 'filled', filled_qty: '10' })], [])
+      .reports,
+  ).toEqual([])
+  expect(
+    compareOrders([our({ status: 'rejected', exchange_order_id: null })], [theirs({ status: 'rejected' })], []).reports,
+  ).toEqual([])
+})
+
+test('fills go before the order, by their cumulative quantity, also when only the exchange’s id tells whose they are', () => {
+  const late = fill({ execution_id: 'e2', client_order_id: null, cum_qty: '3', qty: '2', at: 0 })
+  const { reports, findings } = compareOrders(
+    [our()],
+    [theirs({ status: 'cancelled', filled_qty: '3' })],
+    [late, fill({ at: 9 })],
+  )
+  expect(reports.map(({ order, execution }) => execution?.execution_id ?? order?.status)).toEqual([
+    'e1',
+    'e2',
+    'cancelled',
+  ])
+  expect(findings).toEqual([
+    {
+      class: 'missed_fill',
+      symbol: 'AAPL',
+      client_order_id: 'c1',
+      detail: 'the venue filled 3 of 10, we knew of 0; it is cancelled there',
+    },
+  ])
+})
+
+test.each([
+  ['never sent', our({ exchange_order_id: null, status: 'pending', send_state: 'to_send' }), []],
+  ['sent, no answer', our({ exchange_order_id: null, status: 'submitted', send_state: 'sent' }), ['c1']],
+  ['unclear', our({ exchange_order_id: null, status: 'submitted', send_state: 'unclear' }), ['c1']],
+  ['acknowledged', our(), ['c1']],
+  ['ended', our({ status: 'filled' }), []],
+])('an order that the venue does not name and that is %s', (_name, order, asked) => {
+  expect(compareOrders([order], [], []).unnamed).toEqual(asked)
+})
+
+test('an order that lives at the venue and is ended with us is told apart', () => {
+  const { alive, findings, reports } = compareOrders([our({ status: 'rejected' })], [theirs()], [])
+  expect(alive.map(({ detail }) => detail)).toEqual([
+    'we hold it as rejected, the venue as accepted: cancel it there, order x1',
+  ])
+  expect(findings).toEqual([])
+  expect(reports.length).toBe(1)
+})
+
+test('a missing order is said after three times over half a minute, and forgotten once it is there again', () => {
+  let missing: ReturnType<typeof judgeMissing>['missing'] = new Map()
+  const said = [0, 10_000, 29_999, 30_000].map((now) => {
+    const judged = judgeMissing([our()], ['c1'], missing, now)
+    missing = judged.missing
+    return judged.findings.length
+  })
+  expect(said).toEqual([0, 0, 0, 1])
+  const there = judgeMissing([our()], [], missing, 40_000)
+  expect([there.missing.size, there.findings]).toEqual([0, []])
+})
+
+const row = (changes: Partial<AccountPositionRow> = {}): AccountPositionRow => ({
+  ...{ exchange: 'sim', mode: 'paper', symbol: 'AAPL', venue_qty: '10', runs_qty: '7', unattributed_qty: '3' },
+  ...{ paused_reason: null, ...changes },
+})
+const names = { exchange: 'sim', mode: 'paper' } as const
+const settling = { settleMs: 2_000, mostMs: 60_000 }
+
+function judged(
+  venueQty: string,
+  options: { before?: Differences; moving?: string[]; now?: number; cashUnchanged?: boolean; paused?: string } = {},
+) {
+  const compared = comparePositions({
+    ...names,
+    first: false,
+    rows: [row({ paused_reason: options.paused ?? null })],
+    runs: [{ symbol: 'AAPL', qty: '7' }],
+    venue: venueQty === '0' ? [] : [{ symbol: 'AAPL', qty: venueQty, avg_price: '1' }],
+    foreign: [],
+  })
+  const { now = 0, cashUnchanged = false } = options
+  return judgePositions(compared, options.before ?? new Map(), new Set(options.moving ?? []), {
+    ...settling,
+    now,
+    cashUnchanged,
+  })
+}
+
+test('a difference without an order that moves pauses at once; with one it is given time to be the same', () => {
+  expect(judged('9').paused.map(({ symbol }) => symbol)).toEqual(['AAPL'])
+  const first = judged('9', { moving: ['AAPL'], now: 0 })
+  expect([first.paused, first.unsettled]).toEqual([[], ['AAPL']])
+  const other = judged('8', { moving: ['AAPL'], now: 2_000, before: first.differences })
+  expect([other.paused, other.unsettled]).toEqual([[], ['AAPL']])
+  const same = judged('8', { moving: ['AAPL'], now: 4_000, before: other.differences })
+  expect(same.paused.length).toBe(1)
+  const restless = judged('6', { moving: ['AAPL'], now: 60_000, before: other.differences })
+  expect(restless.paused.length).toBe(1)
+})
+
+test('a pause stays while the difference does, is told once, and ends when all is explained', () => {
+  const still = judged('9', { moving: ['AAPL'], paused: 'why' })
+  expect([still.paused, still.rows[0]?.paused_reason === null]).toEqual([[], false])
+  const over = judged('10', { paused: 'why' })
+  expect([over.rows[0]?.paused_reason, over.findings.map((one) => one.class)]).toEqual([null, ['position_explained']])
+})
+
+test.each([
+  ['20', true, 'split'],
+  ['20', false, 'position_mismatch'],
+  ['5', true, 'split'],
+  ['15', true, 'split'],
+  ['11', true, 'position_mismatch'],
+  ['0', true, 'position_mismatch'],
+])('10 in the books and %s at the venue, cash unchanged: %s, is a %s', (venueQty, cashUnchanged, expected) => {
+  expect(judged(venueQty, { cashUnchanged }).findings.map((one) => one.class)).toEqual([expected])
+})
+
+test('what belongs to nobody at the first sight never changes by itself, whatever runs trade', () => {
+  const trade = fc.record({
+    by: fc.constantFrom('run', 'foreign'),
+    side: fc.constantFrom('buy', 'sell'),
+    qty: fc.integer({ min: 1, max: 1_000 }),
+    fee: fc.integer({ min: 0, max: 3 }),
+  })
+  fc.assert(
+    fc.property(fc.integer({ min: -50, max: 50 }), fc.array(trade, { maxLength: 20 }), (held, trades) => {
+      let rows = comparePositions({
+        ...{ ...names, first: true, rows: [], runs: [], foreign: [] },
+        venue: [{ symbol: 'AAPL', qty: String(held), avg_price: '1' }],
+      }).map((one) => one.row)
+      let [ours, theirsQty] = [new Decimal(0), new Decimal(held)]
+      let foreign = new Decimal(0)
+      for (const { by, side, qty, fee } of trades) {
+        const amount = new Decimal(qty).div(1_000)
+        const kept = side === 'buy' ? new Decimal(fee).div(10_000) : new Decimal(0)
+        const change = (side === 'buy' ? amount : amount.neg()).minus(kept)
+        theirsQty = theirsQty.plus(change)
+        if (by === 'run') ours = ours.plus(change)
+        else foreign = foreign.plus(change)
+        const execution = fill({ side: side as 'buy' | 'sell', qty: amount.toString(), fee_qty: kept.toString() })
+        const compared = comparePositions({
+          ...{ ...names, first: false, rows, runs: [{ symbol: 'AAPL', qty: ours.toString() }] },
+          venue: [{ symbol: 'AAPL', qty: theirsQty.toString(), avg_price: '1' }],
+          foreign: by === 'foreign' ? [execution] : [],
+        })
+        expect(compared.map((one) => one.difference)).toEqual(['0'])
+        rows = compared.map((one) => one.row)
+      }
+      if (rows.length > 0) expect(rows[0]?.unattributed_qty).toBe(foreign.plus(held).toString())
+    }),
+  )
+})
+
+test('an event holds as many findings as fit, and counts the others', () => {
+  const finding = judged('9').findings[0]
+  if (finding === undefined) throw new Error('no finding')
+  const fitted = fitFindings(Array.from({ length: 203 }, () => finding))
+  expect([fitted.findings.length, fitted.left_out]).toEqual([200, 3])
+})

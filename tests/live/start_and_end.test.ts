@@ -1,0 +1,249 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { OrderSendRow } from '../../db/walle/live_rows.ts'
+import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
+import { getRun } from '../../db/walle/queries/runs.ts'
+import { record } from '../../db/walle/record.ts'
+import type { OrderRow, RunChanges } from '../../db/walle/rows.ts'
+import { endRun, endStoppedRun, protects } from '../../jobs/live_end.ts'
+import { startLiveRun } from '../../jobs/live_start.ts'
+import { VenueError } from '../../jobs/veda/venue.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { createScriptedVenue, plainAsset, type ScriptedVenue } from '../support/scripted_venue.ts'
+import { anOrder, aRun, aSource, idOf } from '../support/walle_rows.ts'
+
+const T = Date.parse('2024-07-02T12:00:00Z')
+const iso = (time: number) => new Date(time).toISOString()
+
+let database: TestDatabase
+let venue: ScriptedVenue
+let now = T
+let count = 0
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  await database.db.write((tx) => record(tx, { writes: [{ kind: 'store_source', source: aSource() }], events: [] }))
+})
+afterAll(() => database.drop())
+beforeEach(() => {
+  now = T
+  venue = createScriptedVenue({ exchange: 'scripted', mode: 'paper', assets: [plainAsset('BTC/USD')] })
+})
+
+const jobs = () => ({
+  db: database.db,
+  record: async (...given: Parameters<typeof record>) => {
+    await record(...given)
+  },
+  venues: { get: async () => venue, configured: () => [], known: () => [], close: async () => {} },
+  now: () => now,
+  newId: randomUUID,
+  sleep: () => new Promise<void>(() => {}),
+  log: () => {},
+})
+
+class PutBack extends Error {}
+
+/** One attempt at a job; says what became of it. */
+async function attempt(work: (job: Parameters<typeof startLiveRun>[2]) => Promise<void>): Promise<string> {
+  let end = 'nothing'
+  const job = {
+    signal: new AbortController().signal,
+    finish: async () => {
+      end = 'finished'
+    },
+    putBack: async () => {
+      throw new PutBack()
+    },
+  }
+  await work(job).catch((error) => {
+    if (!(error instanceof PutBack)) throw error
+    end = 'put back'
+  })
+  return end
+}
+
+const start = (run_id: string) => attempt((job) => startLiveRun(jobs(), { run_id }, job))
+const end = (run_id: string) => attempt((job) => endStoppedRun(jobs(), { run_id }, job))
+
+async function aPaperRun(changes: RunChanges = {}, symbols = ['BTC/USD']): Promise<string> {
+  count += 1
+  const run = aRun(count, { mode: 'paper', exchange: 'scripted', symbols, initial_cash: '1000' })
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [
+        { kind: 'create_run', run },
+        { kind: 'update_run', id: run.id, changes: { status: 'running', started_at: iso(T), ...changes } },
+      ],
+      events: [],
+    }),
+  )
+  return run.id
+}
+
+async function put(run: string, ordinal: number, order: Partial<OrderRow>, send: Partial<OrderSendRow> = {}) {
+  const row = anOrder(run, ordinal, { parent_order_id: null, ...order })
+  const way = {
+    ...{ order_id: row.id, run_id: run, exchange: 'scripted', mode: 'paper', state: 'answered', attempts: 1 },
+    ...{ lookups: 0, last_sent_at: null, last_error: null, cancel_requested_at: null, cancel_attempts: 0 },
+    ...{ cancel_reason: null, ...send },
+  } as OrderSendRow
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [
+        { kind: 'insert_orders', rows: [row] },
+        { kind: 'save_order_sends', rows: [way] },
+      ],
+      events: [],
+    }),
+  )
+  return row.id
+}
+
+async function hold(run_id: string, qty: string): Promise<void> {
+  const row = { run_id, symbol: 'BTC/USD', qty, avg_price: '100', realised_pnl: '0', cost: '100', last_price: null }
+  await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_positions', rows: [row] }], events: [] }))
+}
+
+const query = <Row extends object>(text: string, ...values: unknown[]) => database.db.reader.query<Row>(text, values)
+const toldOf = async (id: string) =>
+  (await query<{ type: string }>('select type from weaver.outbox where run_id = $1 order by id', id)).map(
+    ({ type }) => type,
+  )
+const cancelsOf = async (id: string) =>
+  (
+    await query<{ ordinal: number }>(
+      `select o.ordinal from weaver.orders o join weaver.order_sends s on s.order_id = o.id
+       where o.run_id = $1 and s.cancel_requested_at is not null order by 1`,
+      id,
+    )
+  ).map(({ ordinal }) => ordinal)
+const jobsOf = async (id: string) =>
+  (await query<{ task: string }>('select task from weaver.job_overview where run_id = $1 order by id', id)).map(
+    ({ task }) => task,
+  )
+
+test('a run gets its ledger once its venue knows its account and symbols, and only once', async () => {
+  const id = await aPaperRun()
+  expect([await start(id), await start(id)]).toEqual(['finished', 'finished'])
+  expect(await getRunLedger(database.db.reader, id)).toMatchObject({ cash: '1000', next_order: 0, next_fill: 0 })
+  expect((await getRun(database.db.reader, id))?.status).toBe('running')
+})
+
+test('a symbol that the venue does not know, or does not trade, ends the run in words', async () => {
+  venue = createScriptedVenue({ exchange: 'scripted', assets: [plainAsset('BTC/USD', { tradable: false })] })
+  venue.asset = async (symbol) => (symbol === 'BTC/USD' ? plainAsset(symbol, { tradable: false }) : null)
+  const id = await aPaperRun({}, ['BTC/USD', 'NO/USD'])
+  expect(await start(id)).toBe('finished')
+  const run = await getRun(database.db.reader, id)
+  expect([run?.status, run?.error?.message]).toEqual([
+    'error',
+    'BTC/USD cannot be traded at scripted now; scripted does not know the symbol NO/USD',
+  ])
+  expect([await toldOf(id), await getRunLedger(database.db.reader, id)]).toEqual([['run.Error'], null])
+})
+
+test('a venue that does not answer is asked again for two minutes; wrong credentials end the run at once', async () => {
+  const [silent, refused] = [await aPaperRun(), await aPaperRun()]
+  venue.account = () => Promise.reject(new VenueError('unavailable', 'no route to it'))
+  expect(await start(silent)).toBe('put back')
+  expect((await getRun(database.db.reader, silent))?.status).toBe('running')
+  now = T + 120_001
+  expect(await start(silent)).toBe('finished')
+  expect((await getRun(database.db.reader, silent))?.error?.message).toBe('scripted (paper): no route to it')
+  now = T
+  venue.account = () => Promise.reject(new VenueError('unauthorised', 'it refuses the key'))
+  expect(await start(refused)).toBe('finished')
+  expect((await getRun(database.db.reader, refused))?.error?.message).toBe('scripted (paper): it refuses the key')
+})
+
+test.each([
+  ['a stop of what is held', { order_type: 'stop', qty: '2' }, '2', true],
+  ['a stop of more than is held', { order_type: 'stop', qty: '3' }, '2', false],
+  ['the rest of a stop', { order_type: 'trailing_stop', qty: '3', filled_qty: '1' }, '2', true],
+  ['a limit', { order_type: 'limit', qty: '2' }, '2', false],
+  ['an attached take profit', { order_type: 'limit', qty: '2', parent_order_id: idOf('order', 1) }, '2', true],
+  ['a stop that buys', { order_type: 'stop', side: 'buy', qty: '2' }, '2', false],
+  ['a stop that buys, when short', { order_type: 'stop_limit', side: 'buy', qty: '2' }, '-2', true],
+  ['a stop when nothing is held', { order_type: 'stop', qty: '2' }, '0', false],
+] as const)('%s protects a position or does not', (_what, order, qty, protected_) => {
+  const row = { symbol: 'A', side: 'sell', filled_qty: '0', parent_order_id: null, ...order } as const
+  expect(protects(row, [{ symbol: 'A', qty }])).toBe(protected_)
+})
+
+test('an error cancels what is open but for what protects, and an order that was not sent stays so', async () => {
+  const id = await aPaperRun()
+  await hold(id, '2')
+  await put(id, 0, { side: 'buy', order_type: 'limit' })
+  await put(id, 1, { side: 'sell', order_type: 'stop', qty: '2' })
+  await put(id, 2, { side: 'buy', order_type: 'market', status: 'pending' }, { state: 'to_send' })
+  await put(id, 3, { status: 'filled' })
+  await database.db.write(async (tx) => {
+    const run = await getRun(tx, id)
+    if (run) await record(tx, await endRun(jobs(), tx, run, { message: 'it threw', stack: 'at x' }))
+  })
+  expect([await cancelsOf(id), await jobsOf(id), await toldOf(id)]).toEqual([
+    [0, 2],
+    ['veda.send_cancel'],
+    ['run.Error'],
+  ])
+  const run = await getRun(database.db.reader, id)
+  expect([run?.status, run?.error, run?.open_corr_id]).toEqual(['error', { message: 'it threw', stack: 'at x' }, null])
+})
+
+test('a run that is to stop asks for its orders once, waits for the venue, and then says that it has stopped', async () => {
+  const id = await aPaperRun({ stop_requested: { cancel_orders: true, close_positions: false } })
+  const order = await put(id, 0, {})
+  expect([await end(id), await end(id)]).toEqual(['put back', 'put back'])
+  expect([await jobsOf(id), await toldOf(id)]).toEqual([['veda.send_cancel'], []])
+  await database.db.write(async (tx) => {
+    await tx.execute(`update weaver.orders set status = 'cancelled' where id = $1`, [order])
+  })
+  expect([await end(id), await end(id)]).toEqual(['finished', 'finished'])
+  const run = await getRun(database.db.reader, id)
+  expect([run?.status, run?.cautions, await toldOf(id)]).toEqual(['stopped', [], ['run.Stopped']])
+})
+
+test('a venue that never confirms holds up no stop for ever, and the run says what was left', async () => {
+  const id = await aPaperRun({ stop_requested: { cancel_orders: true, close_positions: false } })
+  await put(id, 0, { client_order_id: 'w-open' })
+  expect(await end(id)).toBe('put back')
+  now = T + 30_000
+  expect(await end(id)).toBe('finished')
+  const run = await getRun(database.db.reader, id)
+  expect([run?.status, run?.cautions]).toEqual([
+    'stopped',
+    ['when it stopped the venue had not confirmed the end of w-open'],
+  ])
+})
+
+test('with cancel_orders false everything stays; with close_positions one order closes each position', async () => {
+  const stays = await aPaperRun({ stop_requested: { cancel_orders: false, close_positions: false } })
+  await put(stays, 0, {})
+  expect([await end(stays), await cancelsOf(stays)]).toEqual(['finished', []])
+
+  const closes = await aPaperRun({ stop_requested: { cancel_orders: true, close_positions: true }, next_tick: 7 })
+  await hold(closes, '-2.5')
+  const stop = await put(closes, 0, { side: 'buy', order_type: 'stop', qty: '2.5' })
+  expect([await end(closes), await cancelsOf(closes)]).toEqual(['put back', [0]])
+  await database.db.write(async (tx) => {
+    await tx.execute(`update weaver.orders set status = 'cancelled' where id = $1`, [stop])
+  })
+  expect([await end(closes), await end(closes)]).toEqual(['put back', 'put back'])
+  const [told, again] = await query<{ intent: object }>(
+    `select payload -> 'payload' -> 'intent' as intent from weaver.outbox where run_id = $1 and type = 'live.PlaceOrder'`,
+    closes,
+  )
+  expect(again).toBeUndefined()
+  const client_order_id = `w-${closes}-8-0`
+  expect(told?.intent).toMatchObject({ client_order_id, side: 'buy', order_type: 'market', qty: '2.5' })
+  expect(await jobsOf(closes)).toEqual(['veda.send_cancel', 'veda.place_order'])
+  await put(closes, 1, { client_order_id, side: 'buy', order_type: 'market', placed_at: iso(now) })
+  expect(await end(closes)).toBe('put back')
+  await hold(closes, '0')
+  await database.db.write(async (tx) => {
+    await tx.execute(`update weaver.orders set status = 'filled' where client_order_id = $1`, [client_order_id])
+  })
+  expect(await end(closes)).toBe('finished')
+  expect((await getRun(database.db.reader, closes))?.cautions).toEqual([])
+})

@@ -1,0 +1,413 @@
+/** The hand behind the emulated venue: makes everything happen that a venue does of itself, and everything that goes wrong. */
+import { randomUUID } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { Decimal } from '../../../jobs/greta/decimals.ts'
+import {
+  type Book,
+  createBook,
+  type EmulatedOrder,
+  type EmulatedStatus,
+  type EmulatedUpdate,
+  isOpen,
+  leaves,
+} from './book.ts'
+import { forbidden, Refusal, unauthorised } from './errors.ts'
+import { createFaults, type Faults } from './faults.ts'
+import { barShape, createMarket, type Market, type RawBar } from './market.ts'
+import { meets, type VenueSide } from './routes.ts'
+import { orderShape, updateShape, zulu } from './shapes.ts'
+import {
+  createDataStream,
+  createTradeStream,
+  type DataErrorCode,
+  type DataStream,
+  type TradeStream,
+} from './streams.ts'
+
+export interface ControlOptions {
+  mode: 'paper' | 'live'
+  key: string
+  secret: string
+  now?: () => number
+  ghostMs?: number
+  sip?: boolean
+}
+
+export interface Updates {
+  /** The next updates are lost. */
+  drop(count: number): void
+  /** The next updates are sent twice. */
+  duplicate(count: number): void
+  /** Updates wait until `release`, which may turn their order round. */
+  hold(): void
+  release(order?: 'kept' | 'reversed'): void
+  /** Sends again what was sent so many updates ago (1: the last one). */
+  replay(ago: number): void
+}
+
+export interface Streams {
+  trade: TradeStream
+  /** Ends every connection without a word. `ghost`: the venue takes it to be there for a while. */
+  cut(options?: { ghost?: boolean }): void
+  /** Connections stay and say nothing more. */
+  silence(isSilent: boolean): void
+  quote(symbol: string, bid: string, ask: string): void
+  trades(symbol: string, price: string, size: string): void
+  /** A minute bar; `revised`: again, corrected by late trades. Stored as well. */
+  bar(symbol: string, bar: RawBar, revised?: boolean): void
+  error(code: DataErrorCode): void
+}
+
+export interface Control {
+  now(): number
+  readonly side: VenueSide
+  readonly book: Book
+  readonly market: Market
+  readonly faults: Faults
+  readonly updates: Updates
+  readonly streams: Streams
+  /** The venue's clock goes ahead of this machine's by so much. */
+  skew(ms: number): void
+  /** Orders at the market's price fill by themselves. */
+  autoFill(isOn: boolean): void
+  /** The most of one fill; null: all at once. */
+  fillInParts(qty: string | null): void
+  setPrice(symbol: string, price: string): void
+  fill(id: string, qty: string, price: string): void
+  cancelAtVenue(id: string): void
+  expire(id: string): void
+  reject(id: string): void
+  /** By another order, as when somebody changes it on the venue's page. */
+  replace(id: string, changes: { qty?: string; limit_price?: string }): string
+  setStatus(id: string, status: EmulatedStatus): void
+  /** An order of somebody else's. */
+  foreignOrder(order: { symbol: string; side: 'buy' | 'sell'; qty: string; limit_price: string }): string
+  setPosition(symbol: string, qty: string, avgPrice?: string): void
+  setCash(amount: string): void
+  block(what: 'trading_blocked' | 'account_blocked' | 'trade_suspended_by_user', isOn?: boolean): void
+  halt(symbol: string, isOn?: boolean): void
+  setHours(date: string, open: string | null, close?: string): void
+  revokeKeys(): void
+  restoreKeys(): void
+  /** So many lookups by this client order id do not find it. */
+  hide(clientOrderId: string, lookups: number): void
+  /** Cancels are taken, and nothing comes of them. */
+  keepCancels(isOn: boolean): void
+  finishCancel(id: string): void
+  state(): Record<string, unknown>
+  streamAt(path: string): TradeStream | DataStream | undefined
+  checkKeys(headers: IncomingHttpHeaders, isData: boolean): void
+  newRequestId(): string
+}
+
+const SYMBOL_LIMIT = 30
+
+export function createControl(options: ControlOptions): Control {
+  let skewMs = 0
+  let isRevoked = false
+  const wall = options.now ?? Date.now
+  const now = () => wall() + skewMs
+  const book = createBook(now)
+  const hasSip = () => options.sip === true
+  const market = createMarket(now, hasSip)
+  const world = {
+    isKey: (given: { key: string; secret: string }) =>
+      !isRevoked && given.key === options.key && given.secret === options.secret,
+    now,
+    ghostMs: options.ghostMs ?? 90_000,
+    symbolLimit: SYMBOL_LIMIT,
+    hasSip,
+  }
+  const trade = createTradeStream(world, options.mode === 'paper' ? 'binary' : 'text')
+  const data = {
+    '/v2/iex': createDataStream(world, 'iex'),
+    '/v2/sip': createDataStream(world, 'sip'),
+    '/v1beta3/crypto/us': createDataStream(world, 'crypto'),
+  }
+  const { updates, push } = createUpdates(trade)
+  book.onUpdate = push
+  const life = createLife(book, market)
+  const side: VenueSide = {
+    book,
+    market,
+    accountNumber: `EMULATOR-${options.mode.toUpperCase()}-1`,
+    blocked: {},
+    hidden: new Map(),
+    afterPlacing: life.begin,
+    cancel: life.cancel,
+  }
+  const all: (TradeStream | DataStream)[] = [trade, ...Object.values(data)]
+  return {
+    now,
+    side,
+    book,
+    market,
+    faults: createFaults(),
+    updates,
+    streams: createStreams(trade, Object.values(data), all, market, now),
+    ...venueHands(side, life),
+    skew(ms) {
+      skewMs = ms
+    },
+    revokeKeys() {
+      isRevoked = true
+      for (const stream of all) for (const socket of stream.sockets) socket.close(1008)
+    },
+    restoreKeys() {
+      isRevoked = false
+    },
+    state: () => ({
+      account_number: side.accountNumber,
+      orders: book.orders.map((order) => orderShape(order)),
+      positions: Object.fromEntries([...book.positions].map(([symbol, { qty }]) => [symbol, qty.toString()])),
+      listening: trade.listening,
+    }),
+    streamAt: (path) => (path === '/stream' ? trade : data[path as keyof typeof data]),
+    checkKeys(headers, isData) {
+      const given = {
+        key: String(headers['apca-api-key-id'] ?? ''),
+        secret: String(headers['apca-api-secret-key'] ?? ''),
+      }
+      if (world.isKey(given)) return
+      if (isData) throw new Refusal(401, null, 'unauthorized')
+      throw isRevoked || given.key === '' ? unauthorised() : forbidden()
+    },
+    newRequestId: () => randomUUID().replaceAll('-', ''),
+  }
+}
+
+interface Life {
+  begin(order: EmulatedOrder): void
+  cancel(order: EmulatedOrder): void
+  look(): void
+  autoFill: boolean
+  /** The most of one fill; null: all at once. */
+  part: string | null
+  keepsCancels: boolean
+}
+
+const least = (qty: Decimal, part: string | null) => (part !== null && qty.gt(part) ? new Decimal(part) : qty)
+
+/** What the venue does of itself. */
+function createLife(book: Book, market: Market): Life {
+  const trades = (order: EmulatedOrder) =>
+    !market.halted.has(order.symbol) && (order.asset.class === 'crypto' || market.isOpen() || order.extended_hours)
+  const match = (order: EmulatedOrder) => {
+    const price = book.prices.get(order.symbol)
+    if (!life.autoFill || price === undefined || !isOpen(order)) return
+    if (trades(order) && meets(order, price)) {
+      while (isOpen(order)) book.fill(order, least(leaves(order), life.part), price)
+    } else if (order.time_in_force === 'ioc' || order.time_in_force === 'fok') {
+      book.end(order, 'canceled')
+    }
+  }
+  const life: Life = {
+    autoFill: false,
+    part: null,
+    keepsCancels: false,
+    begin(order) {
+      book.tell(order, 'pending_new')
+      // A day's order that comes outside of the session waits for it.
+      if (order.asset.class === 'us_equity' && !market.isOpen()) order.status = 'accepted'
+      else book.tell(order, 'new', 'new')
+      match(order)
+    },
+    cancel(order) {
+      if (life.keepsCancels) book.tell(order, 'pending_cancel', 'pending_cancel')
+      else book.end(order, 'canceled')
+    },
+    look: () => {
+      for (const order of book.orders) match(order)
+    },
+  }
+  return life
+}
+
+function createUpdates(trade: TradeStream): { updates: Updates; push: (update: EmulatedUpdate) => void } {
+  let dropped = 0
+  let doubled = 0
+  let held: Record<string, unknown>[] | null = null
+  const sent: Record<string, unknown>[] = []
+  const send = (message: Record<string, unknown>) => {
+    sent.push(message)
+    trade.push(message)
+  }
+  return {
+    updates: {
+      drop: (count) => {
+        dropped = count
+      },
+      duplicate: (count) => {
+        doubled = count
+      },
+      hold: () => {
+        held ??= []
+      },
+      release(order = 'kept') {
+        const waiting = held ?? []
+        held = null
+        if (order === 'reversed') waiting.reverse()
+        for (const message of waiting) send(message)
+      },
+      replay(ago) {
+        const message = sent.at(-ago)
+        if (message) trade.push(message)
+      },
+    },
+    push(update) {
+      const message = updateShape(update)
+      if (dropped > 0) {
+        dropped -= 1
+      } else if (held !== null) {
+        held.push(message)
+      } else {
+        send(message)
+        if (doubled > 0) {
+          doubled -= 1
+          trade.push(message)
+        }
+      }
+    },
+  }
+}
+
+function createStreams(
+  trade: TradeStream,
+  data: DataStream[],
+  all: (TradeStream | DataStream)[],
+  market: Market,
+  now: () => number,
+): Streams {
+  let isSilent = false
+  const push = (message: Record<string, unknown>) => {
+    if (!isSilent) for (const stream of data) stream.push([message])
+  }
+  return {
+    trade,
+    cut({ ghost = false } = {}) {
+      for (const stream of all) {
+        if (ghost && stream.sockets.size > 0) stream.leaveGhost()
+        for (const socket of stream.sockets) socket.cut()
+      }
+    },
+    silence(next) {
+      isSilent = next
+      for (const stream of all) for (const socket of stream.sockets) socket.mute(next)
+    },
+    quote: (symbol, bid, ask) =>
+      push({ T: 'q', S: symbol, bp: Number(bid), bs: 1, ap: Number(ask), as: 1, t: zulu(now()) }),
+    trades: (symbol, price, size) =>
+      push({
+        T: 't',
+        S: symbol,
+        p: Number(price),
+        s: Number(size),
+        i: 9_007_199_254_740_993n.toString(),
+        t: zulu(now()),
+      }),
+    bar(symbol, bar, revised = false) {
+      market.putBar(symbol, '1Min', bar)
+      push({ T: revised ? 'u' : 'b', S: symbol, ...barShape(bar) })
+    },
+    error: (code) => {
+      for (const stream of data) stream.fail(code)
+    },
+  }
+}
+
+type VenueHands = Omit<
+  Control,
+  | 'now'
+  | 'side'
+  | 'book'
+  | 'market'
+  | 'faults'
+  | 'updates'
+  | 'streams'
+  | 'skew'
+  | 'revokeKeys'
+  | 'restoreKeys'
+  | 'state'
+  | 'streamAt'
+  | 'checkKeys'
+  | 'newRequestId'
+>
+
+function venueHands(side: VenueSide, life: Life): VenueHands {
+  const { book, market } = side
+  return {
+    autoFill(isOn) {
+      life.autoFill = isOn
+      life.look()
+    },
+    fillInParts: (qty) => {
+      life.part = qty
+    },
+    setPrice(symbol, price) {
+      book.prices.set(symbol, price)
+      life.look()
+    },
+    fill: (id, qty, price) => void book.fill(book.order(id), new Decimal(qty), price),
+    cancelAtVenue: (id) => book.end(book.order(id), 'canceled'),
+    expire: (id) => book.end(book.order(id), 'expired'),
+    reject: (id) => book.end(book.order(id), 'rejected'),
+    replace(id, changes) {
+      const old = book.order(id)
+      const order = book.place({
+        ...old,
+        client_order_id: randomUUID(),
+        qty: new Decimal(changes.qty ?? old.qty),
+        limit_price: changes.limit_price ?? old.limit_price,
+        status: 'new',
+        replaces: old.id,
+        replaced_by: null,
+      })
+      old.replaced_by = order.id
+      book.end(old, 'replaced')
+      return order.client_order_id
+    },
+    setStatus: (id, status) => book.tell(book.order(id), status, status),
+    foreignOrder({ symbol, side: way, qty, limit_price }) {
+      const asset = book.asset(symbol)
+      if (!asset) throw new Error(`no asset ${symbol}`)
+      const order = book.place({
+        client_order_id: randomUUID(),
+        symbol: asset.symbol,
+        asset,
+        side: way,
+        type: 'limit',
+        qty: new Decimal(qty),
+        limit_price,
+        stop_price: null,
+        trail_price: null,
+        trail_percent: null,
+        time_in_force: 'gtc',
+        extended_hours: false,
+        status: 'new',
+        replaced_by: null,
+        replaces: null,
+      })
+      book.tell(order, 'new')
+      return order.client_order_id
+    },
+    setPosition: (symbol, qty, avgPrice = '100') => book.setPosition(symbol, qty, avgPrice),
+    setCash: (amount) => {
+      book.cash = new Decimal(amount)
+    },
+    block: (what, isOn = true) => {
+      side.blocked[what] = isOn
+    },
+    halt(symbol, isOn = true) {
+      if (isOn) market.halted.add(symbol)
+      else market.halted.delete(symbol)
+      life.look()
+    },
+    setHours: (date, open, close) =>
+      market.setHours(date, open === null ? null : { open: Date.parse(open), close: Date.parse(close ?? open) }),
+    hide: (clientOrderId, lookups) => void side.hidden.set(clientOrderId, lookups),
+    keepCancels: (isOn) => {
+      life.keepsCancels = isOn
+    },
+    finishCancel: (id) => book.end(book.order(id), 'canceled'),
+  }
+}

@@ -1,0 +1,16 @@
+/** A clock of paper and live runs as a process of its own, for which a minute is a second. */
+import { openDatabase } from '../../db/client.ts'
+import { record } from '../../db/walle/record.ts'
+import { wallClock } from '../../jobs/glados/clock.ts'
+import { createLiveClock } from '../../jobs/live_clock.ts'
+import { fastClock } from './fast_clock.ts'
+
+const [url = '', origin = '0'] = process.argv.slice(2)
+const db = await openDatabase({ url, applicationName: `weaver clock ${process.pid}`, maxConnections: 3 })
+const clock = createLiveClock({
+  db,
+  record,
+  clock: fastClock(wallClock, Number(origin)),
+  log: (level, fields, message) => process.stdout.write(`${JSON.stringify({ level, ...fields, message })}\n`),
+})
+clock.start()

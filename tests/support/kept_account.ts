@@ -1,0 +1,56 @@
+/** A venue whose answers are written down, as an account's keeper is given it. */
+import type { Database } from '../../db/database.ts'
+import { record } from '../../db/walle/record.ts'
+import type { OrderRow } from '../../db/walle/rows.ts'
+import { wallClock } from '../../jobs/glados/clock.ts'
+import type { Live } from '../../jobs/live.ts'
+import { createScriptedVenue, type ScriptedVenue, type ScriptedVenueOptions } from './scripted_venue.ts'
+
+export const NAME = { exchange: 'scripted', mode: 'paper' } as const
+
+/** Its stream is acknowledged as soon as it is open, unless the test wants to do that. */
+export function aVenue(options: ScriptedVenueOptions & { acknowledges?: boolean } = {}): ScriptedVenue {
+  const venue = createScriptedVenue(options)
+  const { stream } = venue
+  venue.stream = (handlers) => {
+    const opened = stream(handlers)
+    if (options.acknowledges !== false) queueMicrotask(() => handlers.onState({ up: true, reason: 'subscribed' }))
+    return opened
+  }
+  return venue
+}
+
+export function liveWith(venue: ScriptedVenue, on: Database): Live {
+  return {
+    db: on,
+    record: async (tx, outcome) => {
+      await record(tx, outcome)
+    },
+    venues: {
+      get: async () => venue,
+      configured: () => [NAME],
+      known: () => [],
+      close: async () => {},
+    },
+    hop: () => Promise.reject(new Error('no strategy speaks here')),
+    ...wallClock,
+    log: () => {},
+  }
+}
+
+/** It has the order, whatever became of the answer. */
+export async function atVenue(venue: ScriptedVenue, order: OrderRow): Promise<void> {
+  await venue.submit({
+    client_order_id: order.client_order_id,
+    symbol: order.symbol,
+    side: order.side,
+    order_type: order.order_type,
+    qty: order.qty,
+    limit_price: order.price,
+    stop_price: null,
+    trail_price: null,
+    trail_percent: null,
+    time_in_force: order.time_in_force,
+    extended_hours: false,
+  })
+}

@@ -1,0 +1,140 @@
+/**
+ * Paper runs at the simulator through the real jobs, with a day going by in minutes: the clock, the keepers and the simulator
+ * live by a clock that the test moves, and what is due later in the queue is brought forward by as much.
+ */
+import { randomUUID } from 'node:crypto'
+import { connectOwner } from '../../db/client.ts'
+import { createSimBook } from '../../db/sim_venue.ts'
+import { getRun } from '../../db/walle/queries/runs.ts'
+import type { RunRow } from '../../db/walle/rows.ts'
+import type { RunRequest } from '../../jobs/glados/commands.ts'
+import { createExchange, type Exchange } from '../../jobs/veda/adapters/sim/exchange.ts'
+import { simSettings } from '../../jobs/veda/adapters/sim/settings.ts'
+import { ACCOUNT } from '../../jobs/veda/adapters/sim/venue.ts'
+import { TIMEFRAME_MS } from '../../strategies/api.ts'
+import { createFastTime, type FastTime } from './fast_time.ts'
+import { type InProcess, openInProcess } from './in_process.ts'
+import { pause, until } from './until.ts'
+
+export interface PaperWorld {
+  weaver: InProcess
+  time: FastTime
+  exchange: Exchange
+  start(request: Partial<RunRequest> & { strategy_id: string; symbols: string[] }): Promise<RunRow>
+  stop(runId: string): Promise<RunRow>
+  run(id: string): Promise<RunRow>
+  /** Lets the time go by; everything that is due at a moment is done before the next one comes. */
+  pass(ms: number): Promise<void>
+  query<Row extends object>(text: string, values?: unknown[]): Promise<Row[]>
+  close(): Promise<void>
+}
+
+/** A Monday, long ago: what Postgres stamps is later than any moment of the run. */
+const START = Date.UTC(2025, 2, 3, 14, 0, 30)
+/** The longest time that goes by without anybody looking. */
+const STEP_MS = 15_000
+const QUIET_MS = 60_000
+const LOOKS = 60
+const WAITS_MS = 250
+/** Runs whose newest boundary at $1 the clock has not dealt with. */
+const UNTICKED = `select count(*) from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id,
+    lateral (select ($2::jsonb ->> r.timeframe)::float8 as frame) t,
+    lateral (select to_timestamp(floor($1::float8 / frame) * frame / 1000) as boundary) b
+  where r.status = 'running' and r.mode = 'paper' and r.stop_requested is null and b.boundary > r.started_at
+    and not exists (select from weaver.clock_ticks c where c.run_id = r.id and c.ts >= b.boundary)`
+const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
+
+/** `files`: further strategies. */
+export async function openPaperWorld(
+  env: Record<string, string> = {},
+  files: Record<string, string> = {},
+): Promise<PaperWorld> {
+  const time = createFastTime(START)
+  const clock = { now: time.now, sleep: time.sleep, newId: randomUUID, monotonic: time.now }
+  const weaver = await openInProcess(files, { SIM_CASH: '100000000', ...env }, clock)
+  const { db, url } = weaver.system
+  const owner = await connectOwner({ url, applicationName: 'weaver paper test' })
+  const settings = simSettings.parse({ cash: '100000000' })
+  const exchange = createExchange({ book: createSimBook(db), account: ACCOUNT, settings, now: time.now })
+
+  async function jobs(): Promise<{ due: number; next_ms: number | null }> {
+    const { rows } = await owner.query<{ due: number; next_ms: number | null }>(
+      `select (count(*) filter (where j.run_at <= now() or j.locked_at is not null))::int + (${UNTICKED})::int as due,
+        ceil(extract(epoch from min(j.run_at) filter (where j.run_at > now() and j.locked_at is null) - now()) * 1000)::float8 as next_ms
+      from graphile_worker._private_jobs j where j.attempts < j.max_attempts`,
+      [time.now(), JSON.stringify(TIMEFRAME_MS)],
+    )
+    return rows[0] ?? { due: 0, next_ms: null }
+  }
+
+  /** How long until the next job is due, once none is. */
+  async function quiet(): Promise<number | null> {
+    let calm = 0
+    let looks = 0
+    return until(
+      'the queue to be done with what is due',
+      async () => {
+        await pause(2)
+        const { due, next_ms } = await jobs()
+        calm = due === 0 ? calm + 1 : 0
+        looks += 1
+        // A job that waits for its clock is not done before that has moved.
+        if (looks >= LOOKS) return { next_ms: WAITS_MS }
+        return calm >= 2 ? { next_ms } : null
+      },
+      QUIET_MS,
+    ).then(({ next_ms }) => next_ms)
+  }
+
+  async function move(ms: number): Promise<void> {
+    time.move(ms)
+    const { rowCount } = await owner.query(
+      `update graphile_worker._private_jobs set run_at = run_at - $1 * interval '1 millisecond'
+      where run_at > now() and locked_at is null and not weaver.is_paused(run_at)`,
+      [ms],
+    )
+    if ((rowCount ?? 0) > 0) await owner.query(`select pg_notify('jobs:insert', '{"count":10}')`)
+  }
+
+  async function pass(ms: number): Promise<void> {
+    const end = time.now() + ms
+    for (;;) {
+      const next = await quiet()
+      const left = end - time.now()
+      if (left <= 0) return
+      await move(Math.min(left, STEP_MS, Math.max(1, next ?? STEP_MS)))
+    }
+  }
+
+  const { commands } = weaver.control
+  const run = async (id: string) => {
+    const found = await getRun(db.reader, id)
+    if (found === null) throw new Error(`no run ${id}`)
+    return found
+  }
+  return {
+    weaver,
+    time,
+    exchange,
+    async start(request) {
+      const created = await commands.createRun({ mode: 'paper', exchange: 'sim', timeframe: '1m', ...request }, CORR)
+      return commands.startRun(created.id, CORR)
+    },
+    async stop(id) {
+      await commands.stopRun(id, { cancel_orders: true, close_positions: false }, CORR)
+      return until(`run ${id} to stop`, async () => {
+        await pass(1_000)
+        const found = await run(id)
+        return found.status === 'running' ? null : found
+      })
+    },
+    run,
+    pass,
+    query: async (text, values) => (await owner.query(text, values)).rows,
+    async close() {
+      time.release()
+      await owner.end()
+      await weaver.close()
+    },
+  }
+}
