@@ -15,8 +15,14 @@ test('a tick of a backtest first matches the open orders, then wakes the strateg
   ])
 })
 
+test('a tick of the wall clock wakes the strategy', () => {
+  const event = tick(RUN, 0, false)
+  expect(jobsOf(event)).toEqual([
+    { task: 'marvin.on_live_tick', payload: { run_id: RUN, event_id: event.id }, queue: `run:${RUN}` },
+  ])
+})
+
 test('what nobody subscribes to sets off no job', () => {
-  expect(jobsOf(tick(RUN, 0, false))).toEqual([])
   expect(jobsOf(progressed(RUN, 3))).toEqual([])
   expect(jobsOf(systemStarted())).toEqual([])
 })

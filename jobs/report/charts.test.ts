@@ -20,6 +20,7 @@ test('whatever the values, a line is drawn with numbers', () => {
       const drawn = timeChart({ ...FRAME, filled }, times, [{ name: 'n', values, look: 'own' }], label)
       expect(String(drawn)).not.toMatch(UNDRAWABLE)
     }),
+    { examples: [[[-2.47e-322], false]] },
   )
 })
 

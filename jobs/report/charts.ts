@@ -111,11 +111,16 @@ export function scatter(frame: Frame, dots: readonly Dot[], label: (value: numbe
   return figure(frame, axis, drawn, [])
 }
 
+/** Closer together, no scale between two numbers can be told in floats. */
+const TINY = 1e-300
+
 /** Low and high, with some room where they are the same. */
 function spread(values: readonly number[]): [number, number] {
   const [low, high] = extent(values.filter(Number.isFinite))
   if (low === undefined || high === undefined) return [0, 1]
-  return low === high ? [low - Math.abs(low || 1) * 0.01, high + Math.abs(high || 1) * 0.01] : [low, high]
+  if (high - low > TINY) return [low, high]
+  const room = (Math.abs(low) > TINY ? Math.abs(low) : 1) * 0.01
+  return [low - room, high + room]
 }
 
 const share = (at: number, of: number) => `${((at / of) * 100).toFixed(2)}%`

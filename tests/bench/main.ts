@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 
 const HELPERS = ['main.ts', 'table.ts']
-const names = readdirSync(import.meta.dirname)
+const names = readdirSync(new URL('.', import.meta.url))
   .filter((file) => file.endsWith('.ts') && !file.includes('_server') && !HELPERS.includes(file))
   .map((file) => file.slice(0, -3))
 const [name = ''] = process.argv.slice(2)

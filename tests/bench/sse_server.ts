@@ -1,5 +1,5 @@
 /** The server of the bench `sse`: the real API, or as the reference a bare server that writes the same bytes to all. */
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
 import { STREAM_LIMITS } from '../../api/dependencies.ts'
 import { startServer } from '../../api/server.ts'
 import { openDatabase } from '../../db/client.ts'
@@ -16,7 +16,7 @@ async function real(): Promise<void> {
 }
 
 function bare(): void {
-  const clients = new Set<ServerResponse>()
+  const clients = new Set<NodeJS.WritableStream>()
   const server = createServer((request, answer) => {
     if (request.method === 'POST') {
       const parts: Buffer[] = []

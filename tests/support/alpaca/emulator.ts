@@ -3,12 +3,13 @@
  * streams, and a control surface for all that goes wrong. It has one account, in memory. It can never be mistaken for the
  * real venue: every answer has the header `X-Emulator`, and its account number begins with EMULATOR.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Control, createControl } from './control.ts'
 import { notFound, Refusal, rateLimited } from './errors.ts'
 import type { Fault } from './faults.ts'
 import { answer } from './routes.ts'
+import type { Asking } from './socket.ts'
 import { acceptSocket } from './socket.ts'
 
 export interface EmulatorOptions {
@@ -108,7 +109,7 @@ interface Desk {
   limit: number
 }
 
-async function serve(desk: Desk, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(desk: Desk, request: Asking, response: ServerResponse): Promise<void> {
   const { control } = desk
   const url = new URL(request.url ?? '/', 'http://emulator')
   const text = await bodyOf(request)
@@ -139,7 +140,7 @@ const isAfter = (fault: Fault) => typeof fault === 'string' && fault.startsWith(
 
 function answered(
   { control, received, limit }: Desk,
-  request: IncomingMessage,
+  request: Asking,
   url: URL,
   entry: Received,
 ): { status: number; body: unknown } {
@@ -211,7 +212,7 @@ function spoil(response: ServerResponse, fault: Fault, entry: Received, body = '
 /** GET: what there is. POST {path: 'fill', args: […]}: the control's function of that name. */
 async function steer(
   { control, received }: Desk,
-  request: IncomingMessage,
+  request: Asking,
   response: ServerResponse,
   text: string,
 ): Promise<void> {
@@ -234,7 +235,7 @@ async function steer(
   }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
+async function bodyOf(request: Asking): Promise<string> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks).toString()

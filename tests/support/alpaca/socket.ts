@@ -23,7 +23,10 @@ export interface ServerSocket {
   onClose: () => void
 }
 
-export function acceptSocket(request: IncomingMessage, raw: Duplex, head: Buffer): ServerSocket {
+/** What Node's and Deno's types of a request have in common. */
+export type Asking = Omit<IncomingMessage, 'signal'>
+
+export function acceptSocket(request: Asking, raw: Duplex, head: Buffer): ServerSocket {
   const key = createHash('sha1').update(`${request.headers['sec-websocket-key']}${MAGIC}`).digest('base64')
   raw.write(
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${key}\r\n\r\n`,
