@@ -60,9 +60,11 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const control = createControl({ ...options, mode, key, secret })
   const received: Received[] = []
   const server = createServer((request, response) => {
-    serve({ control, received, limit: options.rateLimit ?? 200 }, request, response).catch((error) => {
-      response.destroy(error as Error)
-    })
+    serve({ control, received, limit: options.rateLimit ?? 200 }, request as unknown as Asking, response).catch(
+      (error) => {
+        response.destroy(error as Error)
+      },
+    )
   })
   server.on('upgrade', (request, raw, head) => {
     const path = new URL(request.url ?? '/', 'http://emulator').pathname
@@ -72,7 +74,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     if (path === '/stream' && stream.isTaken()) {
       return raw.end('HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n')
     }
-    stream.accept(acceptSocket(request, raw, head))
+    stream.accept(acceptSocket(request as unknown as Asking, raw, head))
   })
   await new Promise<void>((resolve) => server.listen(options.port ?? 0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

@@ -23,8 +23,8 @@ export interface ServerSocket {
   onClose: () => void
 }
 
-/** What Node's and Deno's types of a request have in common. */
-export type Asking = Omit<IncomingMessage, 'signal'>
+/** Deno's types of a server's request are older than Node's. */
+export type Asking = IncomingMessage
 
 export function acceptSocket(request: Asking, raw: Duplex, head: Buffer): ServerSocket {
   const key = createHash('sha1').update(`${request.headers['sec-websocket-key']}${MAGIC}`).digest('base64')
