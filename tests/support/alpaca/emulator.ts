@@ -60,11 +60,13 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const control = createControl({ ...options, mode, key, secret })
   const received: Received[] = []
   const server = createServer((request, response) => {
-    serve({ control, received, limit: options.rateLimit ?? 200 }, request as unknown as Asking, response).catch(
-      (error) => {
-        response.destroy(error as Error)
-      },
-    )
+    serve(
+      { control, received, limit: options.rateLimit ?? 200 },
+      request as unknown as Asking,
+      response as unknown as ServerResponse,
+    ).catch((error) => {
+      response.destroy(error as Error)
+    })
   })
   server.on('upgrade', (request, raw, head) => {
     const path = new URL(request.url ?? '/', 'http://emulator').pathname
