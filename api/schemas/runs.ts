@@ -178,6 +178,26 @@ export const decision = z
   })
   .openapi('Decision')
 
+const tick = z.object({
+  bar_index: z.number(),
+  ts: instant.openapi({ description: 'The boundary.' }),
+  drift_ms: z.number().nullable().openapi({ description: 'How long after the boundary it was emitted.' }),
+  missed_reason: z.string().nullable().openapi({ description: 'Null: it was emitted.' }),
+  done_at: instant.nullable().openapi({ description: 'Null: it is under way.' }),
+})
+
+export const tickSummary = z
+  .object({
+    last: tick.nullable(),
+    ticks: z.number().openapi({ description: 'How many of the newest ticks, 1,440 at most, the rest is about.' }),
+    missed: z.array(z.object({ reason: z.string(), count: z.number(), last_ts: instant })),
+    drift_ms: z
+      .object({ p50: z.number(), p99: z.number(), max: z.number() })
+      .nullable()
+      .openapi({ description: 'Of those that were emitted.' }),
+  })
+  .openapi('TickSummary')
+
 export const position = z
   .object({
     run_id: id,

@@ -143,6 +143,8 @@ test('decisions and the ticks that did nothing are one list by time, and ranges 
     [8, 8, 'noted', 1],
   ]
   expect(await list()).toEqual([refused, acted, skipped, noted])
+  const newest = await pageDecisions(reader, run.id, { page: 1, page_size: 2, order: 'desc' })
+  expect(newest.items.map(({ kind }) => kind)).toEqual(['noted', 'skipped'])
   expect(await list('acted')).toEqual([acted])
   expect(await list('skipped')).toEqual([refused, skipped])
   expect(await summariseSkips(reader, run.id, 1)).toEqual([

@@ -103,6 +103,37 @@ export async function recentTicks(reader: Reader, minutes: number): Promise<Rece
   }
 }
 
+export interface TickSummary {
+  last: Pick<ClockTickRow, 'bar_index' | 'ts' | 'drift_ms' | 'missed_reason' | 'done_at'> | null
+  ticks: number
+  missed: { reason: string; count: number; last_ts: string }[]
+  /** Null: none was emitted. */
+  drift_ms: { p50: number; p99: number; max: number } | null
+}
+
+/** Of the run's newest ticks. */
+export async function summariseTicks(reader: Reader, runId: string, most: number): Promise<TickSummary> {
+  const newest = `(select * from weaver.clock_ticks where run_id = $1 order by bar_index desc limit $2)`
+  const [last = null] = await reader.query<NonNullable<TickSummary['last']>>(
+    `select bar_index, ts, drift_ms, missed_reason, done_at from ${newest} newest`,
+    [runId, 1],
+  )
+  const rows = await reader.query<{ reason: string | null; count: number; last_ts: string; drift: number[] }>(
+    `select missed_reason as reason, count(*) as count, max(ts) as last_ts,
+       array[percentile_cont(0.5) within group (order by drift_ms),
+         percentile_cont(0.99) within group (order by drift_ms), max(drift_ms)] as drift
+     from ${newest} newest group by missed_reason order by missed_reason`,
+    [runId, most],
+  )
+  const [p50, p99, max] = rows.find(({ reason }) => reason === null)?.drift ?? []
+  return {
+    last,
+    ticks: rows.reduce((sum, { count }) => sum + count, 0),
+    missed: rows.flatMap(({ reason, count, last_ts }) => (reason === null ? [] : [{ reason, count, last_ts }])),
+    drift_ms: p50 === undefined || p99 === undefined || max === undefined ? null : { p50, p99, max },
+  }
+}
+
 export type SentOrder = OrderRow & { cancel_requested_at: string | null }
 
 /** The run's orders that may still fill, and whether somebody asked to cancel them; oldest first. */
