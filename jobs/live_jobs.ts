@@ -3,12 +3,15 @@
  * One job a hop, each played on a snapshot of the run and then recorded in one transaction, once (I3): who plays it again
  * makes the same events, by id. Hops of a run share a queue; one that comes before its turn is put back.
  */
+import { hash } from 'node:crypto'
 import type { Database, Reader, WriteTx } from '../db/database.ts'
 import { claim, isClaimed } from '../db/events/claims.ts'
 import type { LogEvent } from '../db/events/envelope.ts'
 import { getEvent } from '../db/events/read.ts'
+import { lastOfRun } from '../db/events/run_log.ts'
 import type { TaskName, TaskPayload } from '../db/events/tasks.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
+import type { HopRow } from '../db/walle/parity_rows.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
 import type { RunError, RunRow } from '../db/walle/rows.ts'
 import type { RunningJob } from './backtest_jobs.ts'
@@ -29,6 +32,7 @@ import {
   type WindowEvent,
 } from './live_view.ts'
 import { addLogContext } from './log.ts'
+import type { StrategyMemory } from './marvin/contract.ts'
 import { StrategyFailure } from './marvin/failure.ts'
 
 const LIVE_HOPS = ['marvin.on_live_tick', 'marvin.on_live_window', 'marvin.on_order'] as const satisfies TaskName[]
@@ -64,7 +68,11 @@ export async function runLiveHop(
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, payload.run_id)
     const current = run?.status === 'running' && played !== null
-    if (current && (await claim(tx, task, payload.event_id))) await jobs.record(tx, await played(tx, run))
+    if (current && (await claim(tx, task, payload.event_id))) {
+      const outcome = await played(tx, run)
+      const hops = { kind: 'insert_hops', rows: hop?.spoken ?? [] } as const
+      await jobs.record(tx, { ...outcome, writes: [...outcome.writes, hops] })
+    }
     await job.finish(tx)
   })
 }
@@ -75,7 +83,9 @@ interface Hop {
   checkpoint: LiveCheckpoint
   windows: ReadWindows
   /** What it sees. Null: the strategy has no method for what happened. */
-  seen: { account: Account; changed: HopView['changed'] } | null
+  seen: { account: Account; changed: HopView['changed']; last: number } | null
+  /** For whoever plays the run again. */
+  spoken: HopRow[]
 }
 
 /** Everything in one snapshot: a fill that is booked meanwhile is seen whole, or not at all. Null: nothing to be done. */
@@ -90,12 +100,14 @@ function openHop(
     const event = (await getEvent(reader, event_id)) as LogEvent | null
     if (event === null) throw new Error(`The event ${event_id} that set off ${task} is not in the log`)
     const checkpoint = await getLiveCheckpoint(reader, run_id)
-    if (!isHeard(event, checkpoint)) return { run, event, checkpoint, windows: emptyWindows(run), seen: null }
+    const hop = { run, event, checkpoint, spoken: [] }
+    if (!isHeard(event, checkpoint)) return { ...hop, windows: emptyWindows(run), seen: null }
     const account = await readAccount(reader, run)
     const changed = await heardOrder(reader, event)
     return {
-      ...{ run, event, checkpoint, windows: await windowsOf(reader, run, event, checkpoint) },
-      seen: { account, changed },
+      ...hop,
+      windows: await windowsOf(reader, run, event, checkpoint),
+      seen: { account, changed, last: await lastOfRun(reader, run_id) },
     }
   })
 }
@@ -131,19 +143,29 @@ function placeOf(tick: LiveTick | null): { bar_index: number; ts: string } | nul
 }
 
 /** Null where it has nothing to say to this. */
-async function speak(
-  jobs: LiveHopJobs,
-  { run, checkpoint, windows, seen }: Hop,
-  phase: HopView['phase'],
-  tick: LiveTick,
-): Promise<HopAnswer | null> {
+async function speak(jobs: LiveHopJobs, hop: Hop, phase: HopView['phase'], tick: LiveTick): Promise<HopAnswer | null> {
+  const { run, checkpoint, windows, seen } = hop
   if (seen === null) return null
   const { account, changed } = seen
   const view = viewOf(run, checkpoint, account, { phase, tick, changed, windows: windows.shown })
   const answer = await jobs.hop(run, view)
   checkpoint.memory = answer.memory
   checkpoint.hears = answer.hears
+  note(hop, phase, tick, memoryHash(answer.memory))
   return answer
+}
+
+function note(
+  { run, event, seen, spoken }: Hop,
+  phase: HopRow['phase'],
+  { bar_index }: LiveTick,
+  memory_hash: string | null,
+) {
+  spoken.push({ run_id: run.id, event_id: event.id, bar_index, phase, seen: seen?.last ?? 0, memory_hash })
+}
+
+export function memoryHash(memory: StrategyMemory): string {
+  return hash('sha256', JSON.stringify(memory))
 }
 
 /** The strategy hears of the tick, and its windows are asked for. */
@@ -182,6 +204,7 @@ async function hearWindows(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Pro
   if (tick?.bar_index !== event.payload.bar_index || tick.stage !== 'window') return null
   checkpoint.windows = event.id
   const due = takeIn(hop)
+  if (!due) note(hop, 'window', tick, null)
   const answer = due ? await speak(jobs, hop, 'window', tick) : null
   if (answer !== null) {
     tick.asked.intents.push(...answer.asked.intents)
@@ -205,7 +228,7 @@ function saved(run: RunRow, { checkpoint }: Hop): Outcome['writes'] {
 }
 
 /** Notes the newest bars. True when at least one symbol got a new one and all have as many as the strategy wants. */
-function takeIn({ run, checkpoint, windows }: Hop): boolean {
+export function takeIn({ run, checkpoint, windows }: Pick<Hop, 'run' | 'checkpoint' | 'windows'>): boolean {
   let anyNew = false
   let ready = true
   for (const symbol of run.symbols) {

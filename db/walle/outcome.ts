@@ -16,6 +16,7 @@ import type {
   VenueUpdateRow,
 } from './live_rows.ts'
 import type { BarCoverageRow, CandleFetchRow, WindowWaitRow } from './market_rows.ts'
+import type { HopRow } from './parity_rows.ts'
 import type {
   BandRow,
   CandleText,
@@ -85,6 +86,8 @@ export type LiveWrite =
   | { kind: 'save_candle_fetches'; rows: CandleFetchRow[] }
   /** As received; only ever added to. */
   | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
+  /** In the order in which the strategy was spoken to; only ever added to. */
+  | { kind: 'insert_hops'; rows: HopRow[] }
   /** The runs' ticks under way, of many runs at once. */
   | { kind: 'open_ticks'; rows: { run_id: string; bar_index: number; corr_id: string }[] }
 

@@ -11,6 +11,7 @@ import {
 } from '../live_rows.ts'
 import { BAR_COVERAGE, CANDLE_FETCHES, WINDOW_WAITS } from '../market_rows.ts'
 import type { LiveWrite } from '../outcome.ts'
+import { HOPS } from '../parity_rows.ts'
 import { insertRows, upsertRows } from './bulk.ts'
 
 export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
@@ -35,6 +36,8 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
       return upsertRows(tx, CANDLE_FETCHES, ['id'], write.rows)
     case 'insert_venue_updates':
       return insertRows(tx, VENUE_UPDATES, write.rows)
+    case 'insert_hops':
+      return insertRows(tx, HOPS, write.rows)
     case 'open_ticks':
       return openTicks(tx, write.rows)
   }
