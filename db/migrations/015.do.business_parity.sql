@@ -5,7 +5,7 @@ create table weaver.hops (
   run_id uuid not null references weaver.runs on delete cascade,
   event_id uuid not null,
   bar_index bigint not null,
-  phase text not null check (phase in ('tick', 'window', 'order')),
+  phase text not null check (phase in ('tick', 'window', 'tick_window', 'order')),
   seen bigint not null,
   memory_hash text,
   created_at timestamptz not null default clock_timestamp(),

@@ -8,7 +8,7 @@ export interface HopRow {
   event_id: string
   /** The newest tick: what it asks for counts as asked there. */
   bar_index: number
-  phase: 'tick' | 'window' | 'order'
+  phase: 'tick' | 'window' | 'tick_window' | 'order'
   /** Place in the log of the newest event of its run that the account it was shown had taken in. */
   seen: number
   /** Of its memory afterwards; null: windows came that it had not to be asked about. */
