@@ -11,6 +11,7 @@ import {
   movingSymbols,
   openAccountOrders,
   ordersByClientId,
+  purchasesOf,
   runsHold,
 } from '../db/walle/queries/accounts.ts'
 import type { Live } from './live.ts'
@@ -56,11 +57,15 @@ export interface Check extends AccountName {
   source: Source
   /** The term of the keeper that checks: the account belongs to no other meanwhile. */
   keeper: string
+  /** The newest request that this check answers; null: none. */
+  requested: string | null
   stream: 'up' | 'down' | 'none'
   /** Why updates of orders do not reach us, for too long now; null: they do, or are about to. */
   lost: string | null
   memory: Memory
   settling: Settling
+  /** Of a symbol, as the venue's features have it. */
+  feeRate: (symbol: string) => string | null
 }
 
 export interface Checked {
@@ -236,8 +241,11 @@ async function judge(
     foreign: first ? [] : foreign,
   })
   const moving = await movingSymbols(tx, check, check.settling.mostMs)
+  const differing = compared.filter(({ difference }) => difference !== '0').map(({ row }) => row.symbol)
   const positions = judgePositions(compared, check.memory.differences, moving, {
     ...check.settling,
+    feeRate: check.feeRate,
+    purchases: await purchasesOf(tx, check, differing),
     now: live.now(),
     cashUnchanged: new Set([account.cash, look.account.cash]).size === 1,
   })
@@ -319,9 +327,14 @@ function recordable(live: Live, check: Check, results: Results): Outcome {
   }
 }
 
-function stateOf({ lost, stream }: Check, { account, positions }: Judged): Pick<AccountRow, 'state' | 'state_reason'> {
+function stateOf(
+  { lost, stream, requested }: Check,
+  { account, positions }: Judged,
+): Pick<AccountRow, 'state' | 'state_reason'> {
   if (lost !== null) return { state: 'unknown', state_reason: lost }
   if (account.state === 'ready') return { state: 'ready', state_reason: null }
+  // Whoever wants it to be asked first means after that.
+  if (account.reconcile_requested_at !== requested) return { state: 'unknown', state_reason: account.state_reason }
   if (stream === 'down') return { state: 'unknown', state_reason: 'waiting for its stream of order updates' }
   // A difference that may be a fill on its way is waited for before the first order leaves, and not after.
   const { unsettled } = positions

@@ -22,6 +22,7 @@ import {
 import { Ear } from './account_ear.ts'
 import type { Live } from './live.ts'
 import { unfinishedJobs } from './order_jobs.ts'
+import { assetClassOf } from './veda/checks.ts'
 import type { Settling } from './veda/reconcile.ts'
 import { type Venue, VenueError } from './veda/venue.ts'
 
@@ -214,10 +215,12 @@ class Term {
         cause,
         source: polled || down ? 'poll' : 'reconcile',
         keeper: this.keeper,
+        requested: this.requested,
         stream: polled ? 'none' : down ? 'down' : 'up',
         lost: this.isLost() ? this.streamIsDown() : null,
         memory: this.memory,
         settling: limits,
+        feeRate: (symbol) => venue.features.unsureFeeInKind[assetClassOf(symbol)],
       })
       this.memory = result.memory
       this.openOrders = result.openOrders

@@ -37,6 +37,8 @@ export interface AccountPositionRow {
   runs_qty: string
   /** Held at the venue, and no run's: bought by hand, or left by a run that was archived. */
   unattributed_qty: string
+  /** Of it, what the venue kept less of purchases as its fee than was booked; negative: more. */
+  fee_adjustment: string
   /** No new order in this symbol until a person or a reconciliation clears it. */
   paused_reason: string | null
 }
@@ -138,6 +140,7 @@ export const ACCOUNT_POSITIONS: Table<AccountPositionRow> = {
     venue_qty: 'numeric',
     runs_qty: 'numeric',
     unattributed_qty: 'numeric',
+    fee_adjustment: 'numeric',
     paused_reason: 'text',
   },
 }

@@ -73,7 +73,15 @@ function hear(record: Record, report: OrderReport): void {
 interface Filled {
   qty: string
   price: string
+  /** Charged in money, and kept of the quantity. */
+  fee?: string
+  fee_qty?: string
 }
+
+const amount = (fills: readonly Filled[], of: 'fee' | 'fee_qty') =>
+  fills.some((fill) => fill[of] !== undefined)
+    ? fills.reduce((sum, fill) => sum.plus(fill[of] ?? ZERO), ZERO).toString()
+    : null
 
 function snapshot(qty: string, fills: readonly Filled[], changes: Partial<VenueOrder> = {}): VenueOrder {
   const total = fills.reduce((sum, fill) => sum.plus(fill.qty), ZERO)
@@ -92,6 +100,8 @@ function snapshot(qty: string, fills: readonly Filled[], changes: Partial<VenueO
     status,
     filled_qty: total.toString(),
     filled_avg_price: total.eq(ZERO) ? null : paid.div(total).toString(),
+    fee: amount(fills, 'fee'),
+    fee_qty: amount(fills, 'fee_qty'),
     reject_reason: null,
     replaced_by: null,
     submitted_at: 1,
@@ -101,7 +111,7 @@ function snapshot(qty: string, fills: readonly Filled[], changes: Partial<VenueO
 }
 
 function execution(fills: readonly Filled[], index: number, changes: Partial<Execution> = {}): Execution {
-  const { qty, price } = fills[index] as Filled
+  const { qty, price, fee = null, fee_qty = null } = fills[index] as Filled
   const cum = fills.slice(0, index + 1).reduce((sum, fill) => sum.plus(fill.qty), ZERO)
   return {
     execution_id: `e${index}`,
@@ -112,8 +122,8 @@ function execution(fills: readonly Filled[], index: number, changes: Partial<Exe
     qty,
     price,
     cum_qty: cum.toString(),
-    fee: null,
-    fee_qty: null,
+    fee,
+    fee_qty,
     at: 1,
     ...changes,
   }
@@ -225,7 +235,18 @@ describe('what a report means', () => {
     const record = open('10')
     hear(record, { order: snapshot('10', [{ qty: '2', price: '100' }]), execution: null })
     hear(record, { order: null, execution: execution(TWO, 0, { fee: '1', fee_qty: '0.04' }) })
-    expect(record.events.at(-1)?.payload).toMatchObject({ qty: '2', fee: '0.5', fee_qty: '0.02', filled_qty: '4' })
+    expect(record.events.at(-1)?.payload).toMatchObject({ qty: '2', fee: '2.5', fee_qty: '0.02', filled_qty: '4' })
+  })
+
+  test('what is seen in the totals alone bears what of their fees is not on record', () => {
+    const record = open('10')
+    hear(record, { order: null, execution: execution(TWO, 0, { fee: '1', fee_qty: '0.01' }) })
+    hear(record, { order: snapshot('10', TWO, { fee: '4', fee_qty: '0.025' }), execution: null })
+    expect(record.known.fills.map(({ fee, fee_qty }) => [fee, fee_qty])).toEqual([
+      ['2', '0.01'],
+      ['4.65', '0.015'],
+    ])
+    expect(record.known.row).toMatchObject({ status: 'filled', fees: '6.65' })
   })
 
   test('filled with less than was asked for ends the order', () => {
@@ -238,6 +259,8 @@ describe('what a report means', () => {
 const filledArbitrary = fc.record({
   qty: fc.integer({ min: 1, max: 50 }).map((n) => new Decimal(n).div(4).toString()),
   price: fc.integer({ min: 100, max: 20_000 }).map((n) => new Decimal(n).div(100).toString()),
+  fee: fc.integer({ min: 0, max: 50 }).map((n) => new Decimal(n).div(1_000).toString()),
+  fee_qty: fc.integer({ min: 0, max: 200 }).map((n) => new Decimal(n).div(1_000).toString()),
 })
 
 /** All that a venue tells of one order: what it says at each step, then how it ended. */
@@ -288,6 +311,19 @@ test('in whatever order, however often and however few: the same order, the same
         list.reduce((sum, fill) => sum.plus(new Decimal(fill.qty).times(fill.price)), ZERO)
       // Averages have twelve places.
       expect(paid(record.known.fills).minus(paid(fills)).abs().lt('0.000000001')).toBe(true)
+      // What the ledger is given: the coin that arrived at its price, and the fee.
+      const ledger = record.known.fills.reduce(
+        ({ cash, position }, fill) => {
+          const received = new Decimal(fill.qty).minus(fill.fee_qty)
+          return { cash: cash.minus(received.times(fill.price)).minus(fill.fee), position: position.plus(received) }
+        },
+        { cash: ZERO, position: ZERO },
+      )
+      expect(ledger.position.toString()).toBe(total.minus(amount(fills, 'fee_qty') ?? ZERO).toString())
+      const venueCash = paid(fills)
+        .plus(amount(fills, 'fee') ?? ZERO)
+        .neg()
+      expect(ledger.cash.minus(venueCash).abs().lt('0.000000001')).toBe(true)
     }),
     { numRuns: 500 },
   )

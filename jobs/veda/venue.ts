@@ -39,6 +39,11 @@ export interface VenueFeatures {
   orderStream: boolean
   /** Bars are pushed. */
   barStream: boolean
+  /**
+   * The most that is kept of a purchase as its fee, as a part of it, where fills do not tell the fee exactly; null: they do.
+   * Within that bound a difference of positions is one of fees.
+   */
+  unsureFeeInKind: Readonly<Record<AssetClass, string | null>>
 }
 
 export interface VenueAccount {
@@ -98,6 +103,9 @@ export interface VenueOrder {
   /** Cumulative. */
   filled_qty: string
   filled_avg_price: string | null
+  /** All that was charged so far, as in `Execution`; the most that it can be where the venue does not say. Null: nothing is known of it. */
+  fee: string | null
+  fee_qty: string | null
   reject_reason: string | null
   /** The order that took its place. */
   replaced_by: string | null
@@ -117,9 +125,9 @@ export interface Execution {
   price: string
   /** The order's cumulative quantity after it; null where the venue does not say. */
   cum_qty: string | null
-  /** In quote currency; null where the venue does not say. */
+  /** Charged in quote currency, beside what is kept of the quantity; null where the venue does not say. */
   fee: string | null
-  /** Part of `qty` that was kept as the fee. */
+  /** Of a purchase: part of `qty` that was kept as the fee. */
   fee_qty: string | null
   at: number
 }

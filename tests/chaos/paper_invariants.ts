@@ -40,10 +40,10 @@ export const PAPER_ALWAYS: readonly Invariant[] = [
   },
   {
     is: 'the cash of a run is what its fills left of it',
-    sql: `select l.run_id, l.cash, r.initial_cash - coalesce(sum(${SIGNED('f.qty * f.price')} + f.fee), 0) as from_fills
+    sql: `select l.run_id, l.cash, r.initial_cash - coalesce(sum(${SIGNED('(f.qty - f.fee_qty) * f.price')} + f.fee), 0) as from_fills
       from weaver.run_ledgers l join weaver.runs r on r.id = l.run_id left join weaver.fills f on f.run_id = l.run_id
       group by l.run_id, l.cash, r.initial_cash
-      having l.cash <> r.initial_cash - coalesce(sum(${SIGNED('f.qty * f.price')} + f.fee), 0)`,
+      having l.cash <> r.initial_cash - coalesce(sum(${SIGNED('(f.qty - f.fee_qty) * f.price')} + f.fee), 0)`,
   },
   {
     is: 'the simulator holds what its executions amount to',

@@ -16,7 +16,7 @@ import type {
 import { fetchBars } from './bars.ts'
 import { createDataStreams } from './data_stream.ts'
 import { type Failure, venueError } from './errors.ts'
-import { accountOf, activityExecution, assetOf, orderOf, positionOf } from './mapping.ts'
+import { accountOf, activityExecution, assetOf, MOST_FEE_IN_KIND, orderOf, positionOf } from './mapping.ts'
 import { allActivities, allOrders } from './paging.ts'
 import { createRest, type Rest } from './rest.ts'
 import type { AlpacaSettings } from './settings.ts'
@@ -34,6 +34,7 @@ export const FEATURES: VenueFeatures = {
   shorting: { equity: true, crypto: false },
   orderStream: true,
   barStream: true,
+  unsureFeeInKind: { equity: null, crypto: MOST_FEE_IN_KIND },
 }
 
 export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: VenueWorld): Venue {
