@@ -21,10 +21,7 @@ import { sendCancel, submitOrder } from './order_sending.ts'
 import type { System } from './system.ts'
 import { openVenues } from './venue_world.ts'
 
-type LiveTask = Extract<
-  keyof Handlers,
-  `veda.${string}` | 'marvin.on_live_tick' | 'marvin.on_live_window' | 'marvin.on_order'
->
+type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_window' | 'marvin.on_order'>
 
 export interface LiveWorker {
   handlers: Pick<Handlers, LiveTask>
@@ -76,7 +73,6 @@ export function liveHandlers(live: Live, bars: BarCache = createBarCache(live)):
   const fetches = { ...live, bars }
   return {
     'veda.start_run': (payload, job) => startLiveRun(live, payload, job),
-    'marvin.on_live_tick': (payload, job) => runLiveHop(hops, 'marvin.on_live_tick', payload, job),
     'veda.fetch_window': (payload, job) => fetchWindow(fetches, payload, job),
     'marvin.on_live_window': (payload, job) => runLiveHop(hops, 'marvin.on_live_window', payload, job),
     'marvin.on_order': (payload, job) => runLiveHop(hops, 'marvin.on_order', payload, job),

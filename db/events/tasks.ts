@@ -59,10 +59,9 @@ export const TASKS = {
   'greta.finish_run': { payload: z.strictObject({ run_id: id }), ...LONG, priority: 0 },
   /** A paper or live run is made ready: its account is asked for, its ledger opened; from then on the clock knows it. */
   'veda.start_run': { payload: z.strictObject({ run_id: id }), ...LIVE },
-  /** The strategy hears of the tick, and may ask for windows. */
-  'marvin.on_live_tick': { payload: caused, ...LIVE, strategy: true },
   /** Waits for the bar that has just closed, at most the run's bar_wait, and gives the windows. */
   'veda.fetch_window': { payload: caused, ...LIVE },
+  /** The strategy hears of the tick, may ask for more windows, and decides. */
   'marvin.on_live_window': { payload: caused, ...LIVE, strategy: true },
   /** The strategy hears that an order of its changed, as it happens. */
   'marvin.on_order': { payload: caused, ...LIVE, strategy: true },

@@ -30,12 +30,16 @@ export async function runsWithBoundaries(
 
 export type TickingRun = Pick<
   RunRow,
-  'id' | 'symbols' | 'timeframe' | 'missed_ticks' | 'open_corr_id' | 'started_at' | 'next_tick'
+  'id' | 'mode' | 'symbols' | 'timeframe' | 'window_bars' | 'missed_ticks' | 'open_corr_id' | 'started_at' | 'next_tick'
 > & {
   /** Of its last tick, emitted or missed; null: it had none. */
   last_index: number | null
   last_ts: string | null
 }
+
+const TICKING_RUNS = `select r.id, r.mode, r.symbols, r.timeframe, r.window_bars, r.missed_ticks, r.open_corr_id, r.started_at,
+    r.next_tick, last.bar_index as last_index, last.ts as last_ts
+  from weaver.runs r ${LAST_TICK}`
 
 /** Locks those of the runs that nobody else holds: a run at which somebody is must not hold up all others. */
 export async function lockTickingRuns(tx: Reader, ids: readonly string[]): Promise<TickingRun[]> {
@@ -45,13 +49,14 @@ export async function lockTickingRuns(tx: Reader, ids: readonly string[]): Promi
     [ids],
   )
   // A statement of its own: it sees what was committed before the locks were given.
-  return tx.query<TickingRun>(
-    `select r.id, r.symbols, r.timeframe, r.missed_ticks, r.open_corr_id, r.started_at, r.next_tick,
-       last.bar_index as last_index, last.ts as last_ts
-     from weaver.runs r ${LAST_TICK}
-     where r.id = any ($1::uuid[]) and ${TICKING} order by r.id`,
-    [locked.map(({ id }) => id)],
-  )
+  return tx.query<TickingRun>(`${TICKING_RUNS} where r.id = any ($1::uuid[]) and ${TICKING} order by r.id`, [
+    locked.map(({ id }) => id),
+  ])
+}
+
+/** The runs that tick, as they are. */
+export function tickingRuns(reader: Reader): Promise<TickingRun[]> {
+  return reader.query<TickingRun>(`${TICKING_RUNS} where ${TICKING} order by r.id`)
 }
 
 export function listClockTicks(reader: Reader, runId: string): Promise<ClockTickRow[]> {
