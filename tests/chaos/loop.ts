@@ -5,6 +5,7 @@ import { pause, until } from '../support/until.ts'
 import { chanceOf, drawFault, type Fault, faultsFor } from './faults.ts'
 import { ALWAYS, AT_REST, checkInvariants, describeViolations, NOTHING_FAILED } from './invariants.ts'
 import { type Load, openLoads } from './load.ts'
+import { type Strike, ticksAfter } from './paper_load.ts'
 import { openWorld, type Shape, type World } from './world.ts'
 
 export interface ChaosOptions {
@@ -31,6 +32,8 @@ export interface Recovery {
 
 export interface ChaosReport {
   recoveries: Recovery[]
+  /** How much later than due the next tick of each paper run was done. */
+  ticks: { fault: string; ms: number }[]
   faults: Map<string, number>
   /** Processes that ended without being told to. */
   crashes: string[]
@@ -50,8 +53,11 @@ interface UnderWay {
   next_tick: string
 }
 
+/** Paper runs wait for their clock: they are measured apart. */
 async function runsUnderWay(world: World): Promise<UnderWay[]> {
-  return world.db.reader.query<UnderWay>(`select id, next_tick from weaver.runs where status = 'running'`)
+  return world.db.reader.query<UnderWay>(
+    `select id, next_tick from weaver.runs where status = 'running' and mode = 'backtest'`,
+  )
 }
 
 async function countMoved(world: World, before: readonly UnderWay[]): Promise<number> {
@@ -123,12 +129,14 @@ async function episode(
   report: ChaosReport,
   log: (text: string) => void,
 ): Promise<void> {
+  const strikes: Strike[] = []
   for (const load of loads) load.start()
   for (const { fault, gapMs, overlaps } of faults) {
     await pause(gapMs)
     const before = await runsUnderWay(world).catch(() => [])
     const what = await strike(fault)
     const since = performance.now()
+    strikes.push({ fault: fault.name, at: Date.now() })
     report.faults.set(fault.name, (report.faults.get(fault.name) ?? 0) + 1)
     if (overlaps) {
       log(`${fault.name}: ${what}; the next one does not wait`)
@@ -141,6 +149,7 @@ async function episode(
     log(`${fault.name}: ${what}; ready after ${ready} ms, ${moved}`)
   }
   await rest(world, loads)
+  report.ticks.push(...(await ticksAfter(world, strikes)))
   const before = performance.now()
   await judge(world, loads)
   const summary = loads.map((load) => load.summary()).join(', ')
@@ -157,7 +166,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   }
   const chance = chanceOf(mulberry32(options.seed))
   const choices = faultsFor(options.shape, options.only)
-  const report: ChaosReport = { recoveries: [], faults: new Map(), crashes: [], events: 0, summaries: [] }
+  const report: ChaosReport = { recoveries: [], ticks: [], faults: new Map(), crashes: [], events: 0, summaries: [] }
   const world = await openWorld({ shape: options.shape, log, ...(options.skews && { skews: options.skews }) })
   try {
     const loads = await openLoads(world, options.seed)

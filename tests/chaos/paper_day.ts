@@ -24,7 +24,8 @@ const RUNS: readonly Request[] = [
   { strategy_id: 'mean_reversion', symbols: ['ONE/USD'], config: {} },
 ]
 
-const MOODS: readonly FaultRequest[] = [
+/** Bad days at the simulator, drawn one after the other. */
+export const MOODS: readonly FaultRequest[] = [
   {},
   { lost_answer: 0.5 },
   { timed_out: 0.5 },
@@ -41,7 +42,7 @@ const MOODS: readonly FaultRequest[] = [
 ]
 
 /** Every day begins with it, however short. */
-const WORST: FaultRequest = { lost_answer: 0.3, timed_out: 0.4, stream_cut: 0.2 }
+export const WORST: FaultRequest = { lost_answer: 0.3, timed_out: 0.4, stream_cut: 0.2 }
 
 const MOOD_MS = 120_000
 /** For what was under way when the faults stopped: the longest wait of an order job, and a reconciliation. */
