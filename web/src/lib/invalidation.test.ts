@@ -15,6 +15,7 @@ test('a fill refreshes what it changes in its own run', () => {
   expect(keysFor('order.filled', 'r1')).toContainEqual(['run', 'r1', 'trades'])
   expect(keysFor('order.accepted', 'r1')).toEqual([
     ['run', 'r1', 'orders'],
+    ['run', 'r1', 'decisions'],
     ['run', 'r1', 'events'],
   ])
 })
@@ -22,6 +23,12 @@ test('a fill refreshes what it changes in its own run', () => {
 test('an event without a run touches lists only', () => {
   expect(keysFor('run.created', null)).toEqual([['runs']])
   expect(keysFor('tick', null)).toEqual([])
+})
+
+test('a halt is told on every page, and an account on its own', () => {
+  for (const name of ['system.halted', 'system.resumed']) expect(keysFor(name, null)).toContainEqual(['halts'])
+  expect(keysFor('account.changed', null)).toEqual([['accounts']])
+  expect(keysFor('account.changed', 'r1')).toContainEqual(['run', 'r1', 'positions'])
 })
 
 test('imported candles refresh data sets and charts', () => {

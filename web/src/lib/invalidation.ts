@@ -35,12 +35,13 @@ export function keysFor(name: string, runId: string | null): Key[] {
   if (name === 'run.progress') return [['runs'], ...run('detail', 'equity')]
   if (name.startsWith('run.')) return [['runs'], ...run('detail', 'events')]
   if (name === 'order.filled' || name === 'order.partial') {
-    return [['runs'], ...run('detail', 'orders', 'fills', 'trades', 'equity', 'report', 'events')]
+    return [['runs'], ...run('detail', 'orders', 'fills', 'trades', 'positions', 'equity', 'report', 'events')]
   }
-  if (name.startsWith('order.')) return run('orders', 'events')
-  if (name === 'tick' || name === 'account.changed') return run('detail', 'equity')
+  if (name.startsWith('order.')) return run('orders', 'decisions', 'events')
+  if (name === 'tick') return run('detail', 'ticks', 'equity', 'decisions')
+  if (name === 'account.changed') return [['accounts'], ...run('detail', 'positions', 'equity')]
   if (name === 'data.changed') return [['datasets'], ['candles']]
-  if (name === 'system.halted' || name === 'system.resumed') return [['runs'], ['run']]
+  if (name === 'system.halted' || name === 'system.resumed') return [['halts'], ['runs'], ['run']]
   return []
 }
 
