@@ -53,7 +53,7 @@ beforeAll(async () => {
       reader: db.reader,
       ...wallClock,
       forgetLosses: (watch) => watch,
-      clearHaltFile: async () => {},
+      haltFile: { read: async () => null, clear: async () => {} },
     }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     ...createCandleFetchCommands({

@@ -77,7 +77,7 @@ export async function openControl(
   const venues = await openVenues(system, time)
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
-  const halts = openHaltCommands(system)
+  const halts = openHaltCommands(system, time)
   // Before any worker: what was halted while Postgres was away is halted.
   const haltWatch = await startHaltWatch({
     dataDir: config.dataDir,

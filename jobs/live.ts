@@ -34,6 +34,8 @@ export interface Live {
   venues: Venues
   /** Lets the strategy speak in its host. Rejects with a StrategyFailure. */
   hop: (run: RunRow, view: HopView) => Promise<HopAnswer>
+  /** The halt file is there: nothing may leave, whatever the database says of it yet. */
+  isHalted: () => Promise<boolean>
   /** A bar that a venue pushed. Absent: nobody here wants any. */
   heardBar?: (venue: Venue, bar: VenueBar & { symbol: string; timeframe: Timeframe }) => void
   now: () => number

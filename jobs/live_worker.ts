@@ -6,6 +6,7 @@ import type { Handlers } from './attempt.ts'
 import { type BarCache, createBarCache } from './bar_cache.ts'
 import { fetchCandlePage } from './candle_fetch.ts'
 import type { PreciseClock } from './glados/clock.ts'
+import { readHaltFile } from './halt_file.ts'
 import { cancelAll, cancelRun } from './halt_jobs.ts'
 import { createHostRuns } from './host_client.ts'
 import type { Live } from './live.ts'
@@ -44,6 +45,7 @@ export async function openLiveWorker(system: System, liveHosts: HostPool, time: 
     record: recorded,
     venues: await openVenues(system, time),
     hop: createHostRuns({ db, hosts: liveHosts, dataDir: config.dataDir }).hop,
+    isHalted: async () => (await readHaltFile(config.dataDir)) !== null,
     heardBar: bars.heard,
     ...time,
     log: told,

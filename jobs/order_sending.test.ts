@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../tests/support/order_world.ts'
 import { createScriptedVenue, type ScriptedVenue, type SubmitScript } from '../tests/support/scripted_venue.ts'
+import { submitJob } from './order_job_specs.ts'
 import { GIVE_UP_AFTER_MS, RESEND_AFTER_MS, SEND_WITHIN_MS } from './order_sending.ts'
 
 let database: TestDatabase
@@ -420,6 +421,29 @@ describe('a halt', () => {
     await world.drain()
     expect(venue.cancels).toEqual(['x1'])
     expect(await world.order(id)).toMatchObject({ status: 'cancelled' })
+  })
+
+  test('that only its file tells of yet: nothing leaves, and what is in is looked up', async () => {
+    venue.onSubmit('accept_then_unclear')
+    const [sent, waits] = [await world.place(), await world.place()]
+    await world.step(taken())
+    world.haltFile = true
+    expect(await world.step(taken())).not.toBeNull()
+    world.waiting.push(submitJob(await world.order(sent)))
+    await world.drain()
+    expect([venue.taken(sent), venue.taken(waits), venue.submits.length]).toEqual([1, 0, 1])
+    expect(await world.order(sent)).toMatchObject({ status: 'accepted' })
+  })
+
+  test('of a run: what protects its position stays, also what was on its way', async () => {
+    const entry = await world.place()
+    await world.drain()
+    await world.report(venue.fill(entry, '2', '100'))
+    venue.whileSubmitting = () => world.halt(world.run.id)
+    const stop = await world.place({ side: 'sell', order_type: 'stop', stop_price: '90' })
+    await world.drain()
+    expect(venue.cancels).toEqual([])
+    expect(await world.order(stop)).toMatchObject({ status: 'accepted' })
   })
 
   test('pressed while it is unclear whether the order is in: looked up, never sent again', async () => {

@@ -11,19 +11,16 @@ import type { TaskPayload } from '../db/events/tasks.ts'
 import { redact } from '../db/secrets.ts'
 import type { OrderSendRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import {
-  getOrderSend,
-  type Hindrance,
-  hindranceOf,
-  orderCreatedAt,
-  symbolOrders,
-} from '../db/walle/queries/live_orders.ts'
+import { getOrderSend, hindranceOf, orderCreatedAt } from '../db/walle/queries/live_orders.ts'
+import { openPositions } from '../db/walle/queries/live_runs.ts'
 import { getOrder } from '../db/walle/queries/orders.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from './attempt.ts'
 import type { Live } from './live.ts'
+import { protects } from './live_end.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './order_endings.ts'
 import { cancelWanted } from './order_exits.ts'
+import { isFree, isHalted, waitsFor, waitsForExits } from './order_hindrances.ts'
 import { cancelJob } from './order_job_specs.ts'
 import { type LockedOrder, lockOrder, reportOutcome } from './order_reports.ts'
 import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './order_take_profit.ts'
@@ -32,7 +29,7 @@ import type { OrderBody } from './veda/reports.ts'
 import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from './veda/venue.ts'
 import { refuseAccount } from './venue_refusal.ts'
 
-export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log'> & { db: Database }
+export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
 export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
 /** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
@@ -44,8 +41,6 @@ export const RESEND_AFTER_MS = 10_000
 export const GIVE_UP_AFTER_MS = 60_000
 const LOOKUP_EVERY_MS = 3_400
 const WAIT_MS = 1_000
-/** Then the venue decides. */
-const MAKE_ROOM_MS = 30_000
 const TROUBLE_MS = 5_000
 const MOST_WAIT_MS = 60_000
 /** A venue refuses the exit of an entry that it has not settled yet. */
@@ -113,6 +108,8 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
       : watch(jobs, payload, job, venue, entered.order)
   }
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
+  // A halt that was pressed while the database was away is on its way into it.
+  if (await jobs.isHalted()) return { again: WAIT_MS }
   const sent = await within<Step | { go: true }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
   if (sent === 'done' || 'again' in sent) return sent
   let answer: SubmitAnswer | VenueError
@@ -130,7 +127,12 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
   return within<Entered>(jobs, payload, job, async (tx, locked) => {
     const { order, send } = locked
     if (!isOpen(order.status)) return { step: 'done' }
-    if (send.state === 'answered') return lookAfter(tx, locked, jobs.now())
+    if (send.state === 'answered') {
+      const next = await lookAfter(tx, locked, jobs.now())
+      // What would take its place could not leave.
+      const kept = next.outcome !== undefined && isHalted(await hindranceOf(tx, locked.run, order.symbol))
+      return kept ? { step: { again: WATCH_MS } } : next
+    }
     if (send.state !== 'to_send') {
       if (!mayResend(send, jobs.now()) || (await isUnwanted(jobs, tx, locked)))
         return { step: { call: 'lookup', order } }
@@ -156,8 +158,7 @@ function mayResend({ lookups, last_sent_at }: OrderSendRow, now: number): boolea
 async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
   const waited = jobs.now() - Date.parse(await orderCreatedAt(tx, order.id))
   if (send.cancel_requested_at !== null || isTooLate(order, waited)) return true
-  const hindrance = await hindranceOf(tx, run, order.symbol)
-  return hindrance.system_halt || hindrance.run_halt
+  return isHalted(await hindranceOf(tx, run, order.symbol))
 }
 
 function isTooLate({ parent_order_id }: OrderRow, waitedMs: number): boolean {
@@ -177,7 +178,7 @@ async function stoppedFrom(
     return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
   }
   const hindrance = await hindranceOf(tx, run, order.symbol)
-  if (hindrance.system_halt || hindrance.run_halt) {
+  if (isHalted(hindrance)) {
     const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
     return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
   }
@@ -188,30 +189,6 @@ async function stoppedFrom(
     return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
   }
   return why === null ? null : { step: { again: WAIT_MS } }
-}
-
-function isFree(hindrance: Hindrance): boolean {
-  return !hindrance.system_halt && !hindrance.run_halt && waitsFor(hindrance) === null
-}
-
-function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
-  if (!account_ready) return `the account is not ready: ${account_reason ?? 'nobody keeps it'}`
-  return paused_reason === null ? null : `the symbol is paused: ${paused_reason}`
-}
-
-/** A venue does not sell the same share for two: exits that were asked to make room are gone first. */
-async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): Promise<string | null> {
-  if (order.parent_order_id !== null || order.order_type !== 'market') return null
-  const others = await symbolOrders(tx, order.run_id, order.symbol)
-  const going = others.some(
-    ({ order: exit, send }) =>
-      exit.parent_order_id !== null &&
-      exit.side === order.side &&
-      isOpen(exit.status) &&
-      send?.cancel_requested_at != null &&
-      now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
-  )
-  return going ? 'exits that hold what it sells are being cancelled' : null
 }
 
 /** Transaction 1: from here on the order may be at the venue. */
@@ -390,7 +367,8 @@ function takeFound(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue,
     const { outcome, order, send } = await reportOutcome(jobs, tx, locked, heard)
     if (!isOpen(order.status)) return { outcome, step: 'done' }
     const hindrance = await hindranceOf(tx, locked.run, order.symbol)
-    const halted = hindrance.system_halt || (hindrance.run_halt && order.parent_order_id === null)
+    const halted =
+      hindrance.system_halt || (hindrance.run_halt && !protects(order, await openPositions(tx, locked.run.id)))
     if (send.cancel_requested_at === null && !halted) {
       const { step } = await lookAfter(tx, { ...locked, order, send }, 0)
       return { outcome, step }
@@ -417,10 +395,11 @@ async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venu
     return { again: WATCH_MS }
   }
   if (!reached) return { again: WATCH_MS }
-  return within<Step>(jobs, payload, job, async (tx, locked) => ({
-    outcome: await swapOutcome(tx, locked, jobs.now()),
-    step: { again: WAIT_MS },
-  }))
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    // Since it was looked at the last time: the stop loss is not given up for what cannot leave.
+    if (!isFree(await hindranceOf(tx, locked.run, order.symbol))) return { step: { again: WATCH_MS } }
+    return { outcome: await swapOutcome(tx, locked, jobs.now()), step: { again: WAIT_MS } }
+  })
 }
 
 /** Keeps what is known of the call, unless a report has told more meanwhile. */

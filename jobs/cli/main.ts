@@ -155,6 +155,10 @@ function steering(program: Command, wrap: Wrap): void {
       'the kill switch: no order leaves but cancels, and every open order is cancelled; also without Postgres',
     )
     .option('--reason <text>', 'for the record')
+    .option('--drill', 'prove on a paper account that it works, and resume', false)
+    .option('--exchange <name>', 'of the drill', 'sim')
+    .option('--symbol <symbol>', 'of the drill; default SIM/USD at sim, else BTC/USD')
+    .option('--anyway', 'a drill also with live runs, or with open orders, which are cancelled', false)
     .action(wrap(async (context, options: HaltOptions) => (await import('./halt.ts')).haltCommand(context, options)))
   program
     .command('resume')

@@ -38,6 +38,7 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
       reconcileAccount: missing,
       acceptPosition: missing,
       halt: missing,
+      haltByFile: missing,
       resume: missing,
       resumeRun: missing,
       halts: missing,
