@@ -218,6 +218,17 @@ test('an order is created at the tick that placed it', async () => {
   expect(await read(`/orders/${items[0]?.id}`)).toEqual(items[0])
 })
 
+test('orders are asked for that may still fill, or that may not', async () => {
+  const of = async (query: string) =>
+    (await read(`/orders?run_id=${RUN}${query}`)).items.map(({ ordinal, status }) => [ordinal, status])
+  expect(await of('')).toEqual([
+    [1, 'filled'],
+    [0, 'accepted'],
+  ])
+  expect(await of('&open=true')).toEqual([[0, 'accepted']])
+  expect(await of('&open=false')).toEqual([[1, 'filled']])
+})
+
 test('times without a zone are read in the configured one', async () => {
   const ordinals = async (query: string) =>
     (await read(`/orders?run_id=${RUN}&${query}`)).items.map(({ ordinal }) => ordinal)
