@@ -7,6 +7,7 @@ import { record } from '../../db/walle/record.ts'
 import type { OrderRow, RunChanges } from '../../db/walle/rows.ts'
 import { endRun, endStoppedRun, protects } from '../../jobs/live_end.ts'
 import { startLiveRun } from '../../jobs/live_start.ts'
+import { commandDone, newLiveCheckpoint } from '../../jobs/live_ticks.ts'
 import { VenueError } from '../../jobs/veda/venue.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createScriptedVenue, plainAsset, type ScriptedVenue } from '../support/scripted_venue.ts'
@@ -246,4 +247,103 @@ test('with cancel_orders false everything stays; with close_positions one order 
   })
   expect(await end(closes)).toBe('finished')
   expect((await getRun(database.db.reader, closes))?.cautions).toEqual([])
+})
+
+/** As a person does, at `T`. */
+async function askToStop(run_id: string, stop_requested: { cancel_orders: boolean; close_positions: boolean }) {
+  const id = randomUUID()
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [{ kind: 'update_run', id: run_id, changes: { stop_requested, last_event_id: id } }],
+      events: [
+        {
+          ...{ id, type: 'run.StopRequested', run_id, corr_id: run_id, causation_id: null, ts: iso(T) },
+          ...{ producer: 'glados', payload: { run_id, ...stop_requested } },
+        },
+      ],
+    }),
+  )
+}
+
+/** Tick 4 is under way, and nothing that it asked for is done. */
+async function aTickUnderWay(run_id: string, commands: string[]): Promise<void> {
+  const ts = iso(T - 60_000)
+  const clockTick = {
+    run_id,
+    bar_index: 4,
+    ts,
+    event_id: idOf('event', 4),
+    missed_reason: null,
+    drift_ms: 1,
+    done_at: null,
+  }
+  const corr_id = idOf('event', 4)
+  const tick = {
+    ...{ bar_index: 4, ts: T - 60_000, corr_id, stage: 'place' as const, next_event: 5, told: 0, parts: 0 },
+    ...{ asked: { intents: [], skips: [], logs: [] }, pending: commands },
+  }
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [
+        { kind: 'save_clock_ticks', rows: [clockTick] },
+        { kind: 'open_ticks', rows: [{ run_id, bar_index: 4, corr_id }] },
+        { kind: 'save_checkpoint', run_id, next_tick: 4, state: { ...newLiveCheckpoint(), tick } },
+      ],
+      events: [],
+    }),
+  )
+}
+
+/** Its last command is carried out. */
+async function theTickEnds(run_id: string): Promise<void> {
+  await database.db.write(async (tx) => {
+    const run = await getRun(tx, run_id)
+    if (run) await record(tx, { writes: await commandDone(tx, run, idOf('event', 9), T), events: [] })
+  })
+}
+
+test('a run stops when the tick that was under way is done: nothing that was asked for is forgotten', async () => {
+  const id = await aPaperRun()
+  await aTickUnderWay(id, [idOf('event', 9)])
+  await askToStop(id, { cancel_orders: true, close_positions: false })
+  expect([await end(id), await toldOf(id)]).toEqual(['put back', ['run.StopRequested']])
+  // The tick's order is placed, and unwanted.
+  const order = await put(id, 0, {})
+  await theTickEnds(id)
+  expect([await end(id), await cancelsOf(id)]).toEqual(['put back', [0]])
+  await database.db.write(async (tx) => {
+    await tx.execute(`update weaver.orders set status = 'cancelled' where id = $1`, [order])
+  })
+  expect([await end(id), (await getRun(database.db.reader, id))?.cautions]).toEqual(['finished', []])
+})
+
+test('what a strategy asked for between two ticks is waited for too, and a tick that never ends holds up no stop', async () => {
+  const [between, stuck] = [await aPaperRun(), await aPaperRun()]
+  await aTickUnderWay(between, [idOf('event', 9)])
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'update_run', id: between, changes: { open_corr_id: null } }], events: [] }),
+  )
+  await aTickUnderWay(stuck, [idOf('event', 9)])
+  for (const id of [between, stuck]) await askToStop(id, { cancel_orders: true, close_positions: false })
+  expect([await end(between), await end(stuck)]).toEqual(['put back', 'put back'])
+  await theTickEnds(between)
+  now = T + 60_000
+  expect([await end(between), await end(stuck)]).toEqual(['finished', 'finished'])
+  const cautions = async (id: string) => (await getRun(database.db.reader, id))?.cautions
+  expect([await cautions(between), await cautions(stuck)]).toEqual([
+    [],
+    ['when it stopped its last tick was not done: of what was asked for there nothing more is done'],
+  ])
+})
+
+test('positions are closed by one order each, also when a tick ends after that was asked for', async () => {
+  const id = await aPaperRun()
+  await hold(id, '2')
+  await aTickUnderWay(id, [idOf('event', 9)])
+  await askToStop(id, { cancel_orders: true, close_positions: true })
+  expect([await end(id), await jobsOf(id)]).toEqual(['put back', []])
+  now = T + 60_000
+  expect([await end(id), await jobsOf(id)]).toEqual(['put back', ['veda.place_order']])
+  await theTickEnds(id)
+  expect([await end(id), await jobsOf(id)]).toEqual(['put back', ['veda.place_order']])
 })

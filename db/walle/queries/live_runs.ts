@@ -74,6 +74,15 @@ export async function getClockTick(reader: Reader, runId: string, barIndex: numb
   return row ?? null
 }
 
+/** Of the run's newest tick, emitted or missed; null: it had none. */
+export async function lastBarIndex(reader: Reader, runId: string): Promise<number | null> {
+  const [row] = await reader.query<{ last: number | null }>(
+    'select max(bar_index) as last from weaver.clock_ticks where run_id = $1',
+    [runId],
+  )
+  return row?.last ?? null
+}
+
 export async function getRunLedger(reader: Reader, runId: string): Promise<RunLedgerRow | null> {
   const [row] = await reader.query<RunLedgerRow>(
     `select ${selectList(RUN_LEDGERS)} from weaver.run_ledgers where run_id = $1`,
