@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
-import { ConfigError, isLoopback, loadConfig } from './config.ts'
+import { ConfigError, loadConfig } from './config.ts'
+import { isLoopback } from './config_values.ts'
 
 const KEY = 'k'.repeat(32)
 
@@ -35,6 +36,16 @@ test('without any variable Weaver runs on this machine with the embedded Postgre
     lagLimit: 10_000,
     retentionDays: 30,
     auditDays: null,
+    notify: {
+      webhook: null,
+      telegram: null,
+      mail: null,
+      kinds: ['fills', 'rejects', 'errors', 'halts', 'mismatches', 'jobs'],
+      modes: ['paper', 'live'],
+      maxAgeMs: 3_600_000,
+      perMinute: 10,
+    },
+    heartbeatUrl: null,
     venues: {},
   })
 })

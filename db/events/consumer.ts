@@ -23,6 +23,8 @@ const SETTINGS = z.strictObject({
     .array(z.custom<EventType>((type) => typeof type === 'string' && isEventType(type), 'is no type of the registry'))
     .min(1)
     .optional(),
+  /** Where its first instance ever begins: at the oldest event, or with what comes from then on. */
+  startAt: z.enum(['oldest', 'head']).default('oldest'),
   /** Events per transaction, at most. After a failure it is smaller for a while. */
   batchSize: whole(1, 5_000).default(200),
   /** The log is looked at this often even if no notification comes. */
@@ -83,6 +85,7 @@ export function createConsumer(definition: ConsumerDefinition, dependencies: Con
     consume({
       db,
       consumerId: id,
+      startAt: settings.startAt,
       limit,
       statementTimeoutMs: settings.handlerTimeoutMs,
       ...(settings.types && { types: settings.types }),
@@ -128,7 +131,7 @@ export function createConsumer(definition: ConsumerDefinition, dependencies: Con
     channel: SEQUENCED,
     pollMs: settings.pollMs,
     standByMs: settings.standByMs,
-    onLead: () => takeOn(db, id, lagLimit, dependencies.holder),
+    onLead: () => takeOn(db, id, { lagLimit, holder: dependencies.holder, startAt: settings.startAt }),
     round,
   })
   return { id, ...leader, runOnce: () => once(batchSize) }
