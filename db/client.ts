@@ -86,6 +86,8 @@ async function prepareConnection(client: pg.ClientBase, role: Role): Promise<voi
        set tcp_keepalives_interval = 2;
        set tcp_keepalives_count = 3`,
     )
+    // A transaction says that it writes: what is sent with one that then does not begin writes nothing.
+    if (role === 'weaver_walle') await client.query('set default_transaction_read_only = on')
   } catch (error) {
     if (error instanceof pg.DatabaseError && (error.code === '22023' || error.code === '42501')) {
       throw new Error(`${error.message}: the database is not migrated for this user yet, run \`weaver migrate\``, {
@@ -141,6 +143,7 @@ export async function mustAnswer(url: string): Promise<void> {
 async function rollback(client: pg.PoolClient): Promise<void> {
   try {
     await client.query('rollback')
+    setPipelined(client, false)
     client.release()
   } catch (error) {
     client.release(error instanceof Error ? error : true)
@@ -149,6 +152,18 @@ async function rollback(client: pg.PoolClient): Promise<void> {
 
 function values(of: readonly unknown[] | undefined): unknown[] {
   return of === undefined ? [] : [...of]
+}
+
+/** Texts that are prepared, once a connection: to plan most of them takes longer than to run them. */
+const MOST_PREPARED = 400
+const prepared = new Map<string, string>()
+
+function statement(text: string, parameters: readonly unknown[] | undefined): pg.QueryConfig {
+  const known = prepared.get(text)
+  // Texts of which there is no end (by length of a list, say) go unprepared from then on.
+  const name = known ?? (prepared.size < MOST_PREPARED ? `weaver ${prepared.size}` : undefined)
+  if (known === undefined && name !== undefined) prepared.set(text, name)
+  return { text, values: values(parameters), ...(name === undefined ? {} : { name }) }
 }
 
 /** Where a reader's statements go: a connection, or a pool that lends one for the time of a statement. */
@@ -177,24 +192,59 @@ function collect(client: pg.ClientBase, text: string): Promise<Buffer> {
   return client.query(new CopyOut(text)).bytes
 }
 
+/**
+ * Statements go out without waiting for the answers to those before them; the server takes them in their order, and after
+ * one that fails refuses the rest. A copy has the connection for itself: the driver cannot send it among others.
+ */
+function setPipelined(client: pg.PoolClient, on: boolean): void {
+  Object.assign(client, { pipeline: on })
+}
+
 /** What `work` gets: usable until its transaction ends, an error after. */
 function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } {
   let open = true
+  const under = new Set<Promise<unknown>>()
+  let copying: Promise<unknown> | null = null
   const use = () => {
     if (!open) throw new Error('this transaction has ended: await every query inside of it')
     return client
   }
+  const send = <Row extends object>(text: string, parameters?: readonly unknown[]): Promise<pg.QueryResult<Row>> => {
+    const sent = named(use().query<Row>(statement(text, parameters)))
+    under.add(sent)
+    const done = () => under.delete(sent)
+    sent.then(done, done)
+    return sent
+  }
+  const query = async <Row extends object>(text: string, parameters?: readonly unknown[]) => {
+    while (copying !== null) await copying
+    return send<Row>(text, parameters)
+  }
+  async function alone<T>(copy: (on: pg.PoolClient) => Promise<T>): Promise<T> {
+    while (copying !== null) await copying
+    const free = Promise.withResolvers<void>()
+    copying = free.promise
+    try {
+      await Promise.allSettled(under)
+      setPipelined(use(), false)
+      return await copy(client)
+    } finally {
+      setPipelined(client, true)
+      copying = null
+      free.resolve()
+    }
+  }
   const tx: WriteTx = {
-    ...readerOn(use),
     writable: true,
-    async execute(text, parameters) {
-      return (await named(use().query(text, values(parameters)))).rowCount ?? 0
-    },
-    async copyFrom(text: string, source: Readable) {
-      const sink = use().query(copyFromStdin(text))
-      await named(pipeline(source, sink))
-      return sink.rowCount
-    },
+    query: async (text, parameters) => (await query<never>(text, parameters)).rows,
+    execute: async (text, parameters) => (await query(text, parameters)).rowCount ?? 0,
+    copyTo: (text) => alone((on) => named(collect(on, text))),
+    copyFrom: (text: string, source: Readable) =>
+      alone(async (on) => {
+        const sink = on.query(copyFromStdin(text))
+        await named(pipeline(source, sink))
+        return sink.rowCount
+      }),
   }
   return {
     tx,
@@ -207,13 +257,18 @@ function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } 
 async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: WriteTx) => Promise<T>): Promise<T> {
   const client = await named(pool.connect())
   const { tx, end } = transactionOn(client)
+  setPipelined(client, true)
   try {
-    await named(client.query(begin))
+    // With the first statement, not before it.
+    const begun = named(client.query(begin))
+    begun.catch(ignoreLostConnection)
     const result = await work(tx)
+    await begun
     end()
     const { command } = await named(client.query('commit'))
     // Postgres answers the commit of a failed transaction with ROLLBACK, and no error.
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it had failed')
+    setPipelined(client, false)
     client.release()
     return result
   } catch (error) {

@@ -30,13 +30,18 @@ export async function append(tx: WriteTx, events: readonly NewEvent[], options: 
   const envelopes = events.map((event, index) => seal(event, index))
   const jobs = options.route === false ? [] : events.flatMap(jobsOf)
   const specs = [...jobs, ...(options.jobs ?? [])].map(checkJob)
-  if (envelopes.length > 0) {
-    const runs = [...new Set(events.flatMap(({ run_id }) => (run_id === null ? [] : [run_id])))]
-    for (let from = 0; from < envelopes.length; from += BATCH) {
-      await insert(tx, runs, `[${envelopes.slice(from, from + BATCH).join(',')}]`)
-    }
+  const runs = [...new Set(events.flatMap(({ run_id }) => (run_id === null ? [] : [run_id])))]
+  for (let from = 0; from < envelopes.length; from += BATCH) {
+    const inserted = insert(tx, runs, `[${envelopes.slice(from, from + BATCH).join(',')}]`)
+    // The jobs go out with the last rows.
+    if (from + BATCH < envelopes.length || specs.length === 0) await inserted
+    else await Promise.all([inserted, enqueue(tx, specs)])
   }
-  if (specs.length > 0) await tx.query('select weaver.enqueue($1::jsonb)', [JSON.stringify(specs)])
+  if (envelopes.length === 0 && specs.length > 0) await enqueue(tx, specs)
+}
+
+async function enqueue(tx: WriteTx, specs: readonly object[]): Promise<void> {
+  await tx.query('select weaver.enqueue($1::jsonb)', [JSON.stringify(specs)])
 }
 
 /** The whole envelope as JSON. */

@@ -9,7 +9,7 @@ import { type StoredCandles, storeCandles } from './candles.ts'
 import { DECISIONS, FILLS, ORDERS, POSITIONS, SKIPS, TRADES } from './columns.ts'
 import type { Outcome, Write } from './outcome.ts'
 import { swapRebuilt } from './rebuild.ts'
-import { insertRows, updateRows, upsertRows } from './record/bulk.ts'
+import { COPY_ABOVE_ROWS, insertRows, updateRows, upsertRows } from './record/bulk.ts'
 import { candleEvents } from './record/candle_events.ts'
 import { recordLive } from './record/live.ts'
 import { invalidateRuns, saveRunDataset } from './record/run_data.ts'
@@ -35,15 +35,45 @@ export interface Recorded {
 
 export async function record(tx: WriteTx, outcome: Outcome): Promise<Recorded> {
   const candles: StoredCandles[] = []
+  let sent: Promise<void>[] = []
   for (const write of outcome.writes) {
+    if (isOneStatement(write)) {
+      const written = recordOne(tx, write)
+      // Waited for below: till then its failure is nobody's.
+      written.catch(() => {})
+      sent.push(written)
+      continue
+    }
+    await Promise.all(sent)
+    sent = []
     if (write.kind === 'store_candles') candles.push(await storeCandles(tx, write))
     else await recordOne(tx, write)
   }
   // First what happened, then what tells that it has: a chunk's progress comes after its ticks, a cause before its effect.
-  if (outcome.history !== undefined) await append(tx, outcome.history, { route: false })
-  const told: NewEvent[] = await candleEvents(tx, candles, outcome.events[0])
-  await append(tx, [...outcome.events, ...told], { jobs: outcome.jobs ?? [] })
+  if (outcome.history !== undefined) {
+    await Promise.all(sent)
+    sent = []
+    await append(tx, outcome.history, { route: false })
+  }
+  const told: NewEvent[] = candles.length === 0 ? [] : await candleEvents(tx, candles, outcome.events[0])
+  await Promise.all([...sent, append(tx, [...outcome.events, ...told], { jobs: outcome.jobs ?? [] })])
   return { candles }
+}
+
+type OneStatement = Exclude<Write, { kind: 'store_candles' }>
+
+/** Such writes go out one behind the other, without waiting for each other's answers; the server keeps their order. */
+function isOneStatement(write: Write): write is OneStatement {
+  switch (write.kind) {
+    case 'store_candles':
+    case 'delete_run':
+    case 'swap_rebuilt':
+    case 'invalidate_runs':
+    case 'save_run_dataset':
+      return false
+    default:
+      return !('rows' in write) || write.rows.length <= COPY_ABOVE_ROWS
+  }
 }
 
 function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>): Promise<void> {
