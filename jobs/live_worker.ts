@@ -1,5 +1,6 @@
 /** The part of a worker that carries paper and live runs: their jobs, their clock, the keepers of their accounts. */
 import type { WriteTx } from '../db/database.ts'
+import { createThrottle } from '../db/events/throttle.ts'
 import { record } from '../db/walle/record.ts'
 import { disownAccounts, startKeepers } from './account_keeper.ts'
 import type { Handlers } from './attempt.ts'
@@ -16,6 +17,7 @@ import { fetchWindow } from './live_fetch.ts'
 import { type LiveHopJobs, runLiveHop } from './live_jobs.ts'
 import { startLiveRun } from './live_start.ts'
 import type { HostPool } from './marvin/host_pool.ts'
+import { createMarketWatch } from './market_watch.ts'
 import { cancelOrder, placeOrder } from './order_jobs.ts'
 import { recordReport } from './order_reports.ts'
 import { sendCancel, submitOrder } from './order_sending.ts'
@@ -40,13 +42,24 @@ export async function openLiveWorker(system: System, liveHosts: HostPool, time: 
   }
   const told: Live['log'] = (level, fields, message) => log[level](fields, message)
   const bars = createBarCache({ db, record: recorded, now: time.now, log: told })
+  const market = createMarketWatch({
+    ...{ db, record: recorded, log: told, ...time },
+    follows: config.marketEvents,
+    throttle: createThrottle({ reader: db.reader, now: time.now }),
+  })
   const live: Live = {
     db,
     record: recorded,
     venues: await openVenues(system, time),
     hop: createHostRuns({ db, hosts: liveHosts, dataDir: config.dataDir }).hop,
     isHalted: async () => (await readHaltFile(config.dataDir)) !== null,
-    heardBar: bars.heard,
+    market: {
+      follows: market.follows,
+      heard(venue, news) {
+        if (news.kind === 'bar') bars.heard(venue, news)
+        market.heard(venue, news)
+      },
+    },
     ...time,
     log: told,
   }
@@ -62,6 +75,7 @@ export async function openLiveWorker(system: System, liveHosts: HostPool, time: 
     },
     async stop() {
       await Promise.all([clock.stop(), keepers?.stop()])
+      await market.stop()
     },
     close: () => live.venues.close(),
   }
