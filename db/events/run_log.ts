@@ -44,7 +44,7 @@ export async function readRunLog(
 /** The place of the run's newest event; 0: it has none. */
 export async function lastOfRun(reader: Reader, runId: string): Promise<number> {
   const [row] = await reader.query<{ id: string }>(
-    'select id::text as id from weaver.outbox where run_id = $1::uuid order by id desc limit 1',
+    'select o.id::text as id from weaver.outbox o where o.run_id = $1::uuid order by o.id desc limit 1',
     [runId],
   )
   return Number(row?.id ?? 0)
