@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Throttle } from '../db/events/throttle.ts'
+import { listMarkedAccountPositions, listMarkedPositions } from '../db/walle/queries/marked.ts'
 import { record } from '../db/walle/record.ts'
 import type { RunRow } from '../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { createFastTime, type FastTime } from '../tests/support/fast_time.ts'
-import { boundary, emitTick, LIVE_START, mustGet, startLiveRun } from '../tests/support/live_run.ts'
+import { boundary, LIVE_START, mustGet, startLiveRun } from '../tests/support/live_run.ts'
 import { createScriptedVenue } from '../tests/support/scripted_venue.ts'
 import { until } from '../tests/support/until.ts'
 import type { Live } from './live.ts'
@@ -200,7 +201,7 @@ test('a database that is away costs samples, no marks, and is told of once', asy
 
 async function holding(qty: string, risk: RunRow['risk'], cash = '0'): Promise<RunRow> {
   const run = await startLiveRun(database.db, ++numbers + 1_000, { exchange, symbols: ['S/USD', 'T/USD'], risk })
-  const position = { avg_price: '100', realised_pnl: '0', cost: '0', last_price: 100 }
+  const position = { avg_price: '100', realised_pnl: '0', cost: String(Math.abs(Number(qty)) * 100), last_price: 100 }
   const ledger = { run_id: run.id, cash, fees: '0', turnover: '0', next_order: 0, next_fill: 0 }
   await database.db.write((tx) =>
     record(tx, {
@@ -264,29 +265,43 @@ test('a quote that is wrong halts nothing: the next one has to say so too', asyn
   expect(await haltOf(run)).toMatchObject([{ rule: 'max_drawdown' }])
 })
 
+async function tickDone(run: RunRow): Promise<void> {
+  const ts = new Date(boundary(run, 0)).toISOString()
+  const tick = { run_id: run.id, bar_index: 0, ts, event_id: null, missed_reason: null, drift_ms: 0, done_at: ts }
+  await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_clock_ticks', rows: [tick] }], events: [] }))
+}
+
 test('a mark that is older than the newest tick counts for nothing', async () => {
   const run = await holding('10', { max_daily_loss: 50 })
-  await emitTick(database.db, run, 0)
-  await database.db.write((tx) =>
-    tx.query(`select 1`).then(() =>
-      record(tx, {
-        writes: [
-          {
-            kind: 'save_clock_ticks',
-            rows: [
-              {
-                ...{ run_id: run.id, bar_index: 0, ts: new Date(boundary(run, 0)).toISOString(), event_id: null },
-                ...{ missed_reason: null, drift_ms: 0, done_at: new Date(LIVE_START).toISOString() },
-              },
-            ],
-          },
-        ],
-        events: [],
-      }),
-    ),
-  )
+  await tickDone(run)
   await look(bar(LIVE_START - 60_000, '1'))
   expect(await haltOf(run)).toEqual([])
   await look({ ...bar(LIVE_START - 60_000 + MARK_EVERY_MS, '1') })
   await until('the halt', async () => (await haltOf(run)).length === 1)
+})
+
+test('positions are worth what the market says, or the closes of the newest tick where these are newer', async () => {
+  const run = await holding('-10', {})
+  const account = { exchange, mode: 'paper' as const, symbol: 'S/USD' }
+  const rest = { venue_qty: '-12', runs_qty: '-10', unattributed_qty: '-2', fee_adjustment: '0', paused_reason: null }
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'save_account_positions', rows: [{ ...account, ...rest }] }], events: [] }),
+  )
+  const worth = async () => {
+    const [own] = await listMarkedPositions(database.db.reader, run.id)
+    const [all] = await listMarkedAccountPositions(database.db.reader, account)
+    const of = (row: typeof own | typeof all) => [row?.last_price, row?.unrealised_pnl, row?.marked_at]
+    expect(of(own)).toEqual(of(all))
+    return of(own)
+  }
+  expect(await worth()).toEqual([100, '0', null])
+  hear(bar(LIVE_START - 60_000, '99.5'))
+  await marked('99.5')
+  expect(await worth()).toEqual([99.5, '5', '2026-03-02T00:00:00.000Z'])
+  await tickDone(run)
+  expect(await worth()).toEqual([100, '0', '2026-03-02T00:00:00.000Z'])
+  time.move(MARK_EVERY_MS)
+  hear(trade('100.25'))
+  await marked('100.25')
+  expect(await worth()).toEqual([100.25, '-2.5', '2026-03-02T00:00:01.000Z'])
 })

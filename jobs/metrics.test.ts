@@ -63,7 +63,9 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
      update weaver.runs set exchange = 'sim' where id = '${run}';
      insert into weaver.window_waits (run_id, bar_index, ts, in_hand_ms, missing, late)
        values ('${run}', 0, now(), 500, '[]', 0), ('${run}', 1, now(), 5000, '["X 1m"]', 0), ('${run}', 2, now(), 250, '[]', 1);
-     insert into weaver.venue_updates (exchange, mode, source, payload) values ('sim', 'paper', 'stream', '{}')`,
+     insert into weaver.venue_updates (exchange, mode, source, payload) values ('sim', 'paper', 'stream', '{}');
+     insert into weaver.market_marks (exchange, mode, symbol, price, source, marked_at, dropped)
+       values ('sim', 'paper', 'X', 1, 'bar', now(), 2), ('sim', 'paper', 'Y', 1, 'quote', now(), 3)`,
   )
   const sampling = startSampling({ db, log: createLog('silent') } as System, HOSTS)
   await until('the worker', async () => (await workerProcesses(db.reader)).length === 1)
@@ -98,6 +100,8 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
       'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}',
       'weaver_windows_without_bar_recent{exchange="sim"}',
       'weaver_late_bars_recent{exchange="sim"}',
+      'weaver_market_mark_oldest_seconds{exchange="sim",mode="paper"}',
+      'weaver_market_events_dropped_total{exchange="sim",mode="paper"}',
       'weaver_process_strategy_hosts{state="idle"}',
       'weaver_process_strategy_hosts_lost_total',
       'weaver_process_pool_connections{pool="read",state="waiting"}',
@@ -127,6 +131,9 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
     'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}': 5,
     'weaver_windows_without_bar_recent{exchange="sim"}': 1,
     'weaver_late_bars_recent{exchange="sim"}': 1,
+    // Nothing is held.
+    'weaver_market_mark_oldest_seconds{exchange="sim",mode="paper"}': undefined,
+    'weaver_market_events_dropped_total{exchange="sim",mode="paper"}': 5,
     'weaver_process_strategy_hosts{state="idle"}': 2,
     weaver_process_strategy_hosts_lost_total: 6,
     'weaver_process_pool_connections{pool="read",state="waiting"}': 0,

@@ -1,9 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { pageOfRun } from '../../db/events/read.ts'
-import { listAccountPositions } from '../../db/walle/queries/accounts.ts'
 import { summariseTicks } from '../../db/walle/queries/live_runs.ts'
+import { listMarkedAccountPositions, listMarkedPositions } from '../../db/walle/queries/marked.ts'
 import { EXACT_TOTAL, type Page, type Paging } from '../../db/walle/queries/page.ts'
-import { listPositions, pageDecisions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
+import { pageDecisions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { downsample, drawdowns } from '../../jobs/report/downsample.ts'
@@ -138,10 +138,13 @@ export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
   router.openapi(positions, async (c) => {
     const { run_id } = c.req.valid('query')
     if (run_id === undefined) {
-      return c.json({ items: await listPositions(reader), accounts: await listAccountPositions(reader) }, 200)
+      return c.json(
+        { items: await listMarkedPositions(reader), accounts: await listMarkedAccountPositions(reader) },
+        200,
+      )
     }
     const { id } = await runOf(run_id)
-    return c.json({ items: await listPositions(reader, id), accounts: [] }, 200)
+    return c.json({ items: await listMarkedPositions(reader, id), accounts: [] }, 200)
   })
   return router
 }

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { MODES } from '../../strategies/api.ts'
+import { paritySummary } from './parity.ts'
 import { decimal, id, instant, json, name, object, timeframe, timeIn } from './values.ts'
 
 export const DECISION_KINDS = ['acted', 'noted', 'skipped', 'risk', 'rejected'] as const
@@ -99,6 +100,9 @@ export const clonedRun = z
     differences: z
       .array(z.object({ field: z.string(), from: json, to: json }))
       .openapi({ description: 'In what the clone differs from its source, by path such as `config.fast`.' }),
+    parity: paritySummary
+      .nullable()
+      .openapi({ description: 'What the newest replay of a paper or live source came to; null for a backtest.' }),
   })
   .openapi('ClonedRun')
 
@@ -208,6 +212,11 @@ export const position = z
       .nullable()
       .openapi({ description: 'What the open quantity cost, exact; null where it was not kept.' }),
     realised_pnl: decimal,
-    last_price: z.number().nullable(),
+    last_price: z
+      .number()
+      .nullable()
+      .openapi({ description: 'What the venue’s stream told last, or the close of the newest tick.' }),
+    unrealised_pnl: decimal.nullable().openapi({ description: 'At `last_price`; null: no price is known.' }),
+    marked_at: instant.nullable().openapi({ description: 'As of when `last_price` is; null of a backtest.' }),
   })
   .openapi('Position')
