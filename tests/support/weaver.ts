@@ -17,7 +17,10 @@ export interface StartedWeaver {
   stop(): Promise<void>
 }
 
-export async function startWeaver(env: Record<string, string> = {}): Promise<StartedWeaver> {
+export async function startWeaver(
+  env: Record<string, string> = {},
+  runtimeOptions: readonly string[] = [],
+): Promise<StartedWeaver> {
   const database = await createEmptyDatabase()
   const dataDir = await mkdtemp(join(tmpdir(), 'weaver-e2e-'))
   const port = await freePort()
@@ -28,7 +31,7 @@ export async function startWeaver(env: Record<string, string> = {}): Promise<Sta
     WEAVER_LOG_LEVEL: 'warn',
     ...env,
   }
-  let weaver = launchWeaver('start', settings)
+  let weaver = launchWeaver('start', settings, runtimeOptions)
   await weaver.ready
   return {
     url: `http://127.0.0.1:${port}`,
@@ -36,7 +39,7 @@ export async function startWeaver(env: Record<string, string> = {}): Promise<Sta
     output: () => weaver.output(),
     kill: () => weaver.end('SIGKILL'),
     async restart() {
-      weaver = launchWeaver('start', settings)
+      weaver = launchWeaver('start', settings, runtimeOptions)
       await weaver.ready
     },
     async stop() {

@@ -112,7 +112,7 @@ test('what is emptied in the form of another run is told to the clone, which wou
 
 test('an exchange with credentials comes before one without, and both before the simulator', () => {
   const one = (exchange: string, configured: string[]) => ({
-    ...{ exchange, modes: exchange === 'sim' ? ['paper'] : ['paper', 'live'], configured, problems: [] },
+    ...{ exchange, modes: exchange === 'sim' ? ['paper'] : ['paper', 'live'], configured, problems: [], accounts: [] },
   })
   const info = { trading: [one('sim', ['paper']), one('alpaca', []), one('other', ['paper'])] }
   expect(exchangesFor(info, 'paper').map(({ exchange, ready }) => [exchange, ready])).toEqual([
