@@ -5,7 +5,7 @@ import { pause, until } from '../support/until.ts'
 import { chanceOf, drawFault, type Fault, faultsFor } from './faults.ts'
 import { ALWAYS, AT_REST, checkInvariants, describeViolations, NOTHING_FAILED } from './invariants.ts'
 import { type Load, openLoads } from './load.ts'
-import { type Strike, ticksAfter } from './paper_load.ts'
+import { nextTicks } from './paper_load.ts'
 import { openWorld, type Shape, type World } from './world.ts'
 
 export interface ChaosOptions {
@@ -47,6 +47,8 @@ const POLL_MS = 30
 const LONGEST_GAP_MS = 1_500
 /** So often the next fault does not wait until Weaver has recovered from the last. */
 const OVERLAP = 0.2
+/** Of so many recoveries one is waited for until paper runs tick again, which takes a tick of theirs. */
+const TICKS_WATCHED = 3
 
 interface UnderWay {
   id: string
@@ -129,14 +131,13 @@ async function episode(
   report: ChaosReport,
   log: (text: string) => void,
 ): Promise<void> {
-  const strikes: Strike[] = []
   for (const load of loads) load.start()
   for (const { fault, gapMs, overlaps } of faults) {
     await pause(gapMs)
     const before = await runsUnderWay(world).catch(() => [])
     const what = await strike(fault)
     const since = performance.now()
-    strikes.push({ fault: fault.name, at: Date.now() })
+    const end = Date.now()
     report.faults.set(fault.name, (report.faults.get(fault.name) ?? 0) + 1)
     if (overlaps) {
       log(`${fault.name}: ${what}; the next one does not wait`)
@@ -146,10 +147,13 @@ async function episode(
     report.recoveries.push({ fault: fault.name, ...recovery })
     const [ready, first, all] = [recovery.readyMs, recovery.firstMs, recovery.allMs].map(Math.round)
     const moved = `a run moved on after ${first} ms, all ${before.length} after ${all} ms`
-    log(`${fault.name}: ${what}; ready after ${ready} ms, ${moved}`)
+    const isWatched = report.recoveries.length % TICKS_WATCHED === 1
+    const ticks = isWatched ? await nextTicks(world, end) : []
+    report.ticks.push(...ticks.map((ms) => ({ fault: fault.name, ms })))
+    const ticked = ticks.map((ms) => `, a paper run's tick late by ${Math.round(ms)} ms`).join('')
+    log(`${fault.name}: ${what}; ready after ${ready} ms, ${moved}${ticked}`)
   }
   await rest(world, loads)
-  report.ticks.push(...(await ticksAfter(world, strikes)))
   const before = performance.now()
   await judge(world, loads)
   const summary = loads.map((load) => load.summary()).join(', ')

@@ -31,6 +31,7 @@ const AT_ONCE = 2
 /** How long a mood of the simulator lasts. */
 const MOOD_MS = { least: 3_000, most: 12_000 }
 const AGAIN_MS = 200
+const LOOK_AGAIN_MS = 500
 const TICK_DEADLINE_MS = 60_000
 const STOP_DEADLINE_MS = 60_000
 /** For what was under way when the faults stopped: the longest wait of an order job, and a reconciliation. */
@@ -56,8 +57,9 @@ export function createPaperRuns(world: World, seed: number): Load {
   /** The simulator's book lies in the Postgres that is hurt. */
   const setFaults = (faults: FaultRequest) =>
     until('the simulator to change its mood', async () => {
+      if (world.over.aborted) return true
       const isSet = exchange.setFaults(faults).then(() => true)
-      return world.over.aborted || isSet.catch(unlessAway(false))
+      return isSet.catch(unlessAway(false))
     })
 
   async function changeMoods(): Promise<void> {
@@ -96,8 +98,13 @@ export function createPaperRuns(world: World, seed: number): Load {
   /** What breaks at this moment; the queue is seen by its owner only. */
   const broken = (): Promise<Violation[]> => {
     const refuse = () => Promise.reject(new Error('nothing is copied here'))
-    const reader = { query: <Row extends object>(text: string) => world.ownerQuery<Row>(text), copyTo: refuse }
-    return checkInvariants(reader, [...PAPER_ALWAYS, ...PAPER_AT_REST])
+    return world.asOwner((query) => checkInvariants({ query, copyTo: refuse }, [...PAPER_ALWAYS, ...PAPER_AT_REST]))
+  }
+
+  const haveSettled = async () => {
+    if ((await broken()).length === 0) return true
+    await pause(LOOK_AGAIN_MS)
+    return false
   }
 
   return {
@@ -119,9 +126,8 @@ export function createPaperRuns(world: World, seed: number): Load {
         throw new Error(`${error.message}\n${await told(world)}`, { cause: error })
       })
       await Promise.all(ids.map(stopRun))
-      await until('the orders of paper runs to settle', async () => (await broken()).length === 0, SETTLE_MS).catch(
-        () => {},
-      )
+      // Told by `check`, if they do not.
+      await until('the orders of paper runs to settle', haveSettled, SETTLE_MS).catch(() => {})
     },
     async check() {
       const violations = await broken()
@@ -166,32 +172,29 @@ async function told({ ownerQuery }: World): Promise<string> {
   return tables.flatMap((rows) => rows.map((row) => JSON.stringify(row))).join('\n')
 }
 
-export interface Strike {
-  fault: string
-  /** When it was over, on the wall clock. */
-  at: number
-}
-
 /**
- * For each strike and each paper run that went on then: how long after the first boundary that followed it did a tick.
- * A strike is felt for nothing when it is over in time.
+ * Waits until each paper run that went on at the end of a fault (a moment of the wall clock) has done a tick of a boundary that came
+ * after it. Says how long after that boundary it was: who recovers in time is late by next to nothing.
  */
-export async function ticksAfter(world: World, strikes: readonly Strike[]): Promise<{ fault: string; ms: number }[]> {
-  const shown = world.time.now()
-  const wall = Date.now()
-  const boundaries = strikes.map(({ at }) => {
-    const then = shown + ((at - wall) * MINUTE_MS) / FAST_MINUTE_MS
-    const boundary = Math.ceil(then / MINUTE_MS) * MINUTE_MS
-    return at + ((boundary - then) * FAST_MINUTE_MS) / MINUTE_MS
-  })
-  return world.db.reader.query<{ fault: string; ms: number }>(
-    `select s.fault, (greatest(0, extract(epoch from done.at - to_timestamp(s.boundary / 1000))) * 1000)::float8 as ms
-    from unnest($1::text[], $2::float8[], $3::float8[]) as s(fault, at, boundary)
-      join weaver.outbox e on e.type = 'run.Started' and e.created_at < to_timestamp(s.at / 1000)
-      join weaver.runs r on r.id = e.run_id and r.mode = 'paper' and r.updated_at > to_timestamp(s.at / 1000),
-      lateral (select min(c.updated_at) as at from weaver.clock_ticks c
-        where c.run_id = r.id and c.done_at is not null and c.updated_at > to_timestamp(s.boundary / 1000)) as done
-    where done.at is not null`,
-    [strikes.map(({ fault }) => fault), strikes.map(({ at }) => at), boundaries],
+export async function nextTicks(world: World, end: number): Promise<number[]> {
+  const then = world.time.now() + ((end - Date.now()) * MINUTE_MS) / FAST_MINUTE_MS
+  const boundary = Math.ceil(then / MINUTE_MS) * MINUTE_MS
+  const due = end + ((boundary - then) * FAST_MINUTE_MS) / MINUTE_MS
+  const ask = () =>
+    world.db.reader.query<{ ms: number | null }>(
+      `select (extract(epoch from done.at - to_timestamp($1::float8 / 1000)) * 1000)::float8 as ms
+      from weaver.runs r join weaver.outbox e on e.run_id = r.id and e.type = 'run.Started',
+        lateral (select min(c.updated_at) as at from weaver.clock_ticks c
+          where c.run_id = r.id and c.done_at is not null and c.ts >= to_timestamp($2::float8 / 1000)) as done
+      where r.status = 'running' and r.mode = 'paper' and e.created_at < to_timestamp($3::float8 / 1000)`,
+      [due, boundary, end],
+    )
+  return until(
+    'every paper run to tick again',
+    async () => {
+      const rows = await ask().catch(unlessAway(null))
+      return rows?.every(({ ms }) => ms !== null) === true && rows.map(({ ms }) => Number(ms))
+    },
+    TICK_DEADLINE_MS,
   )
 }

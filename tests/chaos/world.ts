@@ -31,6 +31,8 @@ export interface Member {
   stop(): Promise<void>
 }
 
+export type OwnerQuery = <Row extends object>(text: string) => Promise<Row[]>
+
 export interface World {
   shape: Shape
   members: readonly Member[]
@@ -42,8 +44,9 @@ export interface World {
   db: Database
   /** What its paper runs go by, which is faster than the wall clock. */
   time: PreciseClock
-  /** Waits for Postgres when it is away. */
-  ownerQuery<Row extends object>(text: string): Promise<Row[]>
+  /** On a connection of its own. Waits for Postgres when it is away. */
+  asOwner<T>(work: (query: OwnerQuery) => Promise<T>): Promise<T>
+  ownerQuery: OwnerQuery
   /** Nothing is wanted of it any more. */
   over: AbortSignal
   postgres: {
@@ -159,6 +162,15 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     const live = await livePools(db)
     return live >= working && live
   })
+  async function asOwner<T>(work: (query: OwnerQuery) => Promise<T>): Promise<T> {
+    const options = { url: databaseUrl, applicationName: 'weaver chaos owner' }
+    const client = await until('Postgres to answer', () => connectOwner(options).catch(() => null), API_DEADLINE_MS)
+    try {
+      return await work(async <Row extends object>(text: string) => (await client.query<Row>(text)).rows)
+    } finally {
+      await client.end()
+    }
+  }
   return {
     shape: options.shape,
     members,
@@ -168,15 +180,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     db,
     time: fastDays(origin),
     over: over.signal,
-    async ownerQuery<Row extends object>(text: string) {
-      const options = { url: databaseUrl, applicationName: 'weaver chaos owner' }
-      const client = await until('Postgres to answer', () => connectOwner(options).catch(() => null), API_DEADLINE_MS)
-      try {
-        return (await client.query<Row>(text)).rows
-      } finally {
-        await client.end()
-      }
-    },
+    asOwner,
+    ownerQuery: (text) => asOwner((query) => query(text)),
     postgres,
     async close() {
       over.abort()
