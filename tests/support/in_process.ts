@@ -19,7 +19,11 @@ import { until } from './until.ts'
 
 export interface InProcess {
   system: System
-  control: Control
+  readonly control: Control
+  /** Ends all that works; the database stays. */
+  down(): Promise<void>
+  /** Starts it again. */
+  up(): Promise<void>
   store(symbol: string, timeframe: Timeframe, columns: CandleColumns): Promise<void>
   /** Creates and starts a backtest over all of the columns and waits for its end. */
   backtest(
@@ -39,6 +43,7 @@ export async function openInProcess(
   files: Record<string, string> = {},
   env: Record<string, string> = {},
   time?: PreciseClock,
+  isLiveOpen = false,
 ): Promise<InProcess> {
   const database = await createEmptyDatabase()
   const home = await mkdtemp(join(tmpdir(), 'weaver-in-process-'))
@@ -58,10 +63,17 @@ export async function openInProcess(
     ...env,
   })
   const system = await openSystem(config, createLog('error'), 'weaver test')
-  const control = await openControl(system, { workers: true, strategiesDir, ...(time && { time }) })
+  const open = () => openControl(system, { workers: true, strategiesDir, isLiveOpen, ...(time && { time }) })
+  let control = await open()
   return {
     system,
-    control,
+    get control() {
+      return control
+    },
+    down: () => control.close(),
+    async up() {
+      control = await open()
+    },
     async store(symbol, timeframe, columns) {
       const text = (name: keyof CandleColumns, index: number) => plain(String(columns[name][index]))
       const candles = [...columns.time].map((time, index) => ({

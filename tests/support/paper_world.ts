@@ -25,6 +25,11 @@ export interface PaperWorld {
   run(id: string): Promise<RunRow>
   /** Lets the time go by; everything that is due at a moment is done before the next one comes. */
   pass(ms: number): Promise<void>
+  /** Time goes by, and nobody waits for what becomes due. */
+  leap(ms: number): Promise<void>
+  /** Ends all that works, as when Weaver is stopped. */
+  down(): Promise<void>
+  up(): Promise<void>
   query<Row extends object>(text: string, values?: unknown[]): Promise<Row[]>
   close(): Promise<void>
 }
@@ -40,7 +45,7 @@ const WAITS_MS = 250
 const UNTICKED = `select count(*) from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id,
     lateral (select ($2::jsonb ->> r.timeframe)::float8 as frame) t,
     lateral (select to_timestamp(floor($1::float8 / frame) * frame / 1000) as boundary) b
-  where r.status = 'running' and r.mode = 'paper' and r.stop_requested is null and b.boundary > r.started_at
+  where r.status = 'running' and r.mode <> 'backtest' and r.stop_requested is null and b.boundary > r.started_at
     and not exists (select from weaver.clock_ticks c where c.run_id = r.id and c.ts >= b.boundary)`
 const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
 
@@ -48,10 +53,11 @@ const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
 export async function openPaperWorld(
   env: Record<string, string> = {},
   files: Record<string, string> = {},
+  { isLiveOpen = false } = {},
 ): Promise<PaperWorld> {
   const time = createFastTime(START)
   const clock = { now: time.now, sleep: time.sleep, newId: randomUUID, monotonic: time.now }
-  const weaver = await openInProcess(files, { SIM_CASH: '100000000', ...env }, clock)
+  const weaver = await openInProcess(files, { SIM_CASH: '100000000', ...env }, clock, isLiveOpen)
   const { db, url } = weaver.system
   const owner = await connectOwner({ url, applicationName: 'weaver paper test' })
   const settings = simSettings.parse({ cash: '100000000' })
@@ -89,7 +95,9 @@ export async function openPaperWorld(
   async function move(ms: number): Promise<void> {
     time.move(ms)
     const { rowCount } = await owner.query(
-      `update graphile_worker._private_jobs set run_at = run_at - $1 * interval '1 millisecond'
+      // With the time, what venues may be asked flows in.
+      `with flown as (update weaver.rate_buckets set updated_at = updated_at - $1 * interval '1 millisecond')
+      update graphile_worker._private_jobs set run_at = run_at - $1 * interval '1 millisecond'
       where run_at > now() and locked_at is null and not weaver.is_paused(run_at)`,
       [ms],
     )
@@ -106,7 +114,7 @@ export async function openPaperWorld(
     }
   }
 
-  const { commands } = weaver.control
+  const commands = () => weaver.control.commands
   const run = async (id: string) => {
     const found = await getRun(db.reader, id)
     if (found === null) throw new Error(`no run ${id}`)
@@ -117,11 +125,11 @@ export async function openPaperWorld(
     time,
     exchange,
     async start(request) {
-      const created = await commands.createRun({ mode: 'paper', exchange: 'sim', timeframe: '1m', ...request }, CORR)
-      return commands.startRun(created.id, CORR)
+      const created = await commands().createRun({ mode: 'paper', exchange: 'sim', timeframe: '1m', ...request }, CORR)
+      return commands().startRun(created.id, CORR)
     },
     async stop(id) {
-      await commands.stopRun(id, { cancel_orders: true, close_positions: false }, CORR)
+      await commands().stopRun(id, { cancel_orders: true, close_positions: false }, CORR)
       return until(`run ${id} to stop`, async () => {
         await pass(1_000)
         const found = await run(id)
@@ -130,6 +138,20 @@ export async function openPaperWorld(
     },
     run,
     pass,
+    leap: move,
+    async down() {
+      let isDown = false
+      const closing = weaver.down().finally(() => {
+        isDown = true
+      })
+      // Who sleeps by the clock that stands still would never end.
+      while (!isDown) {
+        time.move(500)
+        await pause(5)
+      }
+      await closing
+    },
+    up: () => weaver.up(),
     query: async (text, values) => (await owner.query(text, values)).rows,
     async close() {
       time.release()
