@@ -42,9 +42,20 @@ export async function fetchWindow(
   job: FetchJob,
 ): Promise<void> {
   const { db, now } = jobs
-  const run = await getRun(db.reader, payload.run_id)
-  const done = run?.status !== 'running' || (await isClaimed(db.reader, 'veda.fetch_window', payload.event_id))
-  const told = run === null || done ? null : await windowsOf(jobs, run, payload.event_id, job)
+  const [run, claimed, command, before] = await db.read((reader) =>
+    Promise.all([
+      getRun(reader, payload.run_id),
+      isClaimed(reader, 'veda.fetch_window', payload.event_id),
+      getEvent(reader, payload.event_id),
+      lastWindowWait(reader, payload.run_id),
+    ]),
+  )
+  if (command?.type !== 'live.FetchWindow') {
+    throw new Error(`The event ${payload.event_id} is no live.FetchWindow in the log`)
+  }
+  const done = run?.status !== 'running' || claimed
+  const told =
+    run === null || done ? null : await windowsOf(jobs, run, { command: command as FetchCommand, before }, job)
   job.signal.throwIfAborted()
   await db.write(async (tx) => {
     const locked = await lockRun(tx, payload.run_id)
@@ -67,9 +78,12 @@ interface Told {
 }
 
 /** Puts the job back while a bar is missing that may still come in time. */
-async function windowsOf(jobs: FetchJobs, run: RunRow, commandId: string, job: FetchJob): Promise<Told> {
-  const command = (await getEvent(jobs.db.reader, commandId)) as FetchCommand | null
-  if (command?.type !== 'live.FetchWindow') throw new Error(`The event ${commandId} is no live.FetchWindow in the log`)
+async function windowsOf(
+  jobs: FetchJobs,
+  run: RunRow,
+  { command, before }: { command: FetchCommand; before: WindowWaitRow | null },
+  job: FetchJob,
+): Promise<Told> {
   const { bar_index, requests } = command.payload
   const ts = Date.parse(command.ts)
   const venue = await venueOf(jobs, run)
@@ -80,7 +94,6 @@ async function windowsOf(jobs: FetchJobs, run: RunRow, commandId: string, job: F
   const windows = gathered?.windows ?? requests.map(() => NO_BARS)
   const bars = requests.reduce((sum, request) => sum + request.bars, 0)
   const stored = venue !== null && bars > BARS_IN_PARTS && (await jobs.bars.store(venue, requests))
-  const before = await lastWindowWait(jobs.db.reader, run.id)
   // What its strategy fetched counts for the tick as well.
   const first = before?.bar_index === bar_index ? before : null
   const late = first === null && before !== null ? countLate(jobs, before, venue) : 0

@@ -98,23 +98,27 @@ function openHop(
   { run_id, event_id }: TaskPayload<LiveHopTask>,
 ): Promise<Hop | null> {
   return db.read(async (reader) => {
-    const run = await getRun(reader, run_id)
-    if (run?.status !== 'running' || (await isClaimed(reader, task, event_id))) return null
-    const event = (await getEvent(reader, event_id)) as LogEvent | null
-    if (event === null) throw new Error(`The event ${event_id} that set off ${task} is not in the log`)
-    const checkpoint = await getLiveCheckpoint(reader, run_id)
+    const [run, claimed, found, checkpoint] = await Promise.all([
+      getRun(reader, run_id),
+      isClaimed(reader, task, event_id),
+      getEvent(reader, event_id),
+      getLiveCheckpoint(reader, run_id),
+    ])
+    if (run?.status !== 'running' || claimed) return null
+    if (found === null) throw new Error(`The event ${event_id} that set off ${task} is not in the log`)
+    const event = found as LogEvent
     const hop = { run, event, checkpoint, spoken: [] }
     // The rest is not read for what nobody hears: most strategies have nothing but onWindow.
     if (!isWindowEvent(event) && !checkpoint.hears.orders) {
       return { ...hop, windows: emptyWindows(run), fetched: null, seen: null }
     }
-    const account = await readAccount(reader, run)
-    const changed = await heardOrder(reader, event)
-    return {
-      ...hop,
-      ...(await windowsOf(reader, run, event, checkpoint)),
-      seen: { account, changed, last: await lastOfRun(reader, run_id) },
-    }
+    const [account, changed, windows, last] = await Promise.all([
+      readAccount(reader, run),
+      heardOrder(reader, event),
+      windowsOf(reader, run, event, checkpoint),
+      lastOfRun(reader, run_id),
+    ])
+    return { ...hop, ...windows, seen: { account, changed, last } }
   })
 }
 
@@ -238,8 +242,10 @@ function decided(jobs: LiveHopJobs, hop: Hop, event: WindowEvent, due: boolean):
   // With the decision, whose place in the log tells which fills came before.
   const bars = told.events.length > 0 ? unmarkedBars(run, windows.shown, checkpoint.marked) : []
   return async (tx, locked) => {
-    const marked = await markLedger(tx, locked, checkpoint, bars, jobs.now())
-    const rest = tick.pending.length === 0 ? await endTick(tx, locked, checkpoint, jobs.now()) : saved(locked, hop)
+    const [marked, rest] = await Promise.all([
+      markLedger(tx, locked, checkpoint, bars, jobs.now()),
+      tick.pending.length === 0 ? endTick(tx, locked, checkpoint, jobs.now()) : saved(locked, hop),
+    ])
     return {
       ...marked,
       writes: [...told.writes, ...marked.writes, ...rest],

@@ -97,9 +97,11 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
   const { tick, newest } = checkpoint
   if (tick === null) throw new Error(`The run ${run.id} has no tick to end`)
   tick.stage = 'done'
-  const ledger = await getRunLedger(tx, run.id)
-  const positions = await listPositions(tx, run.id)
-  const clockTick = await getClockTick(tx, run.id, tick.bar_index)
+  const [ledger, positions, clockTick] = await Promise.all([
+    getRunLedger(tx, run.id),
+    listPositions(tx, run.id),
+    getClockTick(tx, run.id, tick.bar_index),
+  ])
   const { equity, gross } = equityAt(ledger?.cash ?? run.initial_cash, positions, newest)
   // The clock has gone past ticks that were missed meanwhile.
   const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
@@ -125,11 +127,10 @@ export async function markLedger(
   bars: Parameters<typeof markTrades>[1],
   now: number,
 ): Promise<Outcome> {
-  const ledger = await getRunLedger(tx, run.id)
+  const [ledger, positions] = await Promise.all([getRunLedger(tx, run.id), listPositions(tx, run.id)])
   if (ledger === null || tick === null) return { writes: [], events: [] }
   const limits = run.risk as RiskLimits
   let halted: Outcome = { writes: [], events: [] }
-  const positions = await listPositions(tx, run.id)
   const changed = { ...ledger }
   if (limits.max_daily_loss != null || limits.max_drawdown != null) {
     const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)

@@ -53,9 +53,15 @@ export async function placeOrder(
   payload: TaskPayload<'veda.place_order'>,
   job: OrderJob,
 ): Promise<void> {
-  const { intent, event, run } = await readCommand(jobs.db.reader, payload, 'live.PlaceOrder')
-  if (!(await isOldestCommand(jobs.db.reader, payload.run_id, payload.event_id))) return job.putBack(PUT_BACK_MS)
-  const words = run?.status === 'running' ? await askVenue(jobs, run, intent) : null
+  const [event, run, isOldest] = await jobs.db.read((reader) =>
+    Promise.all([
+      commandOf(reader, payload.event_id, 'live.PlaceOrder'),
+      getRun(reader, payload.run_id),
+      isOldestCommand(reader, payload.run_id, payload.event_id),
+    ]),
+  )
+  if (!isOldest) return job.putBack(PUT_BACK_MS)
+  const words = run?.status === 'running' ? await askVenue(jobs, run, event.payload.intent as PlaceIntent) : null
   await carryOut(jobs, 'veda.place_order', payload, job, (tx, locked) => place(jobs, tx, locked, event, words))
 }
 
@@ -113,8 +119,10 @@ async function carryOut(
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, payload.run_id)
     if (run?.status === 'running' && (await claim(tx, task, payload.event_id))) {
-      const outcome = await decide(tx, run as LiveRun)
-      const done = await commandDone(tx, run, payload.event_id, jobs.now())
+      const [outcome, done] = await Promise.all([
+        decide(tx, run as LiveRun),
+        commandDone(tx, run, payload.event_id, jobs.now()),
+      ])
       await jobs.record(tx, { ...outcome, writes: [...outcome.writes, ...done] })
     }
     await job.finish(tx)
@@ -131,12 +139,6 @@ async function commandOf<T extends 'live.PlaceOrder' | 'live.CancelOrder'>(
   const event = (await getEvent(reader, eventId)) as LogEvent | null
   if (event?.type !== type) throw new Error(`the event ${eventId} is no ${type} in the log`)
   return event as Command<T>
-}
-
-async function readCommand(reader: Reader, payload: { run_id: string; event_id: string }, type: 'live.PlaceOrder') {
-  const event = await commandOf(reader, payload.event_id, type)
-  const run = await getRun(reader, payload.run_id)
-  return { event, run, intent: event.payload.intent as PlaceIntent }
 }
 
 /** A venue that is away, or refuses, is no reason to lose a tick: whether the order can leave is seen when it is sent. */
@@ -169,12 +171,16 @@ async function place(
   words: VenueWords | null,
 ): Promise<Outcome> {
   const intent = event.payload.intent as PlaceIntent
-  const ledger = await getRunLedger(tx, run.id)
+  const [ledger, known, tick, account] = await Promise.all([
+    getRunLedger(tx, run.id),
+    orderByClientId(tx, run.id, intent.client_order_id),
+    getClockTick(tx, run.id, event.payload.bar_index),
+    readStanding(tx, run, intent),
+  ])
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   // The same intent is the same order, whoever asks for it again.
-  if ((await orderByClientId(tx, run.id, intent.client_order_id)) !== null) return NOTHING
+  if (known !== null) return NOTHING
   const now = jobs.now()
-  const tick = await getClockTick(tx, run.id, event.payload.bar_index)
   const born = newOrderOutcome({
     run,
     intent,
@@ -189,16 +195,15 @@ async function place(
     now,
   })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
-  const refusal = await refusalOf(tx, run, intent, { words, watch, now })
+  const refusal = refusalOf(run, intent, { ...account, words, watch, now })
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) return refused(born.order, born.outcome.events[0] as NewEvent, refusal, next)
   countOrder(watch, now)
   const counted = { ...next, risk_watch: watch as unknown as Json }
-  const position = await getPosition(tx, run.id, intent.symbol)
   // A market order that closes needs what the exits hold at the venue.
   const exits = await exitOutcome(jobs, tx, {
     ...{ run, order: born.order, send: born.send, fills: [] },
-    ...{ ledger: counted, position },
+    ...{ ledger: counted, position: account.position },
   })
   return {
     writes: [...born.outcome.writes, ...exits.outcome.writes, { kind: 'save_run_ledgers', rows: [exits.ledger] }],
@@ -226,30 +231,33 @@ function refused(order: OrderRow, created: NewEvent, { reason, rule, detail }: R
   }
 }
 
-interface Circumstances {
+/** What an intent is held against, read at once. */
+async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) {
+  const [hindrance, open, position, checkpoint] = await Promise.all([
+    hindranceOf(tx, run, symbol),
+    listOpenOrders(tx, run.id),
+    getPosition(tx, run.id, symbol),
+    getLiveCheckpoint(tx, run.id),
+  ])
+  return { hindrance, open, position, lastClose: checkpoint.newest[symbol]?.close ?? Number.NaN }
+}
+
+type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
   words: VenueWords | null
   watch: RiskWatch
   now: number
 }
 
-async function refusalOf(
-  tx: WriteTx,
-  run: LiveRun,
-  intent: PlaceIntent,
-  { words, watch, now }: Circumstances,
-): Promise<Refusal | null> {
+function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
+  const { hindrance, open, position, lastClose, words, watch, now } = circumstances
   const nonsense = checkIntent(intent, run.symbols)
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
-  const hindrance = await hindranceOf(tx, run, intent.symbol)
   if (hindrance.system_halt || hindrance.run_halt) {
     return { reason: 'halt', rule: null, detail: `the ${hindrance.system_halt ? 'system' : 'run'} is halted` }
   }
-  const open = await listOpenOrders(tx, run.id)
-  const position = await getPosition(tx, run.id, intent.symbol)
-  const { newest } = await getLiveCheckpoint(tx, run.id)
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
-    lastClose: newest[intent.symbol]?.close ?? Number.NaN,
+    lastClose,
     positionQty: Number(position?.qty ?? '0'),
     openOrders: open.length,
     ...lossesOf(watch, now),

@@ -85,8 +85,8 @@ export interface LockedOrder {
 /** The run is locked first, then its order is read. Null: there is no such order any more. */
 export async function lockOrder(tx: WriteTx, { run_id, order_id }: OrderPlace): Promise<LockedOrder | null> {
   const run = await lockRun(tx, run_id)
-  const order = run && (await getOrder(tx, order_id))
-  const send = order && (await getOrderSend(tx, order_id))
+  const [order, send] =
+    run === null ? [null, null] : await Promise.all([getOrder(tx, order_id), getOrderSend(tx, order_id)])
   return run && order && send && { run, order, send }
 }
 

@@ -177,13 +177,17 @@ async function stoppedFrom(
     const body = ended(order, 'orders.Cancelled', send.cancel_reason ?? 'cancelled before it was sent')
     return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
   }
-  const hindrance = await hindranceOf(tx, run, order.symbol)
+  const [hindrance, created, exits] = await Promise.all([
+    hindranceOf(tx, run, order.symbol),
+    orderCreatedAt(tx, order.id),
+    waitsForExits(tx, order, now),
+  ])
   if (isHalted(hindrance)) {
     const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
     return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
   }
-  const why = waitsFor(hindrance) ?? (await waitsForExits(tx, order, now))
-  const waited = now - Date.parse(await orderCreatedAt(tx, order.id))
+  const why = waitsFor(hindrance) ?? exits
+  const waited = now - Date.parse(created)
   if (isTooLate(order, waited)) {
     const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
     return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
