@@ -21,7 +21,7 @@ beforeAll(async () => {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     riskDefaults: {},
-    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [], accounts: [] }],
   })
   api = createTestApi(db, { commands: commands as ApiCommands })
 })

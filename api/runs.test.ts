@@ -10,6 +10,7 @@ import { type CommandContext, createCommands, type RunRequest } from '../jobs/gl
 import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
 import { createJobCommands } from '../jobs/glados/job_commands.ts'
+import { createParityCommands } from '../jobs/glados/parity_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { aDecision, aFill, anOrder, aRun, aSource, aTrade, idOf, T0 } from '../tests/support/walle_rows.ts'
@@ -43,7 +44,7 @@ beforeAll(async () => {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     riskDefaults: {},
-    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [], accounts: [] }],
   })
   const all: ApiCommands = {
     ...commands,
@@ -56,6 +57,7 @@ beforeAll(async () => {
       haltFile: { read: async () => null, clear: async () => {} },
     }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
+    ...createParityCommands({ recorder: createRecorder(db), reader: db.reader }),
     ...createCandleFetchCommands({
       recorder: createRecorder(db),
       reader: db.reader,

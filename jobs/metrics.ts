@@ -17,26 +17,17 @@ import {
 import { accountHealth, recentUpdates } from '../db/walle/queries/accounts.ts'
 import { recentTicks } from '../db/walle/queries/live_runs.ts'
 import { marketHealth, recentWindows } from '../db/walle/queries/market.ts'
+import { channelHealth, getHeartbeat } from '../db/walle/queries/notifications.ts'
 import { countRuns } from '../db/walle/queries/runs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
+import { counter, type Family, gauge, type Sample } from './metric_family.ts'
+import { channelFamilies, heartbeatFamilies } from './metrics_outside.ts'
 
 export interface MetricsOptions {
   db: Pick<Database, 'read' | 'health'>
   hosts: Pick<HostPool, 'counts'>
   version: string
   now: () => number
-}
-
-interface Sample {
-  labels?: Record<string, string>
-  value: number
-}
-
-interface Family {
-  name: string
-  help: string
-  type: 'gauge' | 'counter'
-  samples: Sample[]
 }
 
 interface Part {
@@ -108,15 +99,6 @@ async function render(families: readonly Family[]): Promise<string> {
   return registry.metrics()
 }
 
-const family =
-  (type: Family['type']) =>
-  (name: string, help: string, given: readonly Sample[] | number | null): Family => {
-    const samples = given === null ? [] : typeof given === 'number' ? [{ value: given }] : [...given]
-    return { name, help, type, samples }
-  }
-const gauge = family('gauge')
-const counter = family('counter')
-
 function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
   const asked = <T>(question: (reader: Reader) => Promise<T>): Promise<T> =>
     db.read(async (reader) => {
@@ -161,6 +143,15 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
         asked(async (reader) => [
           ...windowFamilies(await recentWindows(reader, RECENT_MINUTES)),
           ...marketFamilies(await marketHealth(reader)),
+        ]),
+    },
+    {
+      name: 'outside',
+      everyMs: SLOW_MS,
+      read: () =>
+        asked(async (reader) => [
+          ...channelFamilies(await channelHealth(reader)),
+          ...heartbeatFamilies(await getHeartbeat(reader), now()),
         ]),
     },
     { name: 'workers', everyMs: QUICK_MS, read: async () => workerFamilies(await asked(workerProcesses)) },

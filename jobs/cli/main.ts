@@ -21,6 +21,7 @@ import type { OrdersOptions } from './orders.ts'
 import type { RebuildOptions } from './rebuild.ts'
 import type { RunsOptions } from './runs.ts'
 import { addStrategyCommands } from './strategy_commands.ts'
+import type { ReplayOptions } from './replay.ts'
 import type { TraceOptions } from './trace.ts'
 
 const USAGE = 2
@@ -127,6 +128,12 @@ function createProgram(wrap: Wrap): Command {
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
   accounts(program, wrap)
   consumers(program, wrap)
+  program
+    .command('notify')
+    .description('messages to people and programs outside')
+    .command('test')
+    .description('send one on every channel that is set, and say what came of it')
+    .action(wrap(async (context) => (await import('./notify.ts')).notifyTestCommand(context)))
   addStrategyCommands(program, wrap, { keyValue, list, timeframe })
   return program
 }
@@ -327,6 +334,17 @@ function lookingBack(program: Command, wrap: Wrap): void {
     .action(
       wrap(async (context, order: string, options: TraceOptions) =>
         (await import('./trace.ts')).traceCommand(context, order, options),
+      ),
+    )
+  program
+    .command('replay')
+    .description('plays a paper or live run again from what it recorded, and says what differs')
+    .argument('<run>', 'its id')
+    .option('--tolerance-bps <bps>', 'how far a fill may lie from the fill model’s; default 10')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, run: string, options: ReplayOptions) =>
+        (await import('./replay.ts')).replayCommand(context, run, options),
       ),
     )
   program
