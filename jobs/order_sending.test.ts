@@ -193,7 +193,8 @@ describe('a submit', () => {
     expect(venue.taken(id)).toBe(1)
   })
 
-  test('that could not leave for five minutes is not what was decided any more', async () => {
+  test('that could not leave for five minutes is not what was decided any more, by the clock of who sends it', async () => {
+    world.clock.now -= 86_400_000
     await world.account('unknown', 'being found out')
     const id = await world.place()
     const job = taken()
@@ -319,6 +320,22 @@ describe('a cancel', () => {
       if (order) await world.cancel(order.client_order_id)
     }
     const id = await world.place(limit)
+    await world.drain()
+    expect([venue.taken(id), venue.cancels.length]).toEqual([1, 1])
+    expect(await world.order(id)).toMatchObject({ status: 'cancelled' })
+  })
+
+  test('asked for while the submit is under way, whose answer is lost, and the stream finds the order: it is asked of the venue', async () => {
+    venue.onSubmit('accept_then_unclear')
+    venue.whileSubmitting = async (order) => {
+      if (order) await world.cancel(order.client_order_id)
+    }
+    const id = await world.place(limit)
+    const job = taken()
+    await world.step(job)
+    await world.report({ order: venue.snapshot(id) })
+    expect(world.waiting).toEqual([])
+    world.waiting.push(job)
     await world.drain()
     expect([venue.taken(id), venue.cancels.length]).toEqual([1, 1])
     expect(await world.order(id)).toMatchObject({ status: 'cancelled' })

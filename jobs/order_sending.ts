@@ -11,7 +11,7 @@ import type { TaskPayload } from '../db/events/tasks.ts'
 import { redact } from '../db/secrets.ts'
 import type { OrderSendRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { getOrderSend, hindranceOf, orderCreatedAt } from '../db/walle/queries/live_orders.ts'
+import { getOrderSend, hindranceOf } from '../db/walle/queries/live_orders.ts'
 import { openPositions } from '../db/walle/queries/live_runs.ts'
 import { getOrder } from '../db/walle/queries/orders.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
@@ -128,6 +128,10 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
     const { order, send } = locked
     if (!isOpen(order.status)) return { step: 'done' }
     if (send.state === 'answered') {
+      // Heard of before its answer was, when somebody wanted it gone already: the venue has not been asked for that.
+      if (send.cancel_requested_at !== null) {
+        return { outcome: { writes: [], events: [], jobs: [cancelJob(order)] }, step: 'done' }
+      }
       const next = await lookAfter(tx, locked, jobs.now())
       // What would take its place could not leave.
       const kept = next.outcome !== undefined && isHalted(await hindranceOf(tx, locked.run, order.symbol))
@@ -156,8 +160,7 @@ function mayResend({ lookups, last_sent_at }: OrderSendRow, now: number): boolea
 
 /** It is not to be sent again, though it may be in. */
 async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
-  const waited = jobs.now() - Date.parse(await orderCreatedAt(tx, order.id))
-  if (send.cancel_requested_at !== null || isTooLate(order, waited)) return true
+  if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
   return isHalted(await hindranceOf(tx, run, order.symbol))
 }
 
@@ -177,17 +180,13 @@ async function stoppedFrom(
     const body = ended(order, 'orders.Cancelled', send.cancel_reason ?? 'cancelled before it was sent')
     return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
   }
-  const [hindrance, created, exits] = await Promise.all([
-    hindranceOf(tx, run, order.symbol),
-    orderCreatedAt(tx, order.id),
-    waitsForExits(tx, order, now),
-  ])
+  const [hindrance, exits] = await Promise.all([hindranceOf(tx, run, order.symbol), waitsForExits(tx, order, now)])
   if (isHalted(hindrance)) {
     const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
     return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
   }
   const why = waitsFor(hindrance) ?? exits
-  const waited = now - Date.parse(created)
+  const waited = now - Date.parse(send.wanted_at)
   if (isTooLate(order, waited)) {
     const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
     return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
