@@ -77,6 +77,7 @@ async function anSentOrder(ordinal: number, changes: Partial<OrderRow> = {}): Pr
     order_id: order.id,
     run_id: run.id,
     ...NAME,
+    wanted_at: new Date().toISOString(),
     state: order.exchange_order_id === null ? 'sent' : 'answered',
     attempts: 1,
     lookups: 0,

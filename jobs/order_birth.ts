@@ -79,6 +79,7 @@ export function newOrderOutcome(seed: OrderSeed): BornOrder {
     run_id: run.id,
     exchange: run.exchange,
     mode: run.mode,
+    wanted_at: event.ts,
     state: 'to_send',
     attempts: 0,
     lookups: 0,

@@ -15,3 +15,8 @@ where e.account = o.account and e.exchange_order_id = o.exchange_order_id;
 alter table weaver.account_positions add column fee_adjustment numeric not null default 0;
 comment on column weaver.account_positions.fee_adjustment is
   'Part of unattributed_qty: what the venue kept less (or, negative, more) of purchases as its fee than the runs booked.';
+
+-- How long an order has waited is told by one clock, that of who sends it, which Postgres's need not be.
+alter table weaver.order_sends add column wanted_at timestamptz;
+update weaver.order_sends set wanted_at = created_at;
+alter table weaver.order_sends alter column wanted_at set not null;

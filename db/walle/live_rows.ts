@@ -64,6 +64,8 @@ export interface OrderSendRow {
   run_id: string
   exchange: string
   mode: TradingMode
+  /** When it was asked for, by the clock that all of its sending goes by. */
+  wanted_at: string
   state: SendState
   attempts: number
   /** Times that the venue was asked since the last attempt and did not know the order. */
@@ -166,6 +168,7 @@ export const ORDER_SENDS: Table<OrderSendRow> = {
     run_id: 'uuid',
     exchange: 'text',
     mode: 'text',
+    wanted_at: 'timestamptz',
     state: 'text',
     attempts: 'integer',
     lookups: 'integer',

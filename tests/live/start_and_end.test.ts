@@ -86,6 +86,7 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
   const row = anOrder(run, ordinal, { parent_order_id: null, ...order })
   const way = {
     ...{ order_id: row.id, run_id: run, exchange: 'scripted', mode: 'paper', state: 'answered', attempts: 1 },
+    wanted_at: iso(T),
     ...{ lookups: 0, last_sent_at: null, last_error: null, cancel_requested_at: null, cancel_attempts: 0 },
     ...{ cancel_reason: null, ...send },
   } as OrderSendRow

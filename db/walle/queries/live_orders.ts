@@ -48,15 +48,6 @@ export async function getOrderSend(reader: Reader, orderId: string): Promise<Ord
   return row ?? null
 }
 
-/** By the wall's clock. */
-export async function orderCreatedAt(reader: Reader, orderId: string): Promise<string> {
-  const [row] = await reader.query<{ created_at: string }>('select created_at from weaver.orders where id = $1', [
-    orderId,
-  ])
-  if (!row) throw new Error(`there is no order ${orderId}`)
-  return row.created_at
-}
-
 export async function getPosition(reader: Reader, runId: string, symbol: string): Promise<PositionRow | null> {
   const [row] = await reader.query<PositionRow>(
     `select ${selectList(POSITIONS)} from weaver.positions where run_id = $1 and symbol = $2`,

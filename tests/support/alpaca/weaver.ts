@@ -200,7 +200,7 @@ export async function openWeaverAtAlpaca(mode: TradingMode = 'paper'): Promise<W
     async outcome(runId = newest() ?? undefined) {
       const { client_order_id, symbol, status, filled_qty: filled } = await world.order(runId)
       const fills = await query<{ fill: string }>(
-        `select trim_scale(qty) || '@' || trim_scale(price) as fill from weaver.fills where run_id = $1 order by id`,
+        `select trim_scale(qty) || '@' || trim_scale(price) as fill from weaver.fills where run_id = $1 order by ordinal`,
         [runId],
       )
       const [position] = await query<{ qty: string }>(
