@@ -21,13 +21,14 @@ import { createMarketWatch } from './market_watch.ts'
 import { cancelOrder, placeOrder } from './order_jobs.ts'
 import { recordReport } from './order_reports.ts'
 import { sendCancel, submitOrder } from './order_sending.ts'
+import { replayJob } from './parity_job.ts'
 import type { System } from './system.ts'
 import { openVenues } from './venue_world.ts'
 
 type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_window' | 'marvin.on_order'>
 
 export interface LiveWorker {
-  handlers: Pick<Handlers, LiveTask>
+  handlers: Pick<Handlers, LiveTask | 'greta.replay_run'>
   /** What works on its own beside the jobs. */
   start(): void
   stop(): Promise<void>
@@ -35,7 +36,17 @@ export interface LiveWorker {
   close(): Promise<void>
 }
 
-export async function openLiveWorker(system: System, liveHosts: HostPool, time: PreciseClock): Promise<LiveWorker> {
+export interface LiveHosts {
+  liveHosts: HostPool
+  /** A pool of one host in which nothing has run. */
+  newHosts: () => HostPool
+}
+
+export async function openLiveWorker(
+  system: System,
+  { liveHosts, newHosts }: LiveHosts,
+  time: PreciseClock,
+): Promise<LiveWorker> {
   const { db, log, config } = system
   const recorded: Live['record'] = async (tx, outcome) => {
     await record(tx, outcome)
@@ -68,7 +79,10 @@ export async function openLiveWorker(system: System, liveHosts: HostPool, time: 
   const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
   let keepers: ReturnType<typeof startKeepers> | null = null
   return {
-    handlers: liveHandlers(live, bars),
+    handlers: {
+      ...liveHandlers(live, bars),
+      'greta.replay_run': (payload, job) => replayJob({ ...live, newHosts, dataDir: config.dataDir }, payload, job),
+    },
     start() {
       clock.start()
       keepers = startKeepers(live, (heard) => recordReport(live, heard))

@@ -58,7 +58,7 @@ export function orderOf(wire: WireOrder, pairs: Pairs): VenueOrder {
  * activities come too late. When in doubt it is the higher one: a run must not hold more on record than there is, for it
  * could not sell that. What was kept less is found by comparing, and nobody's (`unsureFeeInKind`).
  */
-const TAKER_BPS = '25'
+export const TAKER_BPS = '25'
 const MAKER_BPS = '15'
 /** The most that is kept of a purchase, as a part of it. */
 export const MOST_FEE_IN_KIND = new Decimal(TAKER_BPS).times(BASIS_POINT).toString()
