@@ -154,6 +154,8 @@ export interface CandleQuery {
   start?: string | null
   end?: string | null
   buckets: number
+  /** A paper or live run, whose newest bars are stored a little later. */
+  run_id?: string
 }
 
 type Signal = AbortSignal | undefined

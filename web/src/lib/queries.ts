@@ -17,6 +17,7 @@ export const keys = {
   strategies: ['strategies'] as const,
   datasets: ['datasets'] as const,
   candles: ['candles'] as const,
+  positions: ['positions'] as const,
   jobs: ['jobs'] as const,
   accounts: ['accounts'] as const,
   halts: ['halts'] as const,
@@ -75,7 +76,7 @@ export const queries = {
       refetchInterval: pollOf(trading),
     }),
   positions: (id: string) =>
-    queryOptions({ queryKey: [...keys.run(id), 'positions'], queryFn: ({ signal }) => api.positions(id, signal) }),
+    queryOptions({ queryKey: [...keys.positions, id], queryFn: ({ signal }) => api.positions(id, signal) }),
   decisions: (id: string, filter: DecisionFilter, trading: boolean) =>
     queryOptions({
       queryKey: [...keys.run(id), 'decisions', filter],
