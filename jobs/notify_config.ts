@@ -1,6 +1,6 @@
 /** Where messages go, who hears of what, and the switch that is told that Weaver lives: their part of the configuration. */
 import { z } from 'zod'
-import type { Secret } from '../db/secrets.ts'
+import { protect, type Secret } from '../db/secrets.ts'
 import { isLoopback, list, secret, whole } from './config_values.ts'
 import { NOTICE_KINDS, type NoticeKind } from './glados/notices.ts'
 
@@ -35,9 +35,17 @@ const isMailServer = (text: string) => URL.canParse(text) && /^smtps?:$/.test(ne
 /** Only what keeps it one address: the mail server knows the rest. */
 const isMailAddress = (text: string) => /^[^\s@<>,;"]+@[^\s@<>,;"]+$/.test(text)
 
+/** Shorter ones are ordinary words: `/webhook`. */
+const SHORTEST_PATH = 16
+
 const webAddress = secret(
   z.string().refine(isWebAddress, 'must be an address with http:// or https://, without a user or a password'),
-)
+).transform((address) => {
+  // Who is asked for it may answer with the path alone, and what it holds is often the key.
+  const { pathname, search } = new URL(address.reveal())
+  for (const part of [`${pathname}${search}`, pathname, search]) if (part.length >= SHORTEST_PATH) protect(part)
+  return address
+})
 
 /** For the schema of the environment. */
 export const notifyVariables = {

@@ -14,7 +14,7 @@ export interface Receiver {
   url: string
   received: Received[]
   /** What the next requests are answered with, one each; then 200. `hang`: never. */
-  answers: (number | 'hang' | ((response: ServerResponse) => void))[]
+  answers: (number | 'hang' | ((response: ServerResponse, request: Received) => void))[]
   close(): Promise<void>
 }
 
@@ -26,10 +26,11 @@ export async function startReceiver(): Promise<Receiver> {
     request.on('data', (part: Buffer) => parts.push(part))
     request.on('end', () => {
       const { method = '', url: path = '', headers } = request
-      received.push({ method, path, headers, body: Buffer.concat(parts).toString() })
+      const got = { method, path, headers, body: Buffer.concat(parts).toString() }
+      received.push(got)
       const answer = answers.shift() ?? 200
       if (answer === 'hang') return
-      if (typeof answer === 'function') answer(response)
+      if (typeof answer === 'function') answer(response, got)
       else response.writeHead(answer).end(answer === 200 ? 'ok' : 'not today')
     })
   })
