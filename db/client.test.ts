@@ -127,6 +127,20 @@ test('of statements that are sent together the first that fails is the error, an
   )
 })
 
+test('a statement whose answer nobody waits for fails the transaction with its own error', async () => {
+  const last = database.db.write(async (tx) => {
+    await tx.execute(batch(`${ID}7`))
+    tx.send('select 1 / $1::int', [0])
+  })
+  await expect(last).rejects.toMatchObject({ code: '22012' })
+  const between = database.db.write(async (tx) => {
+    tx.send('select 1 / $1::int', [0])
+    await tx.execute(batch(`${ID}7`))
+  })
+  await expect(between).rejects.toMatchObject({ code: '22012' })
+  expect(await database.db.reader.query('select id from weaver.batches where id = $1', [`${ID}7`])).toEqual([])
+})
+
 test('without a transaction that has begun the writer cannot write', async () => {
   const ended = database.db.write(async (tx) => {
     await tx.execute('commit')

@@ -111,13 +111,25 @@ function openPool(options: DatabaseOptions, role: Role, statementTimeoutMs: numb
 /**
  * Connections of the connecting user, who owns the tables: for migrations and for graphile-worker. No time limits on
  * statements, because a migration may take long; the driver's own value parsers, because graphile-worker expects them.
+ * `flush`: see WriteOptions.
  */
-export function openOwnerPool(url: string, options: { applicationName?: string; maxConnections?: number } = {}): Pool {
+export function openOwnerPool(
+  url: string,
+  options: { applicationName?: string; maxConnections?: number; flush?: boolean } = {},
+): Pool {
   const { types: _ours, ...config } = connectionConfig(
     { url, applicationName: options.applicationName ?? 'weaver owner' },
     0,
   )
-  const pool = new pg.Pool({ ...config, max: options.maxConnections ?? CONNECTIONS_PER_POOL })
+  const pool = new pg.Pool({
+    ...config,
+    max: options.maxConnections ?? CONNECTIONS_PER_POOL,
+    ...(options.flush === false && {
+      onConnect: async (client) => {
+        await client.query('set synchronous_commit = off')
+      },
+    }),
+  })
   pool.on('error', ignoreLostConnection)
   pool.on('connect', (client) => client.on('error', ignoreLostConnection))
   return pool
@@ -201,9 +213,15 @@ function setPipelined(client: pg.PoolClient, on: boolean): void {
 }
 
 /** What `work` gets: usable until its transaction ends, an error after. */
-function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } {
+function transactionOn(client: pg.PoolClient): {
+  tx: WriteTx
+  end: () => void
+  /** Rejects with the error of the first statement that failed of those whose answers nobody waits for. */
+  sent: () => Promise<unknown>
+} {
   let open = true
   const under = new Set<Promise<unknown>>()
+  const unheeded: Promise<unknown>[] = []
   let copying: Promise<unknown> | null = null
   const use = () => {
     if (!open) throw new Error('this transaction has ended: await every query inside of it')
@@ -238,6 +256,11 @@ function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } 
     writable: true,
     query: async (text, parameters) => (await query<never>(text, parameters)).rows,
     execute: async (text, parameters) => (await query(text, parameters)).rowCount ?? 0,
+    send(text, parameters) {
+      const answer = query(text, parameters)
+      answer.catch(ignoreLostConnection)
+      unheeded.push(answer)
+    },
     copyTo: (text) => alone((on) => named(collect(on, text))),
     copyFrom: (text: string, source: Readable) =>
       alone(async (on) => {
@@ -251,21 +274,33 @@ function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } 
     end: () => {
       open = false
     },
+    sent: () => Promise.all(unheeded),
   }
 }
 
+const BEGIN_WRITE = 'begin isolation level read committed read write'
+const BEGIN_UNFLUSHED = `${BEGIN_WRITE}; set local synchronous_commit = off`
+
 async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: WriteTx) => Promise<T>): Promise<T> {
   const client = await named(pool.connect())
-  const { tx, end } = transactionOn(client)
+  const { tx, end, sent } = transactionOn(client)
   setPipelined(client, true)
   try {
     // With the first statement, not before it.
     const begun = named(client.query(begin))
     begun.catch(ignoreLostConnection)
-    const result = await work(tx)
-    await begun
+    const result = await work(tx).catch(async (error) => {
+      // What came after a statement that failed only tells that one had.
+      await sent()
+      throw error
+    })
     end()
-    const { command } = await named(client.query('commit'))
+    // Behind what was sent and not waited for: of a transaction in which something failed it makes a rollback.
+    const committed = named(client.query('commit'))
+    committed.catch(ignoreLostConnection)
+    await begun
+    await sent()
+    const { command } = await committed
     // Postgres answers the commit of a failed transaction with ROLLBACK, and no error.
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it had failed')
     setPipelined(client, false)
@@ -432,7 +467,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return {
     reader: readerOn(() => readPool),
     read: (work) => inTransaction(readPool, 'begin isolation level repeatable read read only', work),
-    write: (work) => inTransaction(writePool, 'begin isolation level read committed read write', work),
+    write: (work, { flush = true } = {}) => inTransaction(writePool, flush ? BEGIN_WRITE : BEGIN_UNFLUSHED, work),
     session: () => openSession(options),
     listen: (channel, handlers) => listen(options, channel, handlers, listeners),
     health: () => ({

@@ -50,24 +50,28 @@ export async function fetchWindow(
       lastWindowWait(reader, payload.run_id),
     ]),
   )
-  if (command?.type !== 'live.FetchWindow') {
-    throw new Error(`The event ${payload.event_id} is no live.FetchWindow in the log`)
-  }
   const done = run?.status !== 'running' || claimed
-  const told =
-    run === null || done ? null : await windowsOf(jobs, run, { command: command as FetchCommand, before }, job)
+  const told = run === null || done ? null : await windowsOf(jobs, run, { command: fetchOf(command), before }, job)
   job.signal.throwIfAborted()
-  await db.write(async (tx) => {
-    const locked = await lockRun(tx, payload.run_id)
-    const due = locked?.status === 'running' && told !== null
-    if (due && (await claim(tx, 'veda.fetch_window', payload.event_id))) {
-      const before = await countLateBars(tx, locked.id)
-      await jobs.record(tx, outcomeOf(locked, told, before))
-    }
-    await job.finish(tx)
-  })
+  await db.write(
+    async (tx) => {
+      const locked = await lockRun(tx, payload.run_id)
+      const due = locked?.status === 'running' && told !== null
+      if (due && (await claim(tx, 'veda.fetch_window', payload.event_id))) {
+        const before = await countLateBars(tx, locked.id)
+        await jobs.record(tx, outcomeOf(locked, told, before))
+      }
+      await job.finish(tx)
+    },
+    { flush: false },
+  )
   // Nobody waits for this, and what is not stored is asked for again.
   await jobs.bars.storeDue().catch((error) => jobs.log('warn', { err: error, now: now() }, 'bars were not stored'))
+}
+
+function fetchOf(event: Awaited<ReturnType<typeof getEvent>>): FetchCommand {
+  if (event?.type !== 'live.FetchWindow') throw new Error('What set off veda.fetch_window is no live.FetchWindow')
+  return event as FetchCommand
 }
 
 interface Told {

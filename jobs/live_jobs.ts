@@ -65,16 +65,20 @@ export async function runLiveHop(
   const played = hop && (await playHop(jobs, hop))
   job.signal.throwIfAborted()
   if (played === 'too early') return job.putBack(PUT_BACK_MS)
-  await jobs.db.write(async (tx) => {
-    const run = await lockRun(tx, payload.run_id)
-    const current = run?.status === 'running' && played !== null
-    if (current && (await claim(tx, task, payload.event_id))) {
-      const outcome = await played(tx, run)
-      const hops = { kind: 'insert_hops', rows: hop?.spoken ?? [] } as const
-      await jobs.record(tx, { ...outcome, writes: [...outcome.writes, hops] })
-    }
-    await job.finish(tx)
-  })
+  // Nothing of it has left yet: what goes out later flushes this before it.
+  await jobs.db.write(
+    async (tx) => {
+      const run = await lockRun(tx, payload.run_id)
+      const current = run?.status === 'running' && played !== null
+      if (current && (await claim(tx, task, payload.event_id))) {
+        const outcome = await played(tx, run)
+        const hops = { kind: 'insert_hops', rows: hop?.spoken ?? [] } as const
+        await jobs.record(tx, { ...outcome, writes: [...outcome.writes, hops] })
+      }
+      await job.finish(tx)
+    },
+    { flush: false },
+  )
 }
 
 interface Hop {
