@@ -52,7 +52,7 @@ export function createHeartbeat(options: HeartbeatOptions): Leader {
       else if (told !== null) log('info', {}, 'the heartbeat is back')
     }
     told = problem
-    await note(options, problem)
+    await note(options, problem, new Date(triedAt).toISOString())
   }
 
   async function round(): Promise<Next> {
@@ -90,8 +90,7 @@ async function call({ url, sleep }: HeartbeatOptions): Promise<void> {
   }
 }
 
-async function note({ db, record, now }: HeartbeatOptions, problem: string | null): Promise<void> {
-  const tried_at = new Date(now()).toISOString()
+async function note({ db, record }: HeartbeatOptions, problem: string | null, tried_at: string): Promise<void> {
   await db.write(async (tx) => {
     const before = await getHeartbeat(tx)
     const beat_at = problem === null ? tried_at : (before?.beat_at ?? null)
