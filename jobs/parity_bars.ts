@@ -33,6 +33,8 @@ interface Known extends Series {
   bars: Map<number, Bar>
   /** The window before. */
   before: { ts: number; first: number } | null
+  /** Ends of what windows told of without a hole between them: of what lies outside the run was never to know. */
+  covered: { from: number; to: number }[]
 }
 
 export interface RecordedBars {
@@ -50,7 +52,13 @@ export function createRecordedBars(): RecordedBars {
   const keyOf = ({ symbol, timeframe }: Series) => `${symbol} ${timeframe}`
 
   function known({ symbol, timeframe }: Series): Known {
-    const found = all.get(keyOf({ symbol, timeframe })) ?? { symbol, timeframe, bars: new Map(), before: null }
+    const found = all.get(keyOf({ symbol, timeframe })) ?? {
+      symbol,
+      timeframe,
+      bars: new Map(),
+      before: null,
+      covered: [],
+    }
     all.set(keyOf(found), found)
     return found
   }
@@ -83,9 +91,18 @@ function takeWindow(series: Known, columns: CandleColumns, at: Shown): Found[] {
       bar.values = values
     }
   }
-  const first = columns.time[0]
-  if (first !== undefined) series.before = { ts: at.ts, first }
+  const [first, last] = [columns.time[0], columns.time.at(-1)]
+  if (first !== undefined && last !== undefined) {
+    series.before = { ts: at.ts, first }
+    cover(series, first, last)
+  }
   return found
+}
+
+function cover({ covered }: Known, from: number, to: number): void {
+  const newest = covered.at(-1)
+  if (newest === undefined || from > newest.to || to < newest.from) covered.push({ from, to })
+  else Object.assign(newest, { from: Math.min(newest.from, from), to: Math.max(newest.to, to) })
 }
 
 /** It had closed when the window before was shown, and belongs into that. */
@@ -105,14 +122,13 @@ function late(series: Known, time: number, at: Shown, missedAt: number): Found {
 const isSame = (one: readonly number[], other: readonly number[]) => one.every((value, i) => value === other[i])
 
 function compareStored(series: Known, stored: CandleColumns): Found[] {
-  const { bars } = series
+  const { bars, covered } = series
   const found: Found[] = []
   const seen = new Set<number>()
   const times = [...bars.keys()].sort((one, other) => one - other)
-  const [first = Number.POSITIVE_INFINITY, last = Number.NEGATIVE_INFINITY] = [times[0], times.at(-1)]
   for (let index = 0; index < stored.time.length; index++) {
     const time = stored.time[index] as number
-    if (time < first || time > last) continue
+    if (!covered.some(({ from, to }) => from <= time && time <= to)) continue
     seen.add(time)
     const values = FIELDS.map((name) => stored[name][index] as number)
     const bar = bars.get(time)

@@ -24,6 +24,7 @@ import type {
   Order,
   OrderTrace,
   Page,
+  Parity,
   Pauses,
   Position,
   Report,
@@ -176,6 +177,8 @@ export const api = {
   deleteRun: (run: string) => request<void>(`/runs/${id(run)}`, { method: 'DELETE' }),
   report: (run: string, signal?: Signal) => request<Report>(`/runs/${id(run)}/report`, { signal }),
   requestBand: (run: string) => request<Band>(`/runs/${id(run)}/band`, { method: 'POST', json: {} }),
+  parity: (run: string, signal?: Signal) => request<Parity>(`/runs/${id(run)}/parity`, { signal }),
+  replayRun: (run: string) => request<Parity>(`/runs/${id(run)}/replay`, { method: 'POST', json: {} }),
   equity: async (run: string, points: number, signal?: Signal): Promise<Curve> =>
     readCurve(await request<{ items: EquityPoint[] }>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
   fills: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>

@@ -63,6 +63,13 @@ export const queries = {
       // No event tells of a band: while one is made, it is asked for.
       refetchInterval: ({ state }) => (state.data?.band?.status === 'running' ? BAND_POLL_MS : false),
     }),
+  parity: (id: string) =>
+    queryOptions({
+      queryKey: [...keys.run(id), 'parity'],
+      queryFn: ({ signal }) => api.parity(id, signal),
+      // No event tells of a replay: while one is made, it is asked for.
+      refetchInterval: ({ state }) => (state.data?.state === 'pending' ? BAND_POLL_MS : false),
+    }),
   equity: (id: string, points: number, trading: boolean) =>
     queryOptions({
       queryKey: [...keys.run(id), 'equity', points],

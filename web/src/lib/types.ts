@@ -5,6 +5,7 @@ import type * as halts from '../../../api/schemas/halts.ts'
 import type * as jobs from '../../../api/schemas/jobs.ts'
 import type * as market from '../../../api/schemas/market.ts'
 import type * as orders from '../../../api/schemas/orders.ts'
+import type * as parities from '../../../api/schemas/parity.ts'
 import type * as reports from '../../../api/schemas/reports.ts'
 import type * as runs from '../../../api/schemas/runs.ts'
 import type * as system from '../../../api/schemas/system.ts'
@@ -40,6 +41,7 @@ export type Dataset = z.output<typeof market.dataset>
 export type CandleAnswer = z.output<typeof market.candles>
 export type CandleFetch = z.output<typeof market.candleFetch>
 export type ImportResult = z.output<typeof market.imported>
+export type Parity = z.output<typeof parities.parity>
 export type Info = z.output<typeof system.info>
 export type RunEvent = z.output<typeof system.runEvent>
 export type ApiErrorBody = z.output<typeof values.problem>
