@@ -19,9 +19,9 @@ import type { ImportOptions } from './import.ts'
 import type { JobsOptions } from './jobs.ts'
 import type { OrdersOptions } from './orders.ts'
 import type { RebuildOptions } from './rebuild.ts'
+import type { ReplayOptions } from './replay.ts'
 import type { RunsOptions } from './runs.ts'
 import { addStrategyCommands } from './strategy_commands.ts'
-import type { ReplayOptions } from './replay.ts'
 import type { TraceOptions } from './trace.ts'
 
 const USAGE = 2
