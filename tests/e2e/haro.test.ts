@@ -212,7 +212,7 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
     await page.keyboard.press('Enter')
     const banner = other.locator('[data-halted]')
     await banner.waitFor()
-    expect(await banner.textContent()).toMatch(/HALTED: prices look wrong.+by Eve/s)
+    expect(await banner.textContent()).toMatch(/HALTED: prices look wrong.+By Eve/s)
     expect(await other.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
     await other.screenshot({ path: `${OUTPUT}haro-halted-phone.png` })
     await page.reload()

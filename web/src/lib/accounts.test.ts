@@ -2,7 +2,10 @@ import { expect, test } from 'vitest'
 import { accountProblems, isReconciling, pausedOf } from './accounts.ts'
 import type { Account } from './types.ts'
 
-const position = { exchange: 'sim', mode: 'paper', venue_qty: '1', runs_qty: '1', unattributed_qty: '0' } as const
+const position = {
+  ...{ exchange: 'sim', mode: 'paper' as const, venue_qty: '1', runs_qty: '1', unattributed_qty: '0' },
+  ...{ last_price: null, unrealised_pnl: null, marked_at: null },
+} as const
 const account: Account = {
   ...{ exchange: 'sim', mode: 'paper', account_number: null, currency: 'USD', cash: '1', equity: '1' },
   ...{ buying_power: '1', state: 'ready', state_reason: null, blocked: null, keeper: null, stream: 'up' },

@@ -56,12 +56,12 @@ export const queries = {
       queryFn: ({ signal }) => api.run(id, signal),
       refetchInterval: ({ state }) => pollOf(state.data !== undefined && isTrading(state.data)),
     }),
-  report: (id: string) =>
+  report: (id: string, trading = false) =>
     queryOptions({
       queryKey: [...keys.run(id), 'report'],
       queryFn: ({ signal }) => api.report(id, signal),
       // No event tells of a band: while one is made, it is asked for.
-      refetchInterval: ({ state }) => (state.data?.band?.status === 'running' ? BAND_POLL_MS : false),
+      refetchInterval: ({ state }) => (state.data?.band?.status === 'running' ? BAND_POLL_MS : pollOf(trading)),
     }),
   parity: (id: string) =>
     queryOptions({
