@@ -94,10 +94,20 @@ function without(channels: Channels, others: Channels): Channels {
   return { bars: left('bars'), updatedBars: left('updatedBars'), quotes: left('quotes'), trades: left('trades') }
 }
 
+const areSame = (one: Channels, other: Channels) => isNothing(without(one, other)) && isNothing(without(other, one))
+
 /** Of the channels that are of use; bars always are. */
 function request(action: 'subscribe' | 'unsubscribe', { bars, updatedBars, quotes, trades }: Channels): object {
   const ticks = { ...(quotes.length > 0 ? { quotes } : {}), ...(trades.length > 0 ? { trades } : {}) }
   return { action, bars, updatedBars, ...ticks }
+}
+
+/** First quotes and trades are done without, then fewer symbols are asked for, and the rest comes by asking. False: there is no less. */
+function askForLess(wishes: Wishes, { bars, quotes, trades }: Channels): boolean {
+  const hadTicks = quotes.length + trades.length > 0
+  if (hadTicks) wishes.withTicks = false
+  else wishes.most = Math.max(1, Math.floor(bars.length / 2))
+  return hadTicks || bars.length > 1
 }
 
 function openDataStream(
@@ -134,16 +144,12 @@ function openDataStream(
 
   function failed({ code, msg }: Frame): string | null {
     if (Number(code) !== SYMBOL_LIMIT) return `${String(code)} ${String(msg)}`
-    // Nothing of that request was taken: first quotes and trades are done without, then fewer symbols are asked for, and the
-    // rest comes by asking.
-    const { quotes, trades, bars } = subscribed
-    const hadTicks = quotes.length + trades.length > 0
-    if (hadTicks) wishes.withTicks = false
-    else wishes.most = Math.max(1, Math.floor(bars.length / 2))
+    // Nothing of that request was taken.
+    const isLess = askForLess(wishes, subscribed)
     const allowed = { symbols: channelsOf(wishes).bars.length, quotes: wishes.withTicks }
     world.log('warn', { ...fields, ...allowed }, 'Alpaca streams no more symbols than that on this plan')
     subscribed = NOTHING
-    if (hadTicks || bars.length > 1) subscribe()
+    if (isLess) subscribe()
     return null
   }
 
@@ -169,9 +175,7 @@ function openDataStream(
   return {
     watch(wanted) {
       wishes.wanted = wanted
-      const next = channelsOf(wishes)
-      const isSame = isNothing(without(next, subscribed)) && isNothing(without(subscribed, next))
-      if (!isSame) subscribe()
+      if (!areSame(channelsOf(wishes), subscribed)) subscribe()
     },
     close: () => socket.close(),
   }
