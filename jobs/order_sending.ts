@@ -91,11 +91,12 @@ async function within<T extends Step | object>(
 }
 
 type Payload = TaskPayload<'veda.submit_order'>
-/** `resend`: an earlier call may have brought it in. */
-type Entered =
-  | Step
-  | { call: 'submit'; order: OrderRow; resend: boolean }
-  | { call: 'lookup' | 'watch'; order: OrderRow }
+type Entered = Step | { call: 'submit' | 'lookup' | 'watch'; order: OrderRow }
+/** Which call it is, and whether one before it may have brought the order in. */
+interface Sent {
+  attempt: number
+  resend: boolean
+}
 
 async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
   const entered = await enter(jobs, payload, job)
@@ -110,8 +111,8 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
   // A halt that was pressed while the database was away is on its way into it.
   if (await jobs.isHalted()) return { again: WAIT_MS }
-  const sent = await within<Step | { go: true }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
-  if (sent === 'done' || 'again' in sent) return sent
+  const marked = await within<Step | { sent: Sent }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
+  if (marked === 'done' || 'again' in marked) return marked
   let answer: SubmitAnswer | VenueError
   try {
     answer = await venue.submit(orderToSend(entered.order, venue.features, asset))
@@ -119,7 +120,7 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
     // Whatever it is: the call was begun, so nothing is known of what it did.
     answer = error instanceof VenueError ? error : new VenueError('unclear', messageOf(error), { cause: error })
   }
-  return takeAnswer(jobs, payload, job, { venue, answer, resend: entered.resend })
+  return takeAnswer(jobs, payload, job, { venue, answer, ...marked.sent })
 }
 
 /** What is to be done with the order now. */
@@ -140,7 +141,7 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
     if (send.state !== 'to_send') {
       if (!mayResend(send, jobs.now()) || (await isUnwanted(jobs, tx, locked)))
         return { step: { call: 'lookup', order } }
-      return { step: { call: 'submit', order, resend: true } }
+      return { step: { call: 'submit', order } }
     }
     const turn = send.cancel_requested_at === null ? await turnOf(tx, order) : 'send'
     if (turn === 'watch') {
@@ -150,7 +151,7 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
     }
     const stopped = await stoppedFrom(jobs, tx, locked)
     if (stopped !== null) return stopped
-    return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order, resend: false } }
+    return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order } }
   })
 }
 
@@ -199,7 +200,7 @@ async function markSent(
   jobs: SendJobs,
   tx: WriteTx,
   locked: LockedOrder,
-): Promise<{ outcome?: Outcome; step: Step | { go: true } }> {
+): Promise<{ outcome?: Outcome; step: Step | { sent: Sent } }> {
   const { order, send } = locked
   const now = jobs.now()
   if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
@@ -220,56 +221,62 @@ async function markSent(
   const bodies: OrderBody[] = order.status === 'pending' ? [{ id, type: 'orders.Submitted', payload }] : []
   const { outcome } = await changeOf(jobs, tx, { ...locked, send: sent }, bodies)
   outcome.writes.unshift({ kind: 'save_order_sends', rows: [sent] })
-  return { outcome, step: { go: true } }
+  // By what is on record now: another may have sent it since this job looked.
+  return { outcome, step: { sent: { attempt: sent.attempts, resend: send.state !== 'to_send' } } }
 }
 
-interface Answered {
+interface Answered extends Sent {
   venue: Venue
   answer: SubmitAnswer | VenueError
-  resend: boolean
+}
+
+/**
+ * Who slept through the end of its lease hears late: another has sent the order again meanwhile, and what the venue says of
+ * the earlier call says nothing of the later one.
+ */
+function isLatest({ state, attempts }: OrderSendRow, { attempt }: Pick<Sent, 'attempt'>): boolean {
+  return state !== 'answered' && attempts === attempt
 }
 
 /** Transaction 2: what the call did. */
-async function takeAnswer(
-  jobs: SendJobs,
-  payload: Payload,
-  job: SendJob,
-  { venue, answer, resend }: Answered,
-): Promise<Step> {
-  if (answer instanceof VenueError) return takeError(jobs, payload, job, { venue, answer, resend })
+async function takeAnswer(jobs: SendJobs, payload: Payload, job: SendJob, answered: Answered): Promise<Step> {
+  const { venue, answer } = answered
+  if (answer instanceof VenueError) return takeError(jobs, payload, job, answered, answer)
   if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order)
   if (answer.kind === 'duplicate') {
-    await note(jobs, payload, job, 'unclear', 'the venue has had this client order id')
+    await note(jobs, payload, job, answered, 'unclear', 'the venue has had this client order id')
     return lookUp(jobs, payload, job, venue)
   }
-  return refusedBy(jobs, payload, job, { venue, answer, resend }, answer.reason)
+  return refusedBy(jobs, payload, job, answered, answer.reason)
 }
 
 async function takeError(
   jobs: SendJobs,
   payload: Payload,
   job: SendJob,
-  { venue, answer, resend }: { venue: Venue; answer: VenueError; resend: boolean },
+  answered: Answered,
+  error: VenueError,
 ): Promise<Step> {
-  const message = redact(answer.message)
-  switch (answer.kind) {
+  const { venue, resend } = answered
+  const message = redact(error.message)
+  switch (error.kind) {
     case 'unclear':
-      await note(jobs, payload, job, 'unclear', message)
+      await note(jobs, payload, job, answered, 'unclear', message)
       return { again: WAIT_MS }
     case 'rate_limited':
     case 'unavailable': {
       // This call did nothing, but one before it may have.
-      await note(jobs, payload, job, resend ? 'unclear' : 'to_send', message)
-      return { again: Math.min(MOST_WAIT_MS, answer.retryAfterMs ?? WAIT_MS) }
+      await note(jobs, payload, job, answered, resend ? 'unclear' : 'to_send', message)
+      return { again: Math.min(MOST_WAIT_MS, error.retryAfterMs ?? WAIT_MS) }
     }
     case 'unauthorised': {
       await refuseAccount(jobs, { exchange: venue.exchange, mode: venue.mode }, message)
-      if (!resend) return reject(jobs, payload, job, 'unauthorised', message)
-      await note(jobs, payload, job, 'unclear', message)
+      if (!resend) return reject(jobs, payload, job, answered, 'unauthorised', message)
+      await note(jobs, payload, job, answered, 'unclear', message)
       return { again: TROUBLE_MS }
     }
     default:
-      return refusedBy(jobs, payload, job, { venue, answer, resend }, message)
+      return refusedBy(jobs, payload, job, answered, message)
   }
 }
 
@@ -278,11 +285,12 @@ async function refusedBy(
   jobs: SendJobs,
   payload: Payload,
   job: SendJob,
-  { venue, resend }: Answered,
+  answered: Answered,
   reason: string,
 ): Promise<Step> {
+  const { venue, resend } = answered
   if (resend) {
-    await note(jobs, payload, job, 'unclear', `refused: ${reason}`)
+    await note(jobs, payload, job, answered, 'unclear', `refused: ${reason}`)
     let found: VenueOrder | null
     try {
       found = await ask(jobs, payload, venue)
@@ -294,6 +302,7 @@ async function refusedBy(
   return within<Step>(jobs, payload, job, async (tx, locked) => {
     const { order, send } = locked
     if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
+    if (!isLatest(send, answered)) return { step: { again: WAIT_MS } }
     if (order.parent_order_id !== null && send.attempts < EXIT_TRIES) {
       const again: OrderSendRow = { ...send, state: 'to_send', last_error: redact(reason) }
       return {
@@ -305,9 +314,17 @@ async function refusedBy(
   })
 }
 
-function reject(jobs: SendJobs, payload: Payload, job: SendJob, reason: string, detail: string): Promise<Step> {
+function reject(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  sent: Pick<Sent, 'attempt'>,
+  reason: string,
+  detail: string,
+): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
     if (!isOpen(locked.order.status) || locked.send.state === 'answered') return { step: 'done' }
+    if (!isLatest(locked.send, sent)) return { step: { again: WAIT_MS } }
     return { outcome: await rejectOutcome(jobs, tx, locked, reason, detail), step: 'done' }
   })
 }
@@ -405,16 +422,17 @@ async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venu
   })
 }
 
-/** Keeps what is known of the call, unless a report has told more meanwhile. */
+/** Keeps what is known of the call, unless more is known by now. */
 function note(
   jobs: SendJobs,
   payload: Payload,
   job: SendJob,
+  sent: Sent,
   state: OrderSendRow['state'],
   error: string,
 ): Promise<unknown> {
   return within(jobs, payload, job, async (_tx, { send }) => {
-    if (send.state === 'answered') return { step: {} }
+    if (!isLatest(send, sent)) return { step: {} }
     const noted: OrderSendRow = { ...send, state, last_error: error }
     return { outcome: { writes: [{ kind: 'save_order_sends', rows: [noted] }], events: [] }, step: {} }
   })
@@ -429,7 +447,9 @@ async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promis
   } catch (error) {
     if (!(error instanceof VenueError) || error.kind !== 'unauthorised') throw error
     await refuseAccount(jobs, row, redact(error.message))
-    if (row.state === 'to_send') return reject(jobs, payload, job, 'unauthorised', redact(error.message))
+    if (row.state === 'to_send') {
+      return reject(jobs, payload, job, { attempt: row.attempts }, 'unauthorised', redact(error.message))
+    }
     return { again: TROUBLE_MS }
   }
 }

@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 type Control = WeaverAtAlpaca['emulator']['control']
 
 const OPEN = ['Created', 'Submitted', 'Accepted']
-const nothing = { filled: '0', fills: [], held: ['0', '0'] }
+const nothing: Partial<Outcome> = { filled: '0', fills: [], held: ['0', '0'] }
 const CASES: [what: string, symbol: string, happens: (control: Control, id: string) => void, ends: Partial<Outcome>][] =
   [
     [

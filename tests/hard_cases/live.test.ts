@@ -46,14 +46,11 @@ test('live: credentials that are revoked with an order open, and good ones: the 
 test('live: a run without a limit on its orders and its day is refused', async () => {
   const { commands } = at.paper.weaver.control
   const request = {
-    strategy_id: 'asks',
-    mode: 'live',
-    exchange: 'alpaca',
-    symbols: ['BTC/USD'],
-    timeframe: '1m',
-  } as const
+    ...{ strategy_id: 'asks', exchange: 'alpaca', symbols: ['BTC/USD'] },
+    ...{ mode: 'live' as const, timeframe: '1m' as const },
+  }
   const corr = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
-  await expect(commands.createRun({ ...request }, corr)).rejects.toThrow('a live run needs max_order_notional')
-  const risk = { max_order_notional: '5' }
+  await expect(commands.createRun(request, corr)).rejects.toThrow('a live run needs max_order_notional')
+  const risk = { max_order_notional: 5 }
   await expect(commands.createRun({ ...request, risk }, corr)).rejects.toThrow('a live run needs max_daily_loss')
 })

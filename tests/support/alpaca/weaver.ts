@@ -79,7 +79,7 @@ const DEADLINE_MS = 60_000
 /** Longer than from one reconciliation to the next. */
 const SETTLED_MS = 65_000
 const SYMBOLS = ['BTC/USD', 'ETH/USD', 'BTC/USDT', 'SHIB/USDT', 'NOPE/USD', 'AAPL', 'SPY', 'BRK.A', 'GONE']
-const LIMITS = { max_order_notional: '1000000', max_daily_loss: '1000000' }
+const LIMITS = { max_order_notional: 1_000_000, max_daily_loss: 1_000_000 }
 
 const STRATEGY = `import { defineStrategy, z } from '../api.ts'
 const text = z.string().optional()
