@@ -287,6 +287,14 @@ test('a channel that is not configured any more is no failure that comes again',
   expect(await rows()).toMatchObject([{ state: 'failed', last_error: 'webhook is not configured any more' }])
 })
 
+test('what waited for days, while its channel was not set, is not told any more', async () => {
+  const id = await oneToSend([halt()])
+  now += 2 * 86_400_000 + 2 * MINUTE
+  await sendNotification(sending(), { notification_id: id }, job())
+  expect(await rows()).toMatchObject([{ state: 'expired', attempts: 0 }])
+  expect(sent).toEqual([])
+})
+
 test('what is done with is dropped in time', async () => {
   const id = await oneToSend()
   await sendNotification(sending(), { notification_id: id }, job())

@@ -31,6 +31,8 @@ const CONSUMER = 'notifications'
 const MINUTE_MS = 60_000
 /** After the minute: whoever took up something in it has committed by then. */
 const SETTLED_MS = 30_000
+/** Twice as long as is tried: nobody sent anything meanwhile, the channel was not set. */
+const STALE_MS = 2 * 86_400_000
 /** Of what sums up. */
 const SUMMARY_TYPE = 'notify.Summary'
 
@@ -158,6 +160,7 @@ export async function sendNotification(
       await record(tx, { writes: [{ kind: 'save_notifications', rows: [{ ...row, ...changes }] }], events: [] })
       if (finish) await job.finish(tx)
     })
+  if (left < -STALE_MS) return save({ state: 'expired' }, true)
   const channel = channels.find(({ name }) => name === row.channel)
   if (channel === undefined) {
     return save({ state: 'failed', last_error: `${row.channel} is not configured any more` }, true)
