@@ -38,8 +38,9 @@ export interface PaperWorld {
 const START = Date.UTC(2025, 2, 3, 14, 0, 30)
 /** The longest time that goes by without anybody looking. */
 const STEP_MS = 15_000
-const QUIET_MS = 60_000
-const LOOKS = 60
+const MINUTE_MS = 60_000
+const LOOK_MS = 2
+const PATIENCE_MS = 1_300
 const WAITS_MS = 250
 /** Runs whose newest boundary at $1 the clock has not dealt with. */
 const UNTICKED = `select count(*) from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id,
@@ -49,11 +50,19 @@ const UNTICKED = `select count(*) from weaver.runs r join weaver.run_ledgers l o
     and not exists (select from weaver.clock_ticks c where c.run_id = r.id and c.ts >= b.boundary)`
 const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
 
+export interface PaperWorldOptions {
+  isLiveOpen?: boolean
+  /** What is due sooner than this waits so long: the time goes by in fewer steps. */
+  grainMs?: number
+  /** So long a job may work, in real milliseconds, until it is taken for one that waits for its clock. */
+  patienceMs?: number
+}
+
 /** `files`: further strategies. */
 export async function openPaperWorld(
   env: Record<string, string> = {},
   files: Record<string, string> = {},
-  { isLiveOpen = false } = {},
+  { isLiveOpen = false, grainMs = 1, patienceMs = PATIENCE_MS }: PaperWorldOptions = {},
 ): Promise<PaperWorld> {
   const time = createFastTime(START)
   const clock = { now: time.now, sleep: time.sleep, newId: randomUUID, monotonic: time.now }
@@ -75,21 +84,16 @@ export async function openPaperWorld(
 
   /** How long until the next job is due, once none is. */
   async function quiet(): Promise<number | null> {
+    const began = performance.now()
     let calm = 0
-    let looks = 0
-    return until(
-      'the queue to be done with what is due',
-      async () => {
-        await pause(2)
-        const { due, next_ms } = await jobs()
-        calm = due === 0 ? calm + 1 : 0
-        looks += 1
-        // A job that waits for its clock is not done before that has moved.
-        if (looks >= LOOKS) return { next_ms: WAITS_MS }
-        return calm >= 2 ? { next_ms } : null
-      },
-      QUIET_MS,
-    ).then(({ next_ms }) => next_ms)
+    for (;;) {
+      await pause(LOOK_MS)
+      const { due, next_ms } = await jobs()
+      calm = due === 0 ? calm + 1 : 0
+      // A job that waits for its clock is not done before that has moved.
+      if (performance.now() - began > patienceMs) return WAITS_MS
+      if (calm >= 2) return next_ms
+    }
   }
 
   async function move(ms: number): Promise<void> {
@@ -110,7 +114,8 @@ export async function openPaperWorld(
       const next = await quiet()
       const left = end - time.now()
       if (left <= 0) return
-      await move(Math.min(left, STEP_MS, Math.max(1, next ?? STEP_MS)))
+      const boundary = MINUTE_MS - (time.now() % MINUTE_MS)
+      await move(Math.min(left, STEP_MS, boundary, Math.max(grainMs, next ?? STEP_MS)))
     }
   }
 
