@@ -208,7 +208,15 @@ export async function openOrderWorld(
       await db.write((tx) => tx.execute('update weaver.halts set resumed_at = now() where resumed_at is null'))
     },
     async pause(symbol, paused_reason) {
-      const row = { ...account, symbol, venue_qty: '0', runs_qty: '0', unattributed_qty: '0', paused_reason }
+      const row = {
+        ...account,
+        symbol,
+        venue_qty: '0',
+        runs_qty: '0',
+        unattributed_qty: '0',
+        fee_adjustment: '0',
+        paused_reason,
+      }
       await db.write(async (tx) => {
         await record(tx, { writes: [{ kind: 'save_account_positions', rows: [row] }], events: [] })
       })
