@@ -84,6 +84,8 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
     '/api/v1/runs/{id}/equity',
     '/api/v1/runs/{id}/events',
     '/api/v1/runs/{id}/fills',
+    '/api/v1/runs/{id}/parity',
+    '/api/v1/runs/{id}/replay',
     '/api/v1/runs/{id}/report',
     '/api/v1/runs/{id}/start',
     '/api/v1/runs/{id}/stop',

@@ -54,133 +54,163 @@ interface Expected {
   requests: FetchRequest[] | null
 }
 
-export function createDecisionReplay({ run, account, ask, report }: DecisionParts): DecisionReplay {
-  const checkpoint = newLiveCheckpoint()
-  const expected = new Map<string, Expected>()
-  const heard = new Set<string>()
-  let own = emptyWindows(run)
-  let carried: Intent[] = []
-  let remembers = true
-  let failed = false
-  let asked = 0
+interface State extends DecisionParts {
+  checkpoint: LiveCheckpoint
+  expected: Map<string, Expected>
+  /** Events that were heard. */
+  heard: Set<string>
+  /** The run's own windows, as they were seen last. */
+  own: ReadWindows
+  /** Asked for in onTick; decided after onWindow. */
+  carried: Intent[]
+  /** Its memory was what the run's was. */
+  remembers: boolean
+  failed: boolean
+  asked: number
+}
 
-  /** Moves on to the event's windows. Null: it brought none; else whether there is something new to decide on. */
-  function takeWindows({ row, event, windows }: Heard): boolean | null {
-    if (windows === null || (row.phase === 'window' && row.memory_hash !== null)) return null
-    own = windows
-    carried = []
-    checkpoint.tick = tickOf(row.bar_index, Date.parse(event.ts))
-    return takeIn({ run, checkpoint, windows })
+export function createDecisionReplay(parts: DecisionParts): DecisionReplay {
+  const state: State = {
+    ...{ ...parts, checkpoint: newLiveCheckpoint(), expected: new Map(), heard: new Set() },
+    ...{ own: emptyWindows(parts.run), carried: [], remembers: true, failed: false, asked: 0 },
   }
-
-  async function answerOf({ row, event, windows }: Heard, tick: LiveTick): Promise<HopAnswer | null> {
-    const shown = row.phase === 'window' && windows !== null ? [...own.shown, ...windows.shown] : own.shown
-    const order = isOrderEvent(event) ? account.order(event.payload.order_id) : null
-    const changed = order !== null && isOrderEvent(event) ? [heardView(order, event)] : []
-    try {
-      asked += 1
-      return await ask(run, viewOf(run, checkpoint, account.now(), { phase: row.phase, tick, changed, windows: shown }))
-    } catch (error) {
-      if (!(error instanceof StrategyFailure)) throw error
-      failed = true
-      const cause = `played again, the strategy fails, and nothing after that was compared: ${error.message}`
-      report({ ...difference(tick, row.seen, 'failure', cause), recorded: 'no failure', expected: error.message })
-      return null
-    }
-  }
-
-  function compareMemory(row: HopRow, tick: LiveTick): void {
-    if (checkpoint.memory === null) return
-    const hash = memoryHash(checkpoint.memory)
-    const agrees = hash === row.memory_hash
-    if (!agrees && remembers) {
-      const cause = 'from here on the strategy carries something else in its state than it did then'
-      report({ ...difference(tick, row.seen, 'memory', cause), recorded: row.memory_hash, expected: hash })
-    }
-    remembers = agrees
-  }
-
   return {
     get newest() {
-      return checkpoint.newest
+      return state.checkpoint.newest
     },
     get asked() {
-      return asked
+      return state.asked
     },
-    async hear(one) {
-      const { row, event } = one
-      heard.add(event.id)
-      const due = takeWindows(one)
-      if (due !== null && due !== (row.phase === 'tick_window')) {
-        const cause = 'whether the windows held something new to decide on'
-        const words = (is: boolean) => (is ? 'the strategy is asked' : 'the strategy is not asked')
-        const tick = checkpoint.tick as LiveTick
-        report({ ...difference(tick, row.seen, 'asked', cause), recorded: words(!due), expected: words(due) })
-      }
-      if (row.memory_hash === null || failed) return
-      const tick = checkpoint.tick ?? tickOf(row.bar_index, Date.parse(event.ts))
-      const answer = await answerOf(one, tick)
-      if (answer === null) return
-      checkpoint.memory = answer.memory
-      compareMemory(row, tick)
-      const waits = row.phase === 'tick_window' && answer.requests.length > 0
-      const intents = [...(isWindowEvent(event) ? carried : []), ...answer.asked.intents]
-      carried = waits ? intents : []
-      expected.set(event.id, {
-        tick,
-        seen: row.seen,
-        intents: waits ? [] : intents,
-        requests: waits ? answer.requests : null,
-      })
-    },
-    decided(event, intents, place) {
-      const { bar_index } = event.payload
-      const cause = event.causation_id ?? ''
-      const found = expected.get(cause)
-      expected.delete(cause)
-      if (failed && found === undefined) return
-      const tick = { bar_index, ts: Date.parse(event.ts) }
-      if (found === undefined && !heard.has(cause) && intents.length > 0) {
-        report({
-          ...difference(tick, place, 'extra', 'nothing was heard that it decided on'),
-          recorded: `${intents.length} intents`,
-          expected: 'nothing',
-        })
-        return
-      }
-      compare(tick, place, intents, found?.intents ?? [])
-    },
-    fetched(event, place) {
-      const found = expected.get(event.causation_id ?? '')
-      if (found === undefined || failed) return
-      expected.delete(event.causation_id ?? '')
-      const [recorded, again] = [toldRequests(event.payload.requests), toldRequests(found.requests ?? [])]
-      if (recorded === again) return
-      const cause = 'the strategy asks for other windows'
-      report({ ...difference(found.tick, place, 'fetch', cause), recorded, expected: again })
-    },
-    end() {
-      for (const { tick, seen, intents, requests } of expected.values()) {
-        compare(tick, seen, [], intents)
-        if (requests === null) continue
-        const cause = 'the strategy asks for windows, and then it did not'
-        report({ ...difference(tick, seen, 'fetch', cause), recorded: 'nothing', expected: toldRequests(requests) })
-      }
-      expected.clear()
-    },
+    hear: (heard) => hear(state, heard),
+    decided: (event, intents, place) => decided(state, event, intents, place),
+    fetched: (event, place) => fetched(state, event, place),
+    end: () => end(state),
   }
+}
 
-  function compare(tick: Expected['tick'], place: number, recorded: readonly Intent[], again: Intent[]): void {
-    const decision = (intents: readonly Intent[]) => [{ ...tick, intents: intents.map(inOrder), skips: [], logs: [] }]
-    const { bar_index } = tick
-    const [change] = compareDecisions(decision(recorded), decision(again), {
-      from: bar_index,
-      to: bar_index + 1,
-    }).changes
-    if (change === undefined) return
-    const cause = `on the same inputs the strategy asks for something else: ${change.differs.join('; ')}`
-    report({ ...difference(tick, place, 'intents', cause), recorded: change.was, expected: change.is })
+/** Moves on to the event's windows. Null: it brought none; else whether there is something new to decide on. */
+function takeWindows(state: State, { row, event, windows }: Heard): boolean | null {
+  const { run, checkpoint } = state
+  if (windows === null || (row.phase === 'window' && row.memory_hash !== null)) return null
+  state.own = windows
+  state.carried = []
+  checkpoint.tick = tickOf(row.bar_index, Date.parse(event.ts))
+  return takeIn({ run, checkpoint, windows })
+}
+
+async function answerOf(state: State, { row, event, windows }: Heard, tick: LiveTick): Promise<HopAnswer | null> {
+  const { run, account, checkpoint, ask, report } = state
+  const shown = row.phase === 'window' && windows !== null ? [...state.own.shown, ...windows.shown] : state.own.shown
+  const order = isOrderEvent(event) ? account.order(event.payload.order_id) : null
+  const changed = order !== null && isOrderEvent(event) ? [heardView(order, event)] : []
+  try {
+    state.asked += 1
+    return await ask(run, viewOf(run, checkpoint, account.now(), { phase: row.phase, tick, changed, windows: shown }))
+  } catch (error) {
+    if (!(error instanceof StrategyFailure)) throw error
+    state.failed = true
+    const cause = `played again, the strategy fails, and nothing after that was compared: ${error.message}`
+    report({ ...difference(tick, row.seen, 'failure', cause), recorded: 'no failure', expected: error.message })
+    return null
   }
+}
+
+function compareMemory(state: State, row: HopRow, tick: LiveTick): void {
+  const { checkpoint, report } = state
+  if (checkpoint.memory === null) return
+  const hash = memoryHash(checkpoint.memory)
+  const agrees = hash === row.memory_hash
+  if (!agrees && state.remembers) {
+    const cause = 'from here on the strategy carries something else in its state than it did then'
+    report({ ...difference(tick, row.seen, 'memory', cause), recorded: row.memory_hash, expected: hash })
+  }
+  state.remembers = agrees
+}
+
+async function hear(state: State, one: Heard): Promise<void> {
+  const { checkpoint, expected, heard, report } = state
+  const { row, event } = one
+  heard.add(event.id)
+  const due = takeWindows(state, one)
+  if (due !== null && due !== (row.phase === 'tick_window')) {
+    const cause = 'whether the windows held something new to decide on'
+    const words = (is: boolean) => (is ? 'the strategy is asked' : 'the strategy is not asked')
+    const tick = checkpoint.tick as LiveTick
+    report({ ...difference(tick, row.seen, 'asked', cause), recorded: words(!due), expected: words(due) })
+  }
+  if (row.memory_hash === null || state.failed) return
+  const tick = checkpoint.tick ?? tickOf(row.bar_index, Date.parse(event.ts))
+  const answer = await answerOf(state, one, tick)
+  if (answer === null) return
+  checkpoint.memory = answer.memory
+  compareMemory(state, row, tick)
+  const waits = row.phase === 'tick_window' && answer.requests.length > 0
+  const intents = [...(isWindowEvent(event) ? state.carried : []), ...answer.asked.intents]
+  state.carried = waits ? intents : []
+  expected.set(event.id, {
+    tick,
+    seen: row.seen,
+    intents: waits ? [] : intents,
+    requests: waits ? answer.requests : null,
+  })
+}
+
+function decided(state: State, event: Decided, intents: readonly Intent[], place: number): void {
+  const { expected, heard, report } = state
+  const { bar_index } = event.payload
+  const cause = event.causation_id ?? ''
+  const found = expected.get(cause)
+  expected.delete(cause)
+  if (state.failed && found === undefined) return
+  const tick = { bar_index, ts: Date.parse(event.ts) }
+  if (found === undefined && !heard.has(cause) && intents.length > 0) {
+    report({
+      ...difference(tick, place, 'extra', 'nothing was heard that it decided on'),
+      recorded: `${intents.length} intents`,
+      expected: 'nothing',
+    })
+    return
+  }
+  compare(state, tick, place, intents, found?.intents ?? [])
+}
+
+function fetched({ expected, failed, report }: State, event: Requested, place: number): void {
+  const found = expected.get(event.causation_id ?? '')
+  if (found === undefined || failed) return
+  expected.delete(event.causation_id ?? '')
+  const [recorded, again] = [toldRequests(event.payload.requests), toldRequests(found.requests ?? [])]
+  if (recorded === again) return
+  const cause = 'the strategy asks for other windows'
+  report({ ...difference(found.tick, place, 'fetch', cause), recorded, expected: again })
+}
+
+function end(state: State): void {
+  const { expected, report } = state
+  for (const { tick, seen, intents, requests } of expected.values()) {
+    compare(state, tick, seen, [], intents)
+    if (requests === null) continue
+    const cause = 'the strategy asks for windows, and then it did not'
+    report({ ...difference(tick, seen, 'fetch', cause), recorded: 'nothing', expected: toldRequests(requests) })
+  }
+  expected.clear()
+}
+
+function compare(
+  { report }: State,
+  tick: Expected['tick'],
+  place: number,
+  recorded: readonly Intent[],
+  again: Intent[],
+): void {
+  const decision = (intents: readonly Intent[]) => [{ ...tick, intents: intents.map(inOrder), skips: [], logs: [] }]
+  const { bar_index } = tick
+  const [change] = compareDecisions(decision(recorded), decision(again), {
+    from: bar_index,
+    to: bar_index + 1,
+  }).changes
+  if (change === undefined) return
+  const cause = `on the same inputs the strategy asks for something else: ${change.differs.join('; ')}`
+  report({ ...difference(tick, place, 'intents', cause), recorded: change.was, expected: change.is })
 }
 
 /** The log keeps what an intent says, not in which order. */

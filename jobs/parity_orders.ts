@@ -114,27 +114,21 @@ export function createOrderBook(run: RunRow, report: (found: Found) => void): Or
     apply(event, place, circumstances) {
       if (event.type === 'orders.Created') return born(event, place, circumstances)
       const story = byOrder.get(event.payload.order_id)
-      if (story === undefined) return
-      if (isFillEvent(event)) story.fills.push({ event, place })
-      else if (event.type === 'orders.Rejected') {
-        const { reason, detail } = event.payload
-        story.rejected = event.payload
-        story.end ??= {
-          type: event.type,
-          at: Date.parse(event.ts),
-          place,
-          why: detail === null ? reason : `${reason}: ${detail}`,
-        }
-      } else if (event.type === 'orders.Cancelled' || event.type === 'orders.Expired') {
-        story.end ??= {
-          type: event.type,
-          at: Date.parse(event.ts),
-          place,
-          why: event.payload.reason ?? 'no reason was given',
-        }
-      }
+      if (story !== undefined) goOn(story, event, place)
     },
     stories: () => [...stories.values()],
+  }
+}
+
+function goOn(story: OrderStory, event: OrderEvent, place: number): void {
+  const at = Date.parse(event.ts)
+  if (isFillEvent(event)) story.fills.push({ event, place })
+  else if (event.type === 'orders.Rejected') {
+    const { reason, detail } = event.payload
+    story.rejected = event.payload
+    story.end ??= { type: event.type, at, place, why: detail === null ? reason : `${reason}: ${detail}` }
+  } else if (event.type === 'orders.Cancelled' || event.type === 'orders.Expired') {
+    story.end ??= { type: event.type, at, place, why: event.payload.reason ?? 'no reason was given' }
   }
 }
 

@@ -160,8 +160,9 @@ test('data: a stored candle was changed after the run had seen it', async () => 
   const store = (volume: string) => {
     const candle = { time: time.getTime(), ...prices, volume, trade_count: null }
     const kind = { symbol: 'SIM/USD', timeframe: '1m', adjustment: 'raw', feed: 'sim' } as const
-    const write = { kind: 'store_candles', candles: [candle], ...kind } as const
-    return paper.weaver.system.db.write((tx) => record(tx, { writes: [write], events: [] }))
+    return paper.weaver.system.db.write((tx) =>
+      record(tx, { writes: [{ kind: 'store_candles', candles: [candle], ...kind }], events: [] }),
+    )
   }
   await store('12345')
   const parity = await replay(ids.crossing)
