@@ -1,19 +1,13 @@
 import { z } from '@hono/zod-openapi'
-import { PARITY_CLASSES } from '../../db/walle/parity_rows.ts'
 import { decimal, id, instant } from './values.ts'
 
 const counts = z
-  .object(
-    Object.fromEntries(PARITY_CLASSES.map((name) => [name, z.number()])) as Record<
-      (typeof PARITY_CLASSES)[number],
-      z.ZodNumber
-    >,
-  )
+  .object({ data: z.number(), decision: z.number(), order: z.number(), fill: z.number(), cost: z.number() })
   .openapi({ description: 'Differences by class.' })
 
 const difference = z
   .object({
-    class: z.enum(PARITY_CLASSES),
+    class: z.enum(['data', 'decision', 'order', 'fill', 'cost']),
     what: z.string().openapi({ description: 'Which kind of it.', example: 'late' }),
     bar_index: z.number().nullable(),
     ts: instant.nullable(),
