@@ -138,6 +138,17 @@ test('a statement whose answer nobody waits for fails the transaction with its o
     await tx.execute(batch(`${ID}7`))
   })
   await expect(between).rejects.toMatchObject({ code: '22012' })
+  const after = database.db.write(async (tx) => {
+    const failing = tx.execute('select 1 / $1::int', [0])
+    tx.send(batch(`${ID}7`))
+    await failing
+  })
+  await expect(after).rejects.toMatchObject({ code: '22012' })
+  const rest = database.db.write((tx) => {
+    tx.execute('select 1 / $1::int', [0]).catch(() => {})
+    return tx.execute(batch(`${ID}7`))
+  })
+  await expect(rest).rejects.toMatchObject({ code: '22012' })
   expect(await database.db.reader.query('select id from weaver.batches where id = $1', [`${ID}7`])).toEqual([])
 })
 

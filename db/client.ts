@@ -218,8 +218,11 @@ function transactionOn(client: pg.PoolClient): {
   end: () => void
   /** Rejects with the error of the first statement that failed of those whose answers nobody waits for. */
   sent: () => Promise<unknown>
+  /** What made the server refuse the rest. */
+  causeOf: (error: unknown) => unknown
 } {
   let open = true
+  let firstError: unknown
   const under = new Set<Promise<unknown>>()
   const unheeded: Promise<unknown>[] = []
   let copying: Promise<unknown> | null = null
@@ -231,7 +234,10 @@ function transactionOn(client: pg.PoolClient): {
     const sent = named(use().query<Row>(statement(text, parameters)))
     under.add(sent)
     const done = () => under.delete(sent)
-    sent.then(done, done)
+    sent.then(done, (error) => {
+      firstError ??= error
+      done()
+    })
     return sent
   }
   const query = async <Row extends object>(text: string, parameters?: readonly unknown[]) => {
@@ -275,24 +281,27 @@ function transactionOn(client: pg.PoolClient): {
       open = false
     },
     sent: () => Promise.all(unheeded),
+    causeOf: (error) => (isRefusedRest(error) ? (firstError ?? error) : error),
   }
 }
+
+/** A statement that came after the one that failed. */
+const isRefusedRest = (error: unknown) => error instanceof pg.DatabaseError && error.code === '25P02'
 
 const BEGIN_WRITE = 'begin isolation level read committed read write'
 const BEGIN_UNFLUSHED = `${BEGIN_WRITE}; set local synchronous_commit = off`
 
 async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: WriteTx) => Promise<T>): Promise<T> {
   const client = await named(pool.connect())
-  const { tx, end, sent } = transactionOn(client)
+  const { tx, end, sent, causeOf } = transactionOn(client)
   setPipelined(client, true)
   try {
     // With the first statement, not before it.
     const begun = named(client.query(begin))
     begun.catch(ignoreLostConnection)
     const result = await work(tx).catch(async (error) => {
-      // What came after a statement that failed only tells that one had.
-      await sent()
-      throw error
+      await begun
+      throw causeOf(error)
     })
     end()
     // Behind what was sent and not waited for: of a transaction in which something failed it makes a rollback.
