@@ -125,7 +125,7 @@ export function createPaperRuns(world: World, seed: number): Load {
       await ticked.catch(async (error: Error) => {
         throw new Error(`${error.message}\n${await told(world)}`, { cause: error })
       })
-      await Promise.all(ids.map(stopRun))
+      await Promise.all((await runningOnPaper(world)).map(stopRun))
       // Told by `check`, if they do not.
       await until('the orders of paper runs to settle', haveSettled, SETTLE_MS).catch(() => {})
     },
@@ -145,6 +145,14 @@ function unlessAway<T>(value: T): (error: unknown) => T {
     if (error instanceof DatabaseUnavailable) return value
     throw error
   }
+}
+
+/** Those of the load, and that of the first boot. */
+async function runningOnPaper({ ownerQuery }: World): Promise<string[]> {
+  const rows = await ownerQuery<{ id: string }>(
+    `select id from weaver.runs where mode = 'paper' and status = 'running'`,
+  )
+  return rows.map(({ id }) => id)
 }
 
 /** Whether each of the runs that still go has done a tick of a boundary after `since`. */
