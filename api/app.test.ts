@@ -89,6 +89,7 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
     '/api/v1/runs/{id}/report',
     '/api/v1/runs/{id}/start',
     '/api/v1/runs/{id}/stop',
+    '/api/v1/runs/{id}/ticks',
     '/api/v1/runs/{id}/trades',
     '/api/v1/session',
     '/api/v1/strategies',

@@ -233,11 +233,7 @@ function transactionOn(client: pg.PoolClient): {
   const send = <Row extends object>(text: string, parameters?: readonly unknown[]): Promise<pg.QueryResult<Row>> => {
     const sent = named(use().query<Row>(statement(text, parameters)))
     under.add(sent)
-    const done = () => under.delete(sent)
-    sent.then(done, (error) => {
-      firstError ??= error
-      done()
-    })
+    sent.catch((error) => (firstError ??= error)).finally(() => under.delete(sent))
     return sent
   }
   const query = async <Row extends object>(text: string, parameters?: readonly unknown[]) => {

@@ -46,6 +46,7 @@ test('without any variable Weaver runs on this machine with the embedded Postgre
       perMinute: 10,
     },
     heartbeatUrl: null,
+    marketEvents: 'quotes',
     venues: {},
   })
 })
