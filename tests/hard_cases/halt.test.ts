@@ -48,30 +48,6 @@ const errors = async () => {
   return rows.map(({ message }) => message)
 }
 
-test.runIf(all)(
-  'WEAVER_ALL_FAULTS: a day order of an equity is not asked for before its session, and leaves in it',
-  async () => {
-    const run = await at.trade({ symbol: 'AAPL', ...RESTING, time_in_force: 'day' })
-    const clock = at.paper.time
-    // It is 14:00:30 and later; the session opens at 14:30, and its first minute closes at 14:31.
-    const opens = Date.UTC(2025, 2, 3, 14, 30)
-    await at.paper.pass(opens - clock.now())
-    const ticks = () =>
-      at.paper.query<{ ts: string }>('select ts from weaver.clock_ticks where run_id = $1 order by ts', [run.id])
-    expect([await ticks(), posts()]).toEqual([[], 0])
-    await at.until('the order to be accepted', async () => (await at.orders())[0]?.status === 'accepted')
-    expect((await ticks())[0]).toEqual({ ts: '2025-03-03T14:31:00.000Z' })
-    // The venue halts the symbol: what rests there rests, and the kill switch reaches it.
-    at.emulator.control.halt('AAPL')
-    at.emulator.control.autoFill(true)
-    await press()
-    await become('cancelled')
-    at.emulator.control.halt('AAPL', false)
-    expect(await ended()).toEqual({ status: 'cancelled', sent: [1, 1], open: 0 })
-  },
-  240_000,
-)
-
 test('pressed before an order is sent: it never is', async () => {
   await commands().pauseJobs('veda.submit_order')
   await at.trade(RESTING)

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { CliContext } from '../../jobs/cli/context.ts'
 import { haltCommand } from '../../jobs/cli/halt.ts'
 import { readHaltFile } from '../../jobs/halt_file.ts'
+import type { OrderToSend } from '../../jobs/veda/venue.ts'
 import { type InProcess, openInProcess } from '../support/in_process.ts'
 import { until } from '../support/until.ts'
 
@@ -66,10 +67,10 @@ test('a drill shows each step with its time, leaves nothing halted, and is in th
 
 test('a drill halts nothing where orders lie open, or where it is halted already', async () => {
   const venue = await weaver.control.venues.get('sim', 'paper')
-  const foreign = {
+  const foreign: OrderToSend = {
     ...{ client_order_id: 'by-hand', symbol: 'SIM/USD', side: 'buy', order_type: 'limit', qty: '1', limit_price: '1' },
     ...{ stop_price: null, trail_price: null, trail_percent: null, time_in_force: 'gtc', extended_hours: false },
-  } as const
+  }
   expect((await venue.submit(foreign)).kind).toBe('accepted')
   await expect(haltCommand(context(), drill)).rejects.toThrow(
     '1 order(s) lie open at sim paper, and would be cancelled: cancel them, or give --anyway',
