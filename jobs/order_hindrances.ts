@@ -4,8 +4,14 @@ import { isOpen } from '../db/events/order_state.ts'
 import { type Hindrance, symbolOrders } from '../db/walle/queries/live_orders.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
 
+/** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
+export const SEND_WITHIN_MS = 300_000
 /** Then the venue decides. */
 const MAKE_ROOM_MS = 30_000
+
+export function isTooLate({ parent_order_id }: Pick<OrderRow, 'parent_order_id'>, waitedMs: number): boolean {
+  return parent_order_id === null && waitedMs > SEND_WITHIN_MS
+}
 
 export function isHalted({ system_halt, run_halt }: Hindrance): boolean {
   return system_halt || run_halt

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../tests/support/order_world.ts'
 import { createScriptedVenue, type ScriptedVenue, type SubmitScript } from '../tests/support/scripted_venue.ts'
+import { SEND_WITHIN_MS } from './order_hindrances.ts'
 import { submitJob } from './order_job_specs.ts'
-import { GIVE_UP_AFTER_MS, RESEND_AFTER_MS, SEND_WITHIN_MS } from './order_sending.ts'
+import { GIVE_UP_AFTER_MS, RESEND_AFTER_MS } from './order_sending.ts'
 
 let database: TestDatabase
 let venue: ScriptedVenue
@@ -191,6 +192,25 @@ describe('a submit', () => {
     await world.pause('BTC/USD', null)
     expect(await world.step(job)).toBeNull()
     expect(venue.taken(id)).toBe(1)
+  })
+
+  test.each([
+    ['the account is not ready', () => world.account('unknown'), () => world.account('ready')],
+    ['the symbol is paused', () => world.pause('BTC/USD', 'positions differ'), () => world.pause('BTC/USD', null)],
+  ])('of unknown fate is looked up, and not sent again while %s', async (_, hinder, free) => {
+    venue.onSubmit('lose_then_unclear')
+    const id = await world.place()
+    const job = taken()
+    expect(await world.step(job)).not.toBeNull()
+    await hinder()
+    for (let looks = 0; looks < 6; looks++) {
+      world.clock.now += RESEND_AFTER_MS
+      expect(await world.step(job)).not.toBeNull()
+    }
+    expect([venue.submits.length, venue.lookups.length]).toEqual([1, 6])
+    await free()
+    expect(await world.step(job)).toBeNull()
+    expect([venue.taken(id), venue.submits.length]).toEqual([1, 2])
   })
 
   test('that could not leave for five minutes is not what was decided any more, by the clock of who sends it', async () => {

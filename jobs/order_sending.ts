@@ -20,7 +20,7 @@ import type { Live } from './live.ts'
 import { protects } from './live_end.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './order_endings.ts'
 import { cancelWanted } from './order_exits.ts'
-import { isFree, isHalted, waitsFor, waitsForExits } from './order_hindrances.ts'
+import { isFree, isHalted, isTooLate, waitsFor, waitsForExits } from './order_hindrances.ts'
 import { cancelJob } from './order_job_specs.ts'
 import { type LockedOrder, lockOrder, reportOutcome } from './order_reports.ts'
 import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './order_take_profit.ts'
@@ -32,8 +32,6 @@ import { refuseAccount } from './venue_refusal.ts'
 export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
 export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
-/** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
-export const SEND_WITHIN_MS = 300_000
 /** Of a call whose outcome is not known: the venue may show an order later than it took it. */
 export const LOOKUPS = 3
 export const RESEND_AFTER_MS = 10_000
@@ -139,9 +137,7 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
       return kept ? { step: { again: WATCH_MS } } : next
     }
     if (send.state !== 'to_send') {
-      if (!mayResend(send, jobs.now()) || (await isUnwanted(jobs, tx, locked)))
-        return { step: { call: 'lookup', order } }
-      return { step: { call: 'submit', order } }
+      return { step: { call: (await leavesAgain(jobs, tx, locked)) ? 'submit' : 'lookup', order } }
     }
     const turn = send.cancel_requested_at === null ? await turnOf(tx, order) : 'send'
     if (turn === 'watch') {
@@ -155,18 +151,18 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
   })
 }
 
-function mayResend({ lookups, last_sent_at }: OrderSendRow, now: number): boolean {
-  return lookups >= LOOKUPS && now - Date.parse(last_sent_at as string) >= RESEND_AFTER_MS
+/** The venue has not known it for long enough, and nothing speaks against its leaving for the first time either. */
+async function leavesAgain(jobs: SendJobs, tx: WriteTx, locked: LockedOrder): Promise<boolean> {
+  const { run, order, send } = locked
+  const since = jobs.now() - Date.parse(send.last_sent_at as string)
+  if (send.lookups < LOOKUPS || since < RESEND_AFTER_MS || (await isUnwanted(jobs, tx, locked))) return false
+  return waitsFor(await hindranceOf(tx, run, order.symbol)) === null
 }
 
 /** It is not to be sent again, though it may be in. */
 async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
   if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
   return isHalted(await hindranceOf(tx, run, order.symbol))
-}
-
-function isTooLate({ parent_order_id }: OrderRow, waitedMs: number): boolean {
-  return parent_order_id === null && waitedMs > SEND_WITHIN_MS
 }
 
 /** Why an order that was never sent does not leave now; null: it may. */
@@ -205,8 +201,7 @@ async function markSent(
   const now = jobs.now()
   if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
   // Somebody else was quicker: what they sent is to be looked up.
-  if (send.state !== 'to_send' && !mayResend(send, now)) return { step: { again: WAIT_MS } }
-  if (send.state !== 'to_send' && (await isUnwanted(jobs, tx, locked))) return { step: { again: WAIT_MS } }
+  if (send.state !== 'to_send' && !(await leavesAgain(jobs, tx, locked))) return { step: { again: WAIT_MS } }
   const stopped = send.state === 'to_send' ? await stoppedFrom(jobs, tx, locked) : null
   if (stopped !== null) return stopped
   const sent: OrderSendRow = {
@@ -349,7 +344,7 @@ async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Ven
       const body = ended(order, 'orders.Cancelled', reason)
       return { outcome: await endOutcome(jobs, tx, { ...locked, send: asked }, body), step: 'done' }
     }
-    const step = { again: mayResend(asked, now) ? WAIT_MS : LOOKUP_EVERY_MS }
+    const step = { again: (await leavesAgain(jobs, tx, { ...locked, send: asked })) ? WAIT_MS : LOOKUP_EVERY_MS }
     return { outcome: { writes: [{ kind: 'save_order_sends', rows: [asked] }], events: [] }, step }
   })
 }
