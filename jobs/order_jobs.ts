@@ -29,6 +29,7 @@ import type { Live } from './live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from './live_ticks.ts'
 import { checkIntent } from './marvin/intents.ts'
 import { newOrderOutcome } from './order_birth.ts'
+import { tooOld } from './order_age.ts'
 import { cancelWanted, exitOutcome } from './order_exits.ts'
 import { cancelJob, submitJob } from './order_job_specs.ts'
 import { checkVenue, type Holding } from './veda/checks.ts'
@@ -195,7 +196,8 @@ async function place(
     now,
   })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
-  const refusal = refusalOf(run, intent, { ...account, words, watch, now })
+  const refusal =
+    refusalOf(run, intent, { ...account, words, watch, now }) ?? (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) return refused(born.order, born.outcome.events[0] as NewEvent, refusal, next)
   countOrder(watch, now)
