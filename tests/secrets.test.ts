@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectOwner, openDatabase } from '../db/client.ts'
 import { protect } from '../db/secrets.ts'
-import { createEmptyDatabase } from './support/database.ts'
+import { createMigratedDatabase } from './support/database.ts'
 import { openInProcess } from './support/in_process.ts'
 import { type Received, type Receiver, startReceiver } from './support/receiver.ts'
 import { until } from './support/until.ts'
@@ -38,7 +38,7 @@ function expectClean(what: string, text: string): void {
   expect({ what, found }).toEqual({ what, found: [] })
 }
 
-let database: Awaited<ReturnType<typeof createEmptyDatabase>>
+let database: Awaited<ReturnType<typeof createMigratedDatabase>>
 let env: Record<string, string>
 let url: string
 let weaver: WeaverProcess
@@ -62,7 +62,7 @@ const withPassword = (password: string): string => {
 }
 
 beforeAll(async () => {
-  database = await createEmptyDatabase()
+  database = await createMigratedDatabase()
   await asOwner(`create role ${role} superuser login password '${PASSWORD}'`)
   const dataDir = await mkdtemp(join(tmpdir(), 'weaver-secrets-'))
   const port = await freePort()

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { connectOwner } from '../../db/client.ts'
-import { createEmptyDatabase } from '../support/database.ts'
+import { createMigratedDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { freePort, launchWeaver, type WeaverProcess } from '../support/weaver_process.ts'
 
@@ -40,7 +40,7 @@ async function setUp(command: 'start' | 'worker', env: Record<string, string>): 
 }
 
 async function withDatabase() {
-  const database = await createEmptyDatabase()
+  const database = await createMigratedDatabase()
   cleanUp.push(database.drop)
   const ask = async <Row extends object>(text: string): Promise<Row[]> => {
     const client = await connectOwner({ url: database.url, applicationName: 'weaver test owner' })

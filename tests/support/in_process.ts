@@ -14,7 +14,7 @@ import { plain } from '../../jobs/greta/decimals.ts'
 import { createLog } from '../../jobs/log.ts'
 import { openSystem, type System } from '../../jobs/system.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
-import { createEmptyDatabase } from './database.ts'
+import { createMigratedDatabase } from './database.ts'
 import { until } from './until.ts'
 
 export interface InProcess {
@@ -45,7 +45,7 @@ export async function openInProcess(
   time?: PreciseClock,
   isLiveOpen = false,
 ): Promise<InProcess> {
-  const database = await createEmptyDatabase()
+  const database = await createMigratedDatabase()
   const home = await mkdtemp(join(tmpdir(), 'weaver-in-process-'))
   const strategiesDir = join(home, 'strategies')
   await cp(STRATEGIES, strategiesDir, { recursive: true, filter: (path) => !path.includes('/local') })

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createEmptyDatabase } from './database.ts'
+import { createMigratedDatabase } from './database.ts'
 import { freePort, launchWeaver } from './weaver_process.ts'
 
 export interface StartedWeaver {
@@ -21,7 +21,7 @@ export async function startWeaver(
   env: Record<string, string> = {},
   runtimeOptions: readonly string[] = [],
 ): Promise<StartedWeaver> {
-  const database = await createEmptyDatabase()
+  const database = await createMigratedDatabase()
   const dataDir = await mkdtemp(join(tmpdir(), 'weaver-e2e-'))
   const port = await freePort()
   const settings = {
