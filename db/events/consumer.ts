@@ -3,7 +3,8 @@
  * whichever process; it never passes over an event, and what fails is tried again until it works or a person decides.
  */
 import { z } from 'zod'
-import { type Database, DatabaseUnavailable, type WriteTx } from '../database.ts'
+import type { Database, WriteTx } from '../database.ts'
+import { isOutage } from '../unavailable.ts'
 import { SEQUENCED } from './append.ts'
 import { createLeader, type Leader, type Next } from './leader.ts'
 import { type Batch, consume, HandlerFailed, markFailing, takeOn } from './offsets.ts'
@@ -93,7 +94,7 @@ export function createConsumer(definition: ConsumerDefinition, dependencies: Con
     })
 
   async function fail(error: unknown): Promise<Next> {
-    if (error instanceof HandlerFailed && error.events.length > 1 && !isAway(error)) {
+    if (error instanceof HandlerFailed && error.events.length > 1 && !isOutage(error.cause)) {
       // Half as many, and so on: what stands in the way has a name in the end, and what comes before it is done.
       size = Math.floor(error.events.length / 2)
       return 'again'
@@ -146,14 +147,7 @@ function checked(given: unknown): z.output<typeof SETTINGS> {
 
 function seqOf(error: unknown): number | null {
   if (error instanceof UnreadableEvent) return error.row.seq
-  return error instanceof HandlerFailed && !isAway(error) ? (error.events[0]?.seq ?? null) : null
-}
-
-const STATEMENT_TIMED_OUT = '57014'
-
-/** The database is why, not the event; a statement that took too long is the handler's. */
-function isAway({ cause }: HandlerFailed): boolean {
-  return cause instanceof DatabaseUnavailable && cause.code !== STATEMENT_TIMED_OUT
+  return error instanceof HandlerFailed && !isOutage(error.cause) ? (error.events[0]?.seq ?? null) : null
 }
 
 const STEP_MS = 250

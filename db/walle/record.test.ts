@@ -347,6 +347,31 @@ test('a recorder reads under lock, records the outcome and gives the result', as
   expect((await getRun(database.db.reader, run.id))?.status).toBe('running')
 })
 
+test.each(['40P01', '40001'])(
+  'what Postgres gave up with %s for the sake of others is recorded at the second time, or said to be away',
+  async (code) => {
+    const recorder = createRecorder(database.db)
+    const run = aRun(code === '40001' ? 92 : 93)
+    const giveUp = `do $$ begin raise exception using errcode = '${code}', message = 'deadlock detected'; end $$`
+    let tries = 0
+    const recorded = (conflicts: number) =>
+      recorder(async (reader) => {
+        tries += 1
+        if (tries <= conflicts) await reader.query(giveUp)
+        return { outcome: { writes: [{ kind: 'create_run', run }], events: [] }, result: tries }
+      })
+    await expect(recorded(2)).rejects.toMatchObject({ name: 'DatabaseUnavailable', code })
+    expect([tries, await getRun(database.db.reader, run.id)]).toEqual([2, null])
+    tries = 0
+    expect(await recorded(1)).toBe(2)
+    expect((await getRun(database.db.reader, run.id))?.id).toBe(run.id)
+    tries = 0
+    // Another error is told at once.
+    await expect(recorded(0)).rejects.toMatchObject({ code: '23505' })
+    expect(tries).toBe(1)
+  },
+)
+
 test('who holds a reader can neither write nor lock (I1)', async () => {
   const { reader } = database.db
   await expect(reader.query('delete from weaver.runs')).rejects.toMatchObject({

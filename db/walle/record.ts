@@ -2,9 +2,10 @@
  * WallE is Weaver's persistence. This is its one write path (I1): everything an outcome asks for, with its events and
  * their jobs, in the caller's transaction (I2).
  */
-import type { Database, Reader, WriteTx } from '../database.ts'
+import { type Database, DatabaseUnavailable, type Reader, type WriteTx } from '../database.ts'
 import { append } from '../events/append.ts'
 import type { NewEvent } from '../events/envelope.ts'
+import { isConflict } from '../unavailable.ts'
 import { type StoredCandles, storeCandles } from './candles.ts'
 import { DECISIONS, FILLS, ORDERS, POSITIONS, SKIPS, TRADES } from './columns.ts'
 import type { Outcome, Write } from './outcome.ts'
@@ -128,11 +129,22 @@ function recordOne(tx: WriteTx, write: Exclude<Write, { kind: 'store_candles' }>
 /** Reads, decides and records in one transaction. The reader may lock rows (`lockRun`): it is the writer's connection. */
 export type Recorder = <T>(work: (reader: Reader) => Promise<{ outcome: Outcome; result: T }>) => Promise<T>
 
+/** What Postgres gave up for the sake of another transaction is done once more: a person who asked need not ask again. */
 export function createRecorder(db: Pick<Database, 'write'>): Recorder {
-  return (work) =>
-    db.write(async (tx) => {
-      const { outcome, result } = await work(tx)
-      await record(tx, outcome)
-      return result
-    })
+  return async (work) => {
+    const once = () =>
+      db.write(async (tx) => {
+        const { outcome, result } = await work(tx)
+        await record(tx, outcome)
+        return result
+      })
+    try {
+      return await once()
+    } catch (error) {
+      if (!isConflict(error)) throw error
+      return await once().catch((again: unknown) => {
+        throw isConflict(again) ? new DatabaseUnavailable(again.message, { code: again.code, cause: again }) : again
+      })
+    }
+  }
 }
