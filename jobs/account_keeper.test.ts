@@ -85,6 +85,7 @@ async function anSentOrder(ordinal: number, changes: Partial<OrderRow> = {}): Pr
     last_error: null,
     cancel_requested_at: null,
     cancel_reason: null,
+    decided_close: null,
     cancel_attempts: 0,
   }
   await db.write((tx) =>

@@ -18,9 +18,10 @@ import type { RunningJob } from './backtest_jobs.ts'
 import { Decimal } from './greta/decimals.ts'
 import type { Live } from './live.ts'
 import { liveStats } from './live_result.ts'
-import { getLiveCheckpoint } from './live_ticks.ts'
+import { getLiveCheckpoint, type LiveTick } from './live_ticks.ts'
 import { clientOrderId } from './marvin/contract.ts'
 import { cancelOutcome } from './order_jobs.ts'
+import { refuseUnplaced } from './order_refusals.ts'
 
 /** What somebody who stops a run asks for; as the event run.StopRequested has it. */
 export interface StopOptions {
@@ -67,8 +68,11 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
   const open = await openSentOrders(tx, run.id)
   const unwanted = open.filter((order) => !protects(order, positions))
   const cancels = await cancelOutcome(tx, unwanted, 'the run has ended', jobs.now())
+  const { tick } = await getLiveCheckpoint(tx, run.id)
+  const unplaced = await refuseUnplaced(tx, run, tick?.pending ?? [], jobs.now())
   return {
     writes: [
+      ...unplaced.writes,
       {
         kind: 'update_run',
         id: run.id,
@@ -78,15 +82,26 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
           stopped_at: event.ts,
           last_event_id: event.id,
           open_corr_id: null,
+          cautions: [...run.cautions, ...undecided(tick)],
           stats: await liveStats(tx, run),
         },
       },
       { kind: 'drop_checkpoint', run_id: run.id },
       ...cancels.writes,
     ],
-    events: [event],
+    events: [...unplaced.events, event],
     jobs: cancels.jobs ?? [],
   }
+}
+
+/** Asked for in onTick, before the windows that the strategy wanted to see: no decision was made of it. */
+function undecided(tick: LiveTick | null): string[] {
+  const asked = tick?.asked.intents ?? []
+  if (asked.length === 0) return []
+  const what = asked.map((intent) =>
+    intent.kind === 'place' ? `${intent.side} ${intent.qty} ${intent.symbol}` : `cancel ${intent.client_order_id}`,
+  )
+  return [`when it ended it had not decided yet, and nothing was done of what it had asked for: ${what.join(', ')}`]
 }
 
 interface EndJob extends RunningJob {
@@ -237,7 +252,9 @@ interface LeftOver {
 function leftOver({ isBusy, unwanted, pending, positions, close_positions }: LeftOver): string[] {
   const names = (orders: readonly OrderRow[]) => orders.map(({ client_order_id }) => client_order_id).join(', ')
   return [
-    ...(isBusy ? ['when it stopped its last tick was not done: of what was asked for there nothing more is done'] : []),
+    ...(isBusy
+      ? ['when it stopped its last tick was not done: of what was asked for there nothing more is placed']
+      : []),
     ...(unwanted.length > 0 ? [`when it stopped the venue had not confirmed the end of ${names(unwanted)}`] : []),
     ...(pending.length > 0 ? [`when it stopped these orders that close positions were open: ${names(pending)}`] : []),
     ...(close_positions && positions.length > 0
@@ -246,10 +263,13 @@ function leftOver({ isBusy, unwanted, pending, positions, close_positions }: Lef
   ]
 }
 
-async function stopped(jobs: EndingJobs, tx: Reader, run: RunRow, cautions: readonly string[]): Promise<Outcome> {
+async function stopped(jobs: EndingJobs, tx: WriteTx, run: RunRow, cautions: readonly string[]): Promise<Outcome> {
   const event = ending(jobs, run, 'run.Stopped', { run_id: run.id })
+  const { tick } = await getLiveCheckpoint(tx, run.id)
+  const unplaced = await refuseUnplaced(tx, run, tick?.pending ?? [], jobs.now())
   return {
     writes: [
+      ...unplaced.writes,
       {
         kind: 'update_run',
         id: run.id,
@@ -258,13 +278,13 @@ async function stopped(jobs: EndingJobs, tx: Reader, run: RunRow, cautions: read
           stopped_at: event.ts,
           last_event_id: event.id,
           open_corr_id: null,
-          cautions: [...run.cautions, ...cautions],
+          cautions: [...run.cautions, ...cautions, ...undecided(tick)],
           stats: await liveStats(tx, run),
         },
       },
       { kind: 'drop_checkpoint', run_id: run.id },
     ],
-    events: [event],
+    events: [...unplaced.events, event],
   }
 }
 

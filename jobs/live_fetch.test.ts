@@ -159,6 +159,18 @@ test('a bar that comes 6 s late is not waited for, is seen at the next tick, and
     { in_hand_ms: 0, missing: [], late: 1 },
   ])
   expect((await mustGet(database.db, run.id)).cautions).toEqual(['bars that came too late for their tick: 1'])
+  const drop = (before: number) => {
+    const write = { kind: 'drop_window_waits', before: new Date(before).toISOString() } as const
+    return database.db.write((tx) => record(tx, { writes: [write], events: [] }))
+  }
+  // By the database's clock.
+  await drop(Date.now() - MINUTE)
+  expect(await waits(run)).toHaveLength(2)
+  await drop(Date.now() + MINUTE)
+  expect(await waits(run)).toEqual([{ in_hand_ms: 0, missing: [], late: 1 }])
+  await database.db.write((tx) => tx.execute(`update weaver.runs set status = 'stopped' where id = $1`, [run.id]))
+  await drop(Date.now() + MINUTE)
+  expect(await waits(run)).toEqual([])
 })
 
 test('the wait is the run’s own', async () => {

@@ -1,10 +1,13 @@
 /** What a strategy asks for becomes an order on record, once, or is refused in words; nothing is sent by it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { append } from '../db/events/append.ts'
+import { record } from '../db/walle/record.ts'
 import type { NewRun } from '../db/walle/rows.ts'
+import type { Json } from '../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../tests/support/order_world.ts'
 import { createScriptedVenue, plainAsset } from '../tests/support/scripted_venue.ts'
+import { newLiveCheckpoint } from './live_ticks.ts'
 import { unfinishedJobs } from './order_jobs.ts'
 
 let database: TestDatabase
@@ -103,6 +106,30 @@ test('a run sells what it holds, not what others in the account do', async () =>
   await other.report((other.venue as ReturnType<typeof venue>).fill(bought, '10', '100'))
   const sold = await world.place({ side: 'sell', qty: '1' })
   expect((await refusal(world, sold))[1]).toMatch(/^short_not_allowed: selling 1 BTC\/USD with 0 held by the run/)
+})
+
+test('a fill slips from the newest close that its run had seen when the order was placed', async () => {
+  const world = await opened()
+  const account = world.venue as ReturnType<typeof venue>
+  const blind = await world.place()
+  const state = { ...newLiveCheckpoint(), newest: { 'BTC/USD': { time: 0, close: 100.25 } } }
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [{ kind: 'save_checkpoint', run_id: world.run.id, next_tick: 0, state: state as unknown as Json }],
+      events: [],
+    }),
+  )
+  const seeing = await world.place()
+  await world.drain()
+  for (const id of [blind, seeing]) await world.report(account.fill(id, '2', '100.5'))
+  expect([(await world.send(blind))?.decided_close, (await world.send(seeing))?.decided_close]).toEqual([
+    null,
+    '100.25',
+  ])
+  expect([await world.fills(blind), await world.fills(seeing)]).toMatchObject([
+    [{ slippage: '0' }],
+    [{ slippage: '0.5' }],
+  ])
 })
 
 test('what is under way has a job for whoever keeps the account next', async () => {

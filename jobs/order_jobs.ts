@@ -1,14 +1,12 @@
 /** What strategies ask for becomes orders on record, or is refused; nothing is sent here (order_sending.ts sends). */
 import type { Database, Reader, WriteTx } from '../db/database.ts'
 import { claim } from '../db/events/claims.ts'
-import type { LogEvent, NewEvent } from '../db/events/envelope.ts'
-import { orderId, venueEventId } from '../db/events/ids.ts'
+import type { LogEvent } from '../db/events/envelope.ts'
 import { isOpen } from '../db/events/order_state.ts'
 import { getEvent } from '../db/events/read.ts'
 import type { NewJob, TaskPayload } from '../db/events/tasks.ts'
 import type { RunLedgerRow, TradingMode } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { evolveOrder, type OrderEvent } from '../db/walle/projections/orders.ts'
 import {
   getOrderSend,
   getPosition,
@@ -28,10 +26,10 @@ import { countOrder, lossesOf, newWatch, type RiskWatch } from './greta/risk_wat
 import type { Live } from './live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from './live_ticks.ts'
 import { checkIntent } from './marvin/intents.ts'
-import { newOrderOutcome } from './order_birth.ts'
 import { tooOld } from './order_age.ts'
 import { cancelWanted, exitOutcome } from './order_exits.ts'
 import { cancelJob, submitJob } from './order_job_specs.ts'
+import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './order_refusals.ts'
 import { checkVenue, type Holding } from './veda/checks.ts'
 import type { VenueAsset, VenueFeatures } from './veda/venue.ts'
 
@@ -40,8 +38,6 @@ export type OrderJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
 /** A command that comes before its turn looks again after this long. */
 const PUT_BACK_MS = 200
-
-type LiveRun = RunRow & { exchange: string; mode: TradingMode }
 
 /** What is known of the venue without it being asked within a transaction; null: it does not answer. */
 interface VenueWords {
@@ -158,17 +154,11 @@ async function askVenue(jobs: OrderJobs, run: RunRow, { symbol }: PlaceIntent): 
   }
 }
 
-interface Refusal {
-  reason: string
-  rule: string | null
-  detail: string | null
-}
-
 async function place(
   jobs: OrderJobs,
   tx: WriteTx,
   run: LiveRun,
-  event: Command<'live.PlaceOrder'>,
+  event: PlaceCommand,
   words: VenueWords | null,
 ): Promise<Outcome> {
   const intent = event.payload.intent as PlaceIntent
@@ -182,24 +172,17 @@ async function place(
   // The same intent is the same order, whoever asks for it again.
   if (known !== null) return NOTHING
   const now = jobs.now()
-  const born = newOrderOutcome({
-    run,
-    intent,
-    id: orderId(run.id, intent.client_order_id),
-    eventId: venueEventId(run.id, intent.client_order_id, 'created'),
-    ordinal: ledger.next_order,
-    corrId: event.corr_id,
-    cause: event.id,
-    parent: null,
-    barIndex: event.payload.bar_index,
-    placedAt: tick?.ts ?? event.ts,
-    now,
-  })
+  const { lastClose } = account
+  const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
+  const born = commandedOrder(run, event, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
   const refusal =
     refusalOf(run, intent, { ...account, words, watch, now }) ?? (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
-  if (refusal !== null) return refused(born.order, born.outcome.events[0] as NewEvent, refusal, next)
+  if (refusal !== null) {
+    const { writes, events } = refusedOutcome(born, refusal)
+    return { writes: [...writes, { kind: 'save_run_ledgers', rows: [next] }], events }
+  }
   countOrder(watch, now)
   const counted = { ...next, risk_watch: watch as unknown as Json }
   // A market order that closes needs what the exits hold at the venue.
@@ -211,25 +194,6 @@ async function place(
     writes: [...born.outcome.writes, ...exits.outcome.writes, { kind: 'save_run_ledgers', rows: [exits.ledger] }],
     events: [...born.outcome.events, ...exits.outcome.events],
     jobs: [...(born.outcome.jobs ?? []), ...(exits.outcome.jobs ?? [])],
-  }
-}
-
-/** Born to be refused: on record, and never sent. */
-function refused(order: OrderRow, created: NewEvent, { reason, rule, detail }: Refusal, ledger: RunLedgerRow): Outcome {
-  const rejected = {
-    ...created,
-    id: venueEventId(order.run_id, order.client_order_id, 'rejected'),
-    type: 'orders.Rejected',
-    causation_id: created.id,
-    payload: { order_id: order.id, client_order_id: order.client_order_id, reason, rule, detail },
-  } as NewEvent
-  const ended = evolveOrder(order, rejected as unknown as OrderEvent) as OrderRow
-  return {
-    writes: [
-      { kind: 'insert_orders', rows: [ended] },
-      { kind: 'save_run_ledgers', rows: [ledger] },
-    ],
-    events: [created, rejected],
   }
 }
 

@@ -130,7 +130,7 @@ function isRefusedEither({ reason }: NonNullable<OrderStory['rejected']>, nomina
 }
 
 function refusedBy({ reason }: NonNullable<OrderStory['rejected']>): string {
-  return reason === 'halt' || reason === 'risk' ? reason : 'rejected'
+  return reason === 'halt' || reason === 'risk' || reason === 'run_ended' ? reason : 'rejected'
 }
 
 function modelsOf(story: OrderStory, intent: PlaceIntent, { run, bars, toleranceBps }: JudgeParts): Models {

@@ -31,7 +31,9 @@ export function startRetention({ db, log, config }: System): RetentionRounds {
         else log.info({ day, outcome }, 'old events stay in the log for now')
       }
       const before = new Date(wallClock.now() - retentionDays * DAY_MS).toISOString()
-      await db.write((tx) => record(tx, { writes: [{ kind: 'drop_notifications', before }], events: [] }))
+      for (const kind of ['drop_notifications', 'drop_window_waits'] as const) {
+        await db.write((tx) => record(tx, { writes: [{ kind, before }], events: [] }))
+      }
       if (claims > 0) log.info({ claims }, 'claims of finished jobs were removed')
       return days.some(({ outcome }) => outcome === 'busy') ? AGAIN_MS : EVERY_MS
     } catch (error) {

@@ -76,6 +76,8 @@ export interface OrderSendRow {
   cancel_attempts: number
   /** Who asked for it, and why. */
   cancel_reason: string | null
+  /** The newest close of its symbol that the run had seen when it was placed; null: none, or the order is an exit. */
+  decided_close: string | null
 }
 
 export interface VenueUpdateRow {
@@ -177,6 +179,7 @@ export const ORDER_SENDS: Table<OrderSendRow> = {
     cancel_requested_at: 'timestamptz',
     cancel_attempts: 'integer',
     cancel_reason: 'text',
+    decided_close: 'numeric',
   },
 }
 

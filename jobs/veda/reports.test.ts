@@ -53,7 +53,11 @@ interface Record {
   gaps: number
 }
 
-const open = (qty: string): Record => ({ known: { row: row(qty), fills: [] }, events: [], gaps: 0 })
+const open = (qty: string): Record => ({
+  known: { row: row(qty), fills: [], decidedClose: '100' },
+  events: [],
+  gaps: 0,
+})
 
 /** As the shell does: the row by its projection, the fills by their events. */
 function hear(record: Record, report: OrderReport): void {
@@ -64,6 +68,7 @@ function hear(record: Record, report: OrderReport): void {
     const event = { ...body, run_id: RUN, corr_id: RUN, ts: NOW } as unknown as OrderEvent
     const fills: KnownFill[] = 'execution_id' in body.payload ? [body.payload as KnownFill] : []
     record.known = {
+      ...record.known,
       row: evolveOrder(record.known.row, event) as OrderRow,
       fills: [...record.known.fills, ...fills],
     }
@@ -337,4 +342,24 @@ test('every report once and in order: exactly the executions', () => {
       expect(fillsOf(record)).toEqual(fills.map((fill, index) => [`e${index}`, fill.qty, fill.price]))
     }),
   )
+})
+
+test.each<[string, Partial<OrderRow>, string | null, string[]]>([
+  ['what a market buy pays beyond what was seen', {}, '100', ['1', '-0.75']],
+  ['what a market sale gets less', { side: 'sell' }, '100', ['-1', '0.75']],
+  ['beyond its own price of a stop', { order_type: 'stop', stop_price: '99' }, '100', ['3', '2.25']],
+  ['nothing of a limit', { order_type: 'limit', price: '101' }, '100', ['0', '0']],
+  ['nothing of what trails, whose stop nobody told', { order_type: 'trailing_stop' }, '100', ['0', '0']],
+  ['nothing where nothing was seen', {}, null, ['0', '0']],
+])('slippage is %s', (_, changes, decidedClose, slippage) => {
+  const fills = [
+    { qty: '2', price: '100.5' },
+    { qty: '3', price: '99.75' },
+  ]
+  const known: KnownOrder = { row: { ...row('5'), ...changes }, fills: [], decidedClose }
+  const record: Record = { known, events: [], gaps: 0 }
+  hear(record, { order: null, execution: execution(fills, 0) })
+  hear(record, { order: null, execution: execution(fills, 1) })
+  const told = record.events.flatMap(({ payload }) => ('slippage' in payload ? [payload.slippage] : []))
+  expect(told).toEqual(slippage)
 })

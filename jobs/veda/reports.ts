@@ -24,6 +24,8 @@ export type KnownFill = Pick<FillRow, 'execution_id' | 'qty' | 'price' | 'fee' |
 export interface KnownOrder {
   row: OrderRow
   fills: readonly KnownFill[]
+  /** What its strategy saw last when the order was placed; null: nothing. */
+  decidedClose: string | null
 }
 
 export interface ReportedFill {
@@ -223,8 +225,20 @@ function paidOf(fills: readonly { qty: string; price: string }[]): Decimal {
   return fills.reduce((sum, { qty, price }) => sum.plus(new Decimal(qty).times(price)), ZERO)
 }
 
+/**
+ * As in a backtest, only what takes the price that there is can slip; but what the price would have been without it nobody
+ * tells: a market order is held against what its strategy saw last, a stop against its own price. Negative: it was better.
+ */
+function slippageOf({ row, decidedClose }: KnownOrder, { qty, price }: ReportedFill): string {
+  const base = row.order_type === 'market' ? decidedClose : row.order_type === 'stop' ? row.stop_price : null
+  if (base === null) return '0'
+  const worse = row.side === 'buy' ? new Decimal(price).minus(base) : new Decimal(base).minus(price)
+  return worse.times(qty).toString()
+}
+
 /** Tells of fills one after the other, with the order's totals after each. */
-function filledTeller({ row, fills }: KnownOrder, nextFill: number) {
+function filledTeller(known: KnownOrder, nextFill: number) {
+  const { row, fills } = known
   let qty = totalOf(fills)
   let paid = paidOf(fills)
   let fees = fills.reduce((sum, { fee }) => sum.plus(fee), ZERO)
@@ -243,7 +257,7 @@ function filledTeller({ row, fills }: KnownOrder, nextFill: number) {
       price: fill.price,
       fee: fill.fee,
       fee_qty: fill.fee_qty,
-      slippage: '0',
+      slippage: slippageOf(known, fill),
       timestamp: new Date(fill.at).toISOString(),
       filled_qty: qty.toString(),
       filled_avg_price: paid.div(qty).toString(),

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { append } from '../../db/events/append.ts'
+import type { NewEvent } from '../../db/events/envelope.ts'
 import type { OrderSendRow } from '../../db/walle/live_rows.ts'
 import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
@@ -8,6 +10,7 @@ import type { OrderRow, RunChanges } from '../../db/walle/rows.ts'
 import { endRun, endStoppedRun, protects } from '../../jobs/live_end.ts'
 import { startLiveRun } from '../../jobs/live_start.ts'
 import { commandDone, newLiveCheckpoint } from '../../jobs/live_ticks.ts'
+import { clientOrderId } from '../../jobs/marvin/contract.ts'
 import { VenueError } from '../../jobs/veda/venue.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createScriptedVenue, plainAsset, type ScriptedVenue } from '../support/scripted_venue.ts'
@@ -88,7 +91,7 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
     ...{ order_id: row.id, run_id: run, exchange: 'scripted', mode: 'paper', state: 'answered', attempts: 1 },
     wanted_at: iso(T),
     ...{ lookups: 0, last_sent_at: null, last_error: null, cancel_requested_at: null, cancel_attempts: 0 },
-    ...{ cancel_reason: null, ...send },
+    ...{ cancel_reason: null, decided_close: null, ...send },
   } as OrderSendRow
   await database.db.write((tx) =>
     record(tx, {
@@ -193,6 +196,58 @@ test('an error cancels what is open but for what protects, and an order that was
   expect([run?.status, run?.error, run?.open_corr_id]).toEqual(['error', { message: 'it threw', stack: 'at x' }, null])
 })
 
+test('an order that was asked for and not placed when the run ends is on record as refused, and what was not decided is named', async () => {
+  const id = await aPaperRun()
+  expect(await start(id)).toBe('finished')
+  const commands = [0, 1, 2].map((n) => idOf('event', 1_000_000 + 100 * count + n))
+  const intent = (n: number) => ({
+    ...{ kind: 'place', client_order_id: clientOrderId(id, 4, n), symbol: 'BTC/USD', side: 'buy', qty: '1' },
+    ...{ order_type: 'market', limit_price: null, stop_price: null, trail_price: null, trail_percent: null },
+    ...{ time_in_force: 'gtc', extended_hours: false, take_profit: null, stop_loss: null, reason: null },
+  })
+  const told = { run_id: id, corr_id: idOf('event', 4), causation_id: null, ts: iso(T - 60_000), producer: 'glados' }
+  await database.db.write((tx) =>
+    append(
+      tx,
+      [
+        { ...told, id: commands[0], type: 'live.PlaceOrder', payload: { bar_index: 4, ordinal: 0, intent: intent(0) } },
+        {
+          ...told,
+          id: commands[1],
+          type: 'live.CancelOrder',
+          payload: { bar_index: 4, ordinal: 1, client_order_id: 'x' },
+        },
+        { ...told, id: commands[2], type: 'live.PlaceOrder', payload: { bar_index: 4, ordinal: 2, intent: intent(2) } },
+      ] as NewEvent[],
+      { route: false },
+    ),
+  )
+  await aTickUnderWay(id, commands as string[], [intent(3)])
+  await database.db.write(async (tx) => {
+    const run = await getRun(tx, id)
+    if (run) await record(tx, await endRun(jobs(), tx, run, { message: 'it threw' }))
+  })
+  const orders = await query(
+    `select ordinal::int, client_order_id, status, reject_reason, placed_at, bar_index::int from weaver.orders
+     where run_id = $1 order by ordinal`,
+    id,
+  )
+  const refused = { status: 'rejected', reject_reason: expect.stringMatching(/^run_ended/), placed_at: iso(T - 60_000) }
+  expect(orders).toEqual([
+    { ...refused, ordinal: 0, client_order_id: clientOrderId(id, 4, 0), bar_index: 4 },
+    { ...refused, ordinal: 1, client_order_id: clientOrderId(id, 4, 2), bar_index: 4 },
+  ])
+  expect((await toldOf(id)).slice(-5)).toEqual([
+    ...['orders.Created', 'orders.Rejected', 'orders.Created', 'orders.Rejected', 'run.Error'],
+  ])
+  expect((await getRunLedger(database.db.reader, id))?.next_order).toBe(2)
+  expect((await getRun(database.db.reader, id))?.cautions).toEqual([
+    'when it ended it had not decided yet, and nothing was done of what it had asked for: buy 1 BTC/USD',
+  ])
+  // Nothing is left to be sent.
+  expect(await query('select from weaver.order_sends where run_id = $1', id)).toEqual([])
+})
+
 test('a run that is to stop asks for its orders once, waits for the venue, and then says that it has stopped', async () => {
   const id = await aPaperRun({ stop_requested: { cancel_orders: true, close_positions: false } })
   const order = await put(id, 0, {})
@@ -267,7 +322,7 @@ async function askToStop(run_id: string, stop_requested: { cancel_orders: boolea
 }
 
 /** Tick 4 is under way, and nothing that it asked for is done. */
-async function aTickUnderWay(run_id: string, commands: string[]): Promise<void> {
+async function aTickUnderWay(run_id: string, commands: string[], intents: object[] = []): Promise<void> {
   const ts = iso(T - 60_000)
   const clockTick = {
     run_id,
@@ -281,7 +336,7 @@ async function aTickUnderWay(run_id: string, commands: string[]): Promise<void> 
   const corr_id = idOf('event', 4)
   const tick = {
     ...{ bar_index: 4, ts: T - 60_000, corr_id, stage: 'place' as const, next_event: 5, told: 0, parts: 0 },
-    ...{ asked: { intents: [], skips: [], logs: [] }, pending: commands },
+    ...{ asked: { intents, skips: [], logs: [] }, pending: commands },
   }
   await database.db.write((tx) =>
     record(tx, {
@@ -333,7 +388,7 @@ test('what a strategy asked for between two ticks is waited for too, and a tick 
   const cautions = async (id: string) => (await getRun(database.db.reader, id))?.cautions
   expect([await cautions(between), await cautions(stuck)]).toEqual([
     [],
-    ['when it stopped its last tick was not done: of what was asked for there nothing more is done'],
+    ['when it stopped its last tick was not done: of what was asked for there nothing more is placed'],
   ])
 })
 
