@@ -77,6 +77,24 @@ test('orders within a minute are counted over restarts, refused ones are not', a
   expect(await refusal(world, later)).toEqual(['pending', null, null])
 })
 
+test('a run spends its own cash, whatever the account holds', async () => {
+  const world = await opened({ initial_cash: '1000' })
+  const checkpoint = { ...newLiveCheckpoint(), newest: { 'BTC/USD': { time: 0, close: 100 } } }
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [{ kind: 'save_checkpoint', run_id: world.run.id, next_tick: 0, state: checkpoint as unknown as Json }],
+      events: [],
+    }),
+  )
+  const [most, more] = [await world.place({ qty: '9' }), await world.place({ qty: '2' })]
+  expect(await refusal(world, most)).toEqual(['pending', null, null])
+  expect(await refusal(world, more)).toEqual([
+    'rejected',
+    'insufficient_buying_power: 200 needed with 100 in cash and leverage 1',
+    null,
+  ])
+})
+
 test('what the venue would refuse is refused here', async () => {
   const world = await openOrderWorld(
     database.db,

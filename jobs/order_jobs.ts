@@ -14,7 +14,7 @@ import {
   orderByClientId,
   unfinishedSends,
 } from '../db/walle/queries/live_orders.ts'
-import { getClockTick, getRunLedger } from '../db/walle/queries/live_runs.ts'
+import { getClockTick, getRunLedger, openPositions } from '../db/walle/queries/live_runs.ts'
 import { listOpenOrders } from '../db/walle/queries/orders.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
 import type { OrderRow, RunRow } from '../db/walle/rows.ts'
@@ -28,6 +28,7 @@ import { commandDone, getLiveCheckpoint, isOldestCommand } from './live_ticks.ts
 import { checkIntent } from './marvin/intents.ts'
 import { tooOld } from './order_age.ts'
 import { cancelWanted, exitOutcome } from './order_exits.ts'
+import { checkFunds } from './order_funds.ts'
 import { cancelJob, submitJob } from './order_job_specs.ts'
 import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './order_refusals.ts'
 import { checkVenue, type Holding } from './veda/checks.ts'
@@ -177,7 +178,8 @@ async function place(
   const born = commandedOrder(run, event, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
   const refusal =
-    refusalOf(run, intent, { ...account, words, watch, now }) ?? (await tooOld(tx, run, event, tick, now))
+    refusalOf(run, intent, { ...account, cash: ledger.cash, words, watch, now }) ??
+    (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) {
     const { writes, events } = refusedOutcome(born, refusal)
@@ -199,16 +201,19 @@ async function place(
 
 /** What an intent is held against, read at once. */
 async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) {
-  const [hindrance, open, position, checkpoint] = await Promise.all([
+  const [hindrance, open, position, positions, checkpoint] = await Promise.all([
     hindranceOf(tx, run, symbol),
     listOpenOrders(tx, run.id),
     getPosition(tx, run.id, symbol),
+    openPositions(tx, run.id),
     getLiveCheckpoint(tx, run.id),
   ])
-  return { hindrance, open, position, lastClose: checkpoint.newest[symbol]?.close ?? Number.NaN }
+  const { newest: closes } = checkpoint
+  return { hindrance, open, position, positions, closes, lastClose: closes[symbol]?.close ?? Number.NaN }
 }
 
 type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
+  cash: string
   words: VenueWords | null
   watch: RiskWatch
   now: number
@@ -229,7 +234,8 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
     ...lossesOf(watch, now),
   })
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
-  if (words === null) return null
+  const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
+  if (unpaid !== null || words === null) return unpaid
   return checkVenue(intent, words.features, words.asset, holdingOf(run, intent, position?.qty ?? '0', open))
 }
 

@@ -124,9 +124,10 @@ function sameRefusal(story: OrderStory, { report }: JudgeParts): boolean {
   return true
 }
 
-/** By a rule of the fill model as well; that nothing is sold short, a backtest says when the order would fill. */
+/** By a rule of the fill model as well; what the run has not got, cash or what it would sell, a backtest says when the order would fill. */
 function isRefusedEither({ reason }: NonNullable<OrderStory['rejected']>, nominal: ModelEnd, run: RunRow): boolean {
-  return nominal.status === 'rejected' || (reason === 'short_not_allowed' && run.fill.allow_short !== true)
+  if (nominal.status === 'rejected' || reason === 'insufficient_buying_power') return true
+  return reason === 'short_not_allowed' && run.fill.allow_short !== true
 }
 
 function refusedBy({ reason }: NonNullable<OrderStory['rejected']>): string {
