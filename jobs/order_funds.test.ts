@@ -15,7 +15,6 @@ function purse(changes: Partial<Purse> = {}): Purse {
 function open(changes: Partial<OrderRow>): OrderRow {
   return anOrder(RUN, 1, { symbol: 'A', side: 'buy', order_type: 'limit', price: '50', qty: '4', ...changes })
 }
-}
 
 describe.each<[string, Partial<Parameters<typeof checkFunds>[0]>, Partial<Purse>, string | null]>([
   ['all of the cash', {}, {}, null],
