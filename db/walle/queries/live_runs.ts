@@ -175,3 +175,12 @@ export function runningLiveRuns(reader: Reader): Promise<RunRow[]> {
     `select ${selectList(RUNS)} from weaver.runs where mode <> 'backtest' and status = 'running' order by created_at`,
   )
 }
+
+/** Since a run's row was last written, by the database's clock: those of two machines may be minutes apart. */
+export async function msSinceChanged(reader: Reader, runId: string): Promise<number> {
+  const [row] = await reader.query<{ ms: number }>(
+    'select (extract(epoch from clock_timestamp() - updated_at) * 1000)::float8 as ms from weaver.runs where id = $1',
+    [runId],
+  )
+  return row?.ms ?? 0
+}
