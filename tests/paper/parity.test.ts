@@ -1,18 +1,38 @@
 /**
- * Paper runs played again from their log: identical when nothing was disturbed, also over a restart of Weaver, and each
- * disturbance in its class. `PARITY_ORDERS=200` for longer runs.
+ * Paper runs played again from their log, as the API and the command line do it: identical when nothing was disturbed, also
+ * over a restart of Weaver, and each disturbance in its class. One world; what a test changes in it, it puts back.
  */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import type { ApiCommands } from '../../api/dependencies.ts'
 import type { Parity } from '../../db/walle/queries/parity.ts'
 import { record } from '../../db/walle/record.ts'
+import { runCli } from '../../jobs/cli/main.ts'
+import { createTestApi, type TestApi } from '../support/api.ts'
 import { openPaperWorld, type PaperWorld } from '../support/paper_world.ts'
 import { until } from '../support/until.ts'
 
 const MINUTE = 60_000
-/** Of the run that crosses, before and after the restart. */
-const ORDERS = Number(process.env.PARITY_ORDERS ?? '1')
+const isLong = process.env.PARITY_LONG === '1'
+/** Of the run that turns, before and after the restart. */
+const ORDERS = isLong ? 200 : 1
 const DEADLINE_MS = 120_000 * ORDERS
 const NONE = { data: 0, decision: 0, order: 0, fill: 0, cost: 0 }
+
+/** In and out again, a minute each, by as much as the closes say. */
+const TURNS = `import { defineStrategy, z } from '../api.ts'
+export default defineStrategy({
+  id: 'turns', version: '1', description: 'Trades at every bar.', params: z.object({}), window: () => ({ bars: 3 }),
+  init: () => ({ asked: 0 }),
+  onWindow(ctx) {
+    const [symbol] = ctx.symbols
+    ctx.state.asked += 1
+    const { close } = ctx.window(symbol)
+    const qty = String(1 + (Math.round((close[0] + close[1] + close[2]) * 100) % 3))
+    if (ctx.position(symbol).qty === '0') ctx.buy({ symbol, qty, type: 'market', reason: 'turn ' + ctx.state.asked })
+    else ctx.close(symbol)
+  },
+})
+`
 
 /** What it keeps in its module is gone with its host. */
 const LEAKY = `import { defineStrategy, z } from '../api.ts'
@@ -27,34 +47,38 @@ export default defineStrategy({
 `
 
 let paper: PaperWorld
-const ids = { crossing: '', restless: '', leaky: '', rejected: '' }
+let api: TestApi
+const ids = { turns: '', restless: '', leaky: '', rejected: '' }
 
-async function start(strategy_id: string, config: object = {}): Promise<string> {
-  const { id } = await paper.start({
-    strategy_id,
-    symbols: ['SIM/USD'],
-    config: { ...config } as Record<string, string>,
-  })
+async function start(strategy_id: string): Promise<string> {
+  const { id } = await paper.start({ strategy_id, symbols: ['SIM/USD'], seed: 7 })
   return id
 }
 
 beforeAll(async () => {
-  paper = await openPaperWorld({ SIM_COMMISSION_BPS: '5' }, { 'leaky/index.ts': LEAKY })
-  ids.crossing = await start('sma_cross', { fast: 1, slow: 2, qty: '3' })
-  ids.restless = await start('restless')
-  ids.leaky = await start('leaky')
-  await trade([ids.crossing, ids.leaky], ORDERS)
-  await paper.down()
-  await paper.up()
-  await trade([ids.crossing, ids.leaky], ORDERS)
-  for (const id of [ids.crossing, ids.restless, ids.leaky]) await paper.stop(id)
+  paper = await openPaperWorld({ SIM_COMMISSION_BPS: '5' }, { 'leaky/index.ts': LEAKY, 'turns/index.ts': TURNS })
   await paper.exchange.setFaults({ rejected: 1 })
   ids.rejected = await start('leaky')
-  await trade([ids.rejected], 2)
+  await trade([ids.rejected], 1)
   await paper.stop(ids.rejected)
+  await paper.exchange.setFaults({})
+  ids.turns = await start('turns')
+  ids.restless = await start('restless')
+  ids.leaky = await start('leaky')
+  await trade([ids.turns, ids.leaky], ORDERS)
+  await paper.down()
+  await paper.up()
+  await trade([ids.turns, ids.leaky], ORDERS)
+  // The one that turns goes on running, at a clock that stands still.
+  for (const id of [ids.restless, ids.leaky]) await paper.stop(id)
+  api = createTestApi(paper.weaver.system.db, { commands: paper.weaver.control.commands as unknown as ApiCommands })
 }, 3 * DEADLINE_MS)
 
 afterAll(() => paper.close())
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+})
 
 interface Placed {
   bar_index: number
@@ -83,27 +107,63 @@ async function trade(runs: readonly string[], orders: number): Promise<void> {
   await paper.pass(MINUTE)
 }
 
-async function replay(id: string): Promise<Parity> {
-  const { commands } = paper.weaver.control
-  const asked = await commands.replayRun(id, {})
-  expect([asked.state, asked.verdict]).toEqual(['pending', null])
-  return until('the replay to end', async () => {
-    const parity = await commands.getParity(id)
+interface Called {
+  status: number
+  body: Parity & { code: string; message: string; id: string; run: { id: string }; parity: Partial<Parity> | null }
+}
+
+async function call(method: 'get' | 'post', path: string, body?: object): Promise<Called> {
+  const answer = method === 'get' ? await api.get(`/api/v1/runs/${path}`) : await api.post(`/api/v1/runs/${path}`, body)
+  return { status: answer.status, body: (await answer.json()) as Called['body'] }
+}
+
+const getParity = async (id: string) => (await call('get', `${id}/parity`)).body
+
+async function replay(id: string, request?: object): Promise<Parity> {
+  const { status, body } = await call('post', `${id}/replay`, request)
+  expect([status, body.state, body.verdict, body.tolerance_bps]).toEqual([202, 'pending', null, 10])
+  return replayed(id)
+}
+
+const replayed = (id: string) =>
+  until('the replay to end', async () => {
+    const parity = await getParity(id)
     return parity.state === 'pending' ? null : parity
   })
+
+/** `weaver replay`, in this process, beside the workers that are there. */
+async function weaver(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const ended = { out: '', err: '' }
+  const { dataDir } = paper.weaver.system.config
+  const env = { DATABASE_URL: paper.weaver.system.url, WEAVER_DATA_DIR: dataDir, WEAVER_LOG_LEVEL: 'error' }
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
+  for (const [stream, name] of [
+    [process.stdout, 'out'],
+    [process.stderr, 'err'],
+  ] as const) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      ended[name] += text
+      return true
+    })
+  }
+  const code = await runCli(['replay', ...args])
+  vi.restoreAllMocks()
+  return { code, ...ended }
 }
 
 const kinds = ({ differences }: Parity) => [...new Set(differences?.map(({ class: name, what }) => `${name}/${what}`))]
 
-test('a run that nothing disturbed is identical, over a restart of Weaver too', async () => {
-  const parity = await replay(ids.crossing)
+test(`a run that nothing disturbed is identical while it still runs, over a restart of Weaver too${isLong ? '' : ' (PARITY_LONG=1 for 400 orders)'}`, async () => {
+  expect((await getParity(ids.turns)).state).toBe('none')
+  const parity = await replay(ids.turns)
+  expect((await paper.run(ids.turns)).status).toBe('running')
   expect([parity.error, parity.differences, parity.notes]).toEqual([null, [], []])
   expect([parity.verdict, parity.counts]).toEqual(['identical', NONE])
   const [booked] = await paper.query<{ ticks: number; orders: number; fills: number; fees: string }>(
     `select (select count(*)::int from weaver.clock_ticks where run_id = $1 and missed_reason is null) as ticks,
        (select count(*)::int from weaver.orders where run_id = $1) as orders, count(*)::int as fills,
        trim_scale(sum(fee))::text as fees from weaver.fills where run_id = $1`,
-    [ids.crossing],
+    [ids.turns],
   )
   expect(parity).toMatchObject({ ...booked, fees: { booked: booked?.fees, model: '0' } })
   expect(booked?.orders).toBeGreaterThan(1)
@@ -114,6 +174,20 @@ test('a run that nothing disturbed is identical, over a restart of Weaver too', 
   expect(Math.abs(parity.slippage?.mean_bps as number)).toBeLessThan(10)
 }, 60_000)
 
+test('one that has stopped is identical too, on the command line: exit code 0, and in JSON what the API says', async () => {
+  await paper.stop(ids.turns)
+  const { code, out } = await weaver(ids.turns, '--json')
+  const parity = JSON.parse(out) as Parity
+  expect([code, parity.verdict, parity.differences]).toEqual([0, 'identical', []])
+  expect(await getParity(ids.turns)).toEqual(parity)
+  // A clone is told how well its source did.
+  const { verdict, counts, state, replayed_at } = parity
+  const clone = await call('post', `${ids.turns}/clone`, {})
+  expect([clone.status, clone.body.parity]).toEqual([201, { state, verdict, counts, replayed_at }])
+  const again = await call('post', `${clone.body.run.id}/clone`, {})
+  expect(again.body.parity).toEqual({ state: 'none', verdict: null, counts: null, replayed_at: null })
+}, 60_000)
+
 test('one that fetches, cancels and hears of its orders takes the same decisions; what differs is what its venue refuses', async () => {
   const { counts, differences, error } = await replay(ids.restless)
   expect(error).toBeNull()
@@ -121,8 +195,9 @@ test('one that fetches, cancels and hears of its orders takes the same decisions
   for (const { cause } of differences ?? []) expect(cause).toMatch(/the order was refused: .*is not a multiple of 0.01/)
 }, 60_000)
 
-test('decision: what a strategy keeps outside of its state was lost with its host', async () => {
-  const parity = await replay(ids.leaky)
+test('decision: what a strategy keeps outside of its state was lost with its host; the exit code is 1', async () => {
+  const { code, out } = await weaver(ids.leaky)
+  const parity = await getParity(ids.leaky)
   expect([parity.verdict, kinds(parity)]).toEqual(['diverged', ['decision/intents']])
   const orders = await placed(ids.leaky)
   const first = orders.findIndex(({ qty }, index) => qty !== String(index + 1))
@@ -130,6 +205,8 @@ test('decision: what a strategy keeps outside of its state was lost with its hos
     ...{ class: 'decision', bar_index: orders[first]?.bar_index },
     ...{ recorded: 'buy 1 SIM/USD market', expected: `buy ${first + 1} SIM/USD market` },
   })
+  expect([code, out.split('\n')[0]]).toEqual([1, `run ${ids.leaky}: diverged through ${parity.through}`])
+  expect(out).toContain(`recorded buy 1 SIM/USD market; expected buy ${first + 1} SIM/USD market`)
 }, 60_000)
 
 test('order: the venue rejects what the model fills', async () => {
@@ -153,7 +230,7 @@ test('data: a stored candle was changed after the run had seen it', async () => 
      where symbol = 'SIM/USD' and timeframe = '1m'
        and "timestamp" < (select min(ts) from weaver.clock_ticks where run_id = $1 and event_id is not null)
      order by "timestamp" desc limit 1`,
-    [ids.crossing],
+    [ids.turns],
   )
   if (!bar) throw new Error('no candle is stored')
   const { time, ...prices } = bar
@@ -165,7 +242,7 @@ test('data: a stored candle was changed after the run had seen it', async () => 
     )
   }
   await store('12345')
-  const parity = await replay(ids.crossing)
+  const parity = await replay(ids.turns)
   await store(bar.volume)
   expect([parity.counts, kinds(parity)]).toEqual([{ ...NONE, data: 1 }, ['data/revised']])
   expect(parity.first_divergence).toMatchObject({ symbol: 'SIM/USD', ts: bar.time.toISOString() })
@@ -173,38 +250,65 @@ test('data: a stored candle was changed after the run had seen it', async () => 
 }, 60_000)
 
 test('fill and cost: what is booked is not what the venue reported', async () => {
-  const [fill] = await paper.query<{ id: string; order_id: string }>(
-    'select id, order_id from weaver.fills where run_id = $1 order by ordinal limit 1',
-    [ids.crossing],
+  const [dear, lost] = await paper.query<{ id: string; order_id: string }>(
+    'select id, order_id from weaver.fills where run_id = $1 order by ordinal limit 2',
+    [ids.turns],
   )
-  await paper.query(`update weaver.fills set fee = fee + 1 where id = $1`, [fill?.id])
-  const dear = await replay(ids.crossing)
-  expect([dear.counts, kinds(dear)]).toEqual([{ ...NONE, cost: 1 }, ['cost/booked']])
-  expect(dear.first_divergence).toMatchObject({ order_id: fill?.order_id, symbol: 'SIM/USD' })
-  await paper.query('delete from weaver.fills where id = $1', [fill?.id])
-  const lost = await replay(ids.crossing)
-  expect([lost.counts, kinds(lost)]).toEqual([{ ...NONE, fill: 1 }, ['fill/missing']])
-  expect(lost.first_divergence).toMatchObject({ order_id: fill?.order_id, recorded: null })
+  await paper.query('update weaver.fills set fee = fee + 1 where id = $1', [dear?.id])
+  await paper.query('delete from weaver.fills where id = $1', [lost?.id])
+  const { counts, differences } = await replay(ids.turns)
+  expect(counts).toEqual({ ...NONE, fill: 1, cost: 1 })
+  expect(differences?.toSorted((one, other) => one.class.localeCompare(other.class))).toMatchObject([
+    { class: 'cost', what: 'booked', order_id: dear?.order_id, symbol: 'SIM/USD' },
+    { class: 'fill', what: 'missing', order_id: lost?.order_id, recorded: null },
+  ])
 }, 60_000)
 
-test('a replay under way is given again; backtests and runs that never started have none', async () => {
+test('a replay under way is given again; what cannot be replayed is refused, each in its way', async () => {
+  const one = await call('post', `${ids.restless}/replay`)
+  const other = await call('post', `${ids.restless}/replay`, { tolerance_bps: 3 })
+  expect([one.status, one.body.state, other.status]).toEqual([202, 'pending', 202])
+  expect(other.body).toEqual({ ...one.body, progress: other.body.progress })
+  await replayed(ids.restless)
+  const refusal = async (method: 'get' | 'post', path: string, body?: object) => {
+    const { status, body: said } = await call(method, path, body)
+    return [status, said.code]
+  }
+  expect(await refusal('post', `${ids.leaky}/replay`, { tolerance_bps: -1 })).toEqual([422, 'VALIDATION_ERROR'])
+  const nobody = '00000000-0000-4000-8000-000000000000'
+  for (const id of [nobody, 'x']) {
+    expect(await refusal('post', `${id}/replay`)).toEqual([404, 'NOT_FOUND'])
+    expect(await refusal('get', `${id}/parity`)).toEqual([404, 'NOT_FOUND'])
+  }
+  const sold = { strategy_id: 'leaky', symbols: ['SIM/USD'] as string[], timeframe: '1m' } as const
   const { commands } = paper.weaver.control
-  const [one, other] = [
-    await commands.replayRun(ids.leaky, {}),
-    await commands.replayRun(ids.leaky, { tolerance_bps: 3 }),
-  ]
-  expect([one.state, other]).toEqual(['pending', { ...one, progress: other.progress }])
-  expect((await commands.getParity(ids.rejected)).state).toBe('completed')
-  await expect(commands.replayRun(ids.leaky, { tolerance_bps: -1 })).rejects.toThrow(
-    'tolerance_bps must be a number from 0',
-  )
-  const pending = await commands.createRun(
-    { strategy_id: 'leaky', mode: 'paper', exchange: 'sim', symbols: ['SIM/USD'], timeframe: '1m' },
-    { corrId: ids.leaky },
-  )
-  expect((await commands.getParity(pending.id)).state).toBe('none')
-  await expect(commands.replayRun(pending.id, {})).rejects.toMatchObject({ code: 'CONFLICT' })
-  await until('the replay to end', async () =>
-    (await commands.getParity(ids.leaky)).state === 'pending' ? null : true,
-  )
+  const pending = await commands.createRun({ ...sold, mode: 'paper', exchange: 'sim' }, { corrId: ids.leaky })
+  expect([(await getParity(pending.id)).state, await refusal('post', `${pending.id}/replay`)]).toEqual([
+    'none',
+    [409, 'CONFLICT'],
+  ])
+  const times = { start_time: '2025-03-03T13:55:00Z', end_time: '2025-03-03T14:00:00Z' }
+  const backtest = await commands.createRun({ ...sold, ...times, mode: 'backtest' }, { corrId: ids.leaky })
+  expect(await refusal('post', `${backtest.id}/replay`)).toEqual([422, 'INVALID_RUN_MODE'])
+  expect(await refusal('get', `${backtest.id}/parity`)).toEqual([422, 'INVALID_RUN_MODE'])
+  expect((await call('post', `${backtest.id}/clone`, {})).body.parity).toBeNull()
+  expect([(await weaver(ids.leaky, '--tolerance-bps', 'x')).code, (await weaver()).code]).toEqual([2, 2])
+  expect(await weaver(nobody)).toMatchObject({ code: 1, out: '' })
+}, 60_000)
+
+test('a run whose beginning has left the log is an error, no divergence', async () => {
+  // As retention leaves it; the table itself lets nobody delete.
+  await paper.query(`select set_config('session_replication_role', 'replica', false)`)
+  await paper.query(`delete from weaver.outbox where run_id = $1 and type = 'run.Created'`, [ids.rejected])
+  await paper.query(`select set_config('session_replication_role', 'origin', false)`)
+  const { code, out } = await weaver(ids.rejected)
+  const { state, verdict, differences, error } = await getParity(ids.rejected)
+  const why = `the beginning of run ${ids.rejected} is not in the log any more: its events were kept for WEAVER_AUDIT_DAYS, and those are over`
+  expect({ state, verdict, differences, error }).toEqual({
+    state: 'error',
+    verdict: null,
+    differences: null,
+    error: why,
+  })
+  expect([code, out.trim()]).toEqual([1, `run ${ids.rejected} could not be replayed: ${why}`])
 }, 60_000)
