@@ -36,9 +36,12 @@ afterEach(async () => {
   await database.drop()
 })
 
-async function serve(stream: Partial<StreamLimits> = {}, graceMs?: number): Promise<string> {
+/** Long enough for what is under way; `fetch` leaves a connection behind for each answer that it gives up. */
+const GRACE_MS = 200
+
+async function serve(stream: Partial<StreamLimits> = {}, graceMs = GRACE_MS): Promise<string> {
   const api = createTestApi(database.db, { stream: { ...STREAM_LIMITS, pollMs: 20, ...stream } })
-  server = await startServer({ api, host: '127.0.0.1', port: 0, ...(graceMs === undefined ? {} : { graceMs }) })
+  server = await startServer({ api, host: '127.0.0.1', port: 0, graceMs })
   return `${server.url}/api/v1/events`
 }
 
