@@ -7,11 +7,12 @@ import { connectOwner } from '../../db/client.ts'
 import { createSimBook } from '../../db/sim_venue.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
+import { dueBoundaries } from '../../jobs/glados/boundaries.ts'
 import type { RunRequest } from '../../jobs/glados/commands.ts'
 import { createExchange, type Exchange } from '../../jobs/veda/adapters/sim/exchange.ts'
 import { simSettings } from '../../jobs/veda/adapters/sim/settings.ts'
 import { ACCOUNT } from '../../jobs/veda/adapters/sim/venue.ts'
-import { TIMEFRAME_MS } from '../../strategies/api.ts'
+import type { Timeframe } from '../../strategies/api.ts'
 import { createFastTime, type FastTime } from './fast_time.ts'
 import { type InProcess, openInProcess } from './in_process.ts'
 import { pause, until } from './until.ts'
@@ -42,13 +43,22 @@ const MINUTE_MS = 60_000
 const LOOK_MS = 2
 const PATIENCE_MS = 1_300
 const WAITS_MS = 250
-/** Runs whose newest boundary at $1 the clock has not dealt with. */
-const UNTICKED = `select count(*) from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id,
-    lateral (select ($2::jsonb ->> r.timeframe)::float8 as frame) t,
-    lateral (select to_timestamp(floor($1::float8 / frame) * frame / 1000) as boundary) b
-  where r.status = 'running' and r.mode <> 'backtest' and r.stop_requested is null and b.boundary > r.started_at
-    and not exists (select from weaver.clock_ticks c where c.run_id = r.id and c.ts >= b.boundary)`
+/** Running runs, with the last boundary that the clock has dealt with. */
+const TICKING = `select coalesce(jsonb_agg(jsonb_build_object('symbols', r.symbols, 'timeframe', r.timeframe, 'last',
+    coalesce((select max(c.ts) from weaver.clock_ticks c where c.run_id = r.id), r.started_at))), '[]')
+  from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id
+  where r.status = 'running' and r.mode <> 'backtest' and r.stop_requested is null`
 const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
+
+interface Ticking {
+  symbols: string[]
+  timeframe: Timeframe
+  last: string
+}
+
+/** A boundary at which the run ticks has come, and the clock has not dealt with it. */
+const isUnticked = ({ symbols, timeframe, last }: Ticking, now: number): boolean =>
+  dueBoundaries(symbols, timeframe, { after: Date.parse(last), upTo: now, most: 1 }).length > 0
 
 export interface PaperWorldOptions {
   isLiveOpen?: boolean
@@ -73,13 +83,13 @@ export async function openPaperWorld(
   const exchange = createExchange({ book: createSimBook(db), account: ACCOUNT, settings, now: time.now })
 
   async function jobs(): Promise<{ due: number; next_ms: number | null }> {
-    const { rows } = await owner.query<{ due: number; next_ms: number | null }>(
-      `select (count(*) filter (where j.run_at <= now() or j.locked_at is not null))::int + (${UNTICKED})::int as due,
+    const { rows } = await owner.query<{ due: number; next_ms: number | null; ticking: Ticking[] }>(
+      `select (count(*) filter (where j.run_at <= now() or j.locked_at is not null))::int as due, (${TICKING}) as ticking,
         ceil(extract(epoch from min(j.run_at) filter (where j.run_at > now() and j.locked_at is null) - now()) * 1000)::float8 as next_ms
       from graphile_worker._private_jobs j where j.attempts < j.max_attempts`,
-      [time.now(), JSON.stringify(TIMEFRAME_MS)],
     )
-    return rows[0] ?? { due: 0, next_ms: null }
+    const { due, next_ms, ticking } = rows[0] ?? { due: 0, next_ms: null, ticking: [] }
+    return { due: due + ticking.filter((run) => isUnticked(run, time.now())).length, next_ms }
   }
 
   /** How long until the next job is due, once none is. */

@@ -2,7 +2,7 @@
 import type { RunRow } from '../../../db/walle/rows.ts'
 import type { Decimal } from '../../../jobs/greta/decimals.ts'
 import type { TradingMode } from '../../../jobs/veda/venue.ts'
-import { openPaperWorld, type PaperWorld } from '../paper_world.ts'
+import { openPaperWorld, type PaperWorld, type PaperWorldOptions } from '../paper_world.ts'
 import { pause, until } from '../until.ts'
 import { type Emulator, startEmulator } from './emulator.ts'
 
@@ -16,6 +16,12 @@ export interface Asked {
   stop_price?: string
   stop_loss?: string
   time_in_force?: string
+  extended_hours?: boolean
+  /** At another exchange than the emulated one. */
+  exchange?: string
+  timeframe?: '1m' | '1h'
+  /** Traded too, and not ordered. */
+  beside?: string
   /** Another bar than the first. */
   at_bar?: number
   /** The position is closed after so many bars. */
@@ -95,6 +101,7 @@ export default defineStrategy({
     stop_price: text,
     stop_loss: text,
     time_in_force: z.enum(['day', 'gtc', 'ioc', 'fok', 'opg', 'cls']).optional(),
+    extended_hours: z.boolean().optional(),
     at_bar: z.number().default(1),
     close_after: z.number().optional(),
   }),
@@ -110,16 +117,25 @@ export default defineStrategy({
 })
 `
 
-export async function openWeaverAtAlpaca(mode: TradingMode = 'paper'): Promise<WeaverAtAlpaca> {
+export async function openWeaverAtAlpaca(
+  mode: TradingMode = 'paper',
+  { patienceMs }: Pick<PaperWorldOptions, 'patienceMs'> = {},
+): Promise<WeaverAtAlpaca> {
   let paper: PaperWorld | null = null
   const now = () => paper?.time.now() ?? START
   const emulator = await startEmulator({ mode, now, ghostMs: 0, rateLimit: 100_000 })
   const { control } = emulator
   for (const symbol of SYMBOLS) {
-    control.market.serve(symbol, '1Min', 60_000, (t) => ({ t, o: 100, h: 101, l: 99, c: 100, v: 10, n: 2 }))
+    for (const [timeframe, step] of Object.entries({ '1Min': 60_000, '1Hour': 3_600_000 })) {
+      control.market.serve(symbol, timeframe, step, (t) => ({ t, o: 100, h: 101, l: 99, c: 100, v: 10, n: 2 }))
+    }
     control.setPrice(symbol, '100')
   }
-  const opened = await openPaperWorld(emulator.env, { 'asks/index.ts': STRATEGY }, { isLiveOpen: mode === 'live' })
+  const opened = await openPaperWorld(
+    emulator.env,
+    { 'asks/index.ts': STRATEGY },
+    { isLiveOpen: mode === 'live', patienceMs },
+  )
   paper = opened
   const { query } = opened
   const runs: string[] = []
@@ -133,9 +149,10 @@ export async function openWeaverAtAlpaca(mode: TradingMode = 'paper'): Promise<W
   const world: WeaverAtAlpaca = {
     paper: opened,
     emulator,
-    async trade({ symbol = 'BTC/USD', ...config } = {}) {
+    async trade({ symbol = 'BTC/USD', exchange = 'alpaca', timeframe = '1m', beside, ...config } = {}) {
+      const symbols = beside === undefined ? [symbol] : [symbol, beside]
       const run = await opened.start({
-        ...{ strategy_id: 'asks', mode, exchange: 'alpaca', symbols: [symbol], config },
+        ...{ strategy_id: 'asks', mode, exchange, symbols, timeframe, config },
         ...(mode === 'live' && { risk: LIMITS }),
       })
       runs.push(run.id)
