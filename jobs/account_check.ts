@@ -14,6 +14,7 @@ import {
   purchasesOf,
   runsHold,
 } from '../db/walle/queries/accounts.ts'
+import { tradedSymbols } from '../db/walle/queries/market.ts'
 import type { Live } from './live.ts'
 import type { Heard, Reported } from './order_reports.ts'
 import {
@@ -28,7 +29,14 @@ import {
   type PositionsJudged,
   type Settling,
 } from './veda/reconcile.ts'
-import type { Execution, Venue, VenueAccount, VenueOrder, VenuePosition } from './veda/venue.ts'
+import {
+  type Execution,
+  type Venue,
+  type VenueAccount,
+  VenueError,
+  type VenueOrder,
+  type VenuePosition,
+} from './veda/venue.ts'
 
 export type Cause = 'start' | 'reconnect' | 'timer' | 'request'
 export type Source = 'poll' | 'reconcile'
@@ -114,6 +122,7 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
   // Ours first: whatever is sent from here on is in the venue's answers or not, and is no order that it does not know.
   const open = await openAccountOrders(live.db.reader, check)
   const look = await lookAt(venue, since)
+  await mustBeTheirs(live, check, before, look.account)
   const closed = await ordersByClientId(live.db.reader, namedIn(look))
   const ours = new Map([...open, ...closed].map((order) => [order.client_order_id, order]))
   const first = compareOrders([...ours.values()], look.orders, look.executions)
@@ -153,6 +162,22 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
     openOrders: open.length,
     newsAt,
   }
+}
+
+/** Runs that began in one account do not go on in another, to which somebody has set the credentials. */
+async function mustBeTheirs(
+  { db }: Live,
+  { exchange, mode }: AccountName,
+  before: AccountRow,
+  { account_number: now }: VenueAccount,
+): Promise<void> {
+  const known = before.account_number
+  if (known === null || known === now || (await tradedSymbols(db.reader, exchange, mode)).length === 0) return
+  const cure = `set those of ${known}, or stop the runs`
+  throw new VenueError(
+    'refused',
+    `the credentials are those of the account ${now}, and runs trade in ${known}: ${cure}`,
+  )
 }
 
 /** Executions last again: when more came in meanwhile, the positions may hold them, and all is asked for anew. */

@@ -395,6 +395,18 @@ describe('a cancel', () => {
     expect(await world.told(id)).toEqual(['Created', 'Submitted', 'Accepted', 'Cancelled'])
   })
 
+  test('taken without effect for long: asked less and less often, or a few such orders would use up all requests', async () => {
+    venue.onCancel(...Array<'accept_silently'>(30).fill('accept_silently'))
+    const id = await world.place(limit)
+    await world.drain()
+    await world.cancel(id)
+    const job = taken()
+    const waits: (number | null)[] = []
+    for (let asks = 0; asks < 22; asks++) waits.push(await world.step(job))
+    expect(waits.slice(0, 3)).toEqual([3_000, 6_000, 9_000])
+    expect(waits.slice(-2)).toEqual([60_000, 60_000])
+  })
+
   test('filled in part, then cancelled', async () => {
     const id = await world.place(limit)
     await world.drain()

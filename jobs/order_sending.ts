@@ -44,7 +44,7 @@ const MOST_WAIT_MS = 60_000
 /** A venue refuses the exit of an entry that it has not settled yet. */
 export const EXIT_TRIES = 3
 const EXIT_AGAIN_MS = 5_000
-/** A venue that was asked to cancel is asked what became of it after this long. */
+/** A venue that was asked to cancel is asked what became of it after this long, each time once more: some take days. */
 const CANCEL_CHECK_MS = 3_000
 
 /** The job is done, or comes again after `again` ms. */
@@ -472,7 +472,7 @@ async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
     })
     const after = await ask(jobs, payload, venue)
     if (after !== null && !AT_VENUE.has(after.status)) return await takeFoundEnd(jobs, payload, job, venue, after)
-    return { again: CANCEL_CHECK_MS }
+    return { again: Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (entered.send.cancel_attempts + 1)) }
   } catch (error) {
     return retryLater(jobs, venue, error)
   }
