@@ -1,8 +1,9 @@
-/** Two who send the same order, as after a process that slept: what one hears late must not undo what the other did. */
+/** What is sent twice: two who send the same order, as after a process that slept, and an order that goes again. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../tests/support/order_world.ts'
 import { createScriptedVenue, type ScriptedVenue, type SubmitScript } from '../tests/support/scripted_venue.ts'
+import { RESEND_AFTER_MS } from './order_sending.ts'
 
 let database: TestDatabase
 let venue: ScriptedVenue
@@ -68,4 +69,23 @@ test('sent by a process that had found it unsent, while another had sent it and 
   await world.step(job)
   expect([venue.taken(id), venue.submits.length]).toEqual([1, 2])
   expect(await world.told(id)).toEqual(['Created', 'Submitted', 'Accepted'])
+})
+
+test.each([
+  ['the account is not ready', () => world.account('unknown'), () => world.account('ready')],
+  ['the symbol is paused', () => world.pause('BTC/USD', 'positions differ'), () => world.pause('BTC/USD', null)],
+])('an order of unknown fate is looked up, and not sent again while %s', async (_, hinder, free) => {
+  venue.onSubmit('lose_then_unclear')
+  const id = await world.place()
+  const job = taken()
+  expect(await world.step(job)).not.toBeNull()
+  await hinder()
+  for (let looks = 0; looks < 6; looks++) {
+    world.clock.now += RESEND_AFTER_MS
+    expect(await world.step(job)).not.toBeNull()
+  }
+  expect([venue.submits.length, venue.lookups.length]).toEqual([1, 6])
+  await free()
+  expect(await world.step(job)).toBeNull()
+  expect([venue.taken(id), venue.submits.length]).toEqual([1, 2])
 })

@@ -194,25 +194,6 @@ describe('a submit', () => {
     expect(venue.taken(id)).toBe(1)
   })
 
-  test.each([
-    ['the account is not ready', () => world.account('unknown'), () => world.account('ready')],
-    ['the symbol is paused', () => world.pause('BTC/USD', 'positions differ'), () => world.pause('BTC/USD', null)],
-  ])('of unknown fate is looked up, and not sent again while %s', async (_, hinder, free) => {
-    venue.onSubmit('lose_then_unclear')
-    const id = await world.place()
-    const job = taken()
-    expect(await world.step(job)).not.toBeNull()
-    await hinder()
-    for (let looks = 0; looks < 6; looks++) {
-      world.clock.now += RESEND_AFTER_MS
-      expect(await world.step(job)).not.toBeNull()
-    }
-    expect([venue.submits.length, venue.lookups.length]).toEqual([1, 6])
-    await free()
-    expect(await world.step(job)).toBeNull()
-    expect([venue.taken(id), venue.submits.length]).toEqual([1, 2])
-  })
-
   test('that could not leave for five minutes is not what was decided any more, by the clock of who sends it', async () => {
     world.clock.now -= 86_400_000
     await world.account('unknown', 'being found out')

@@ -10,11 +10,16 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 type Case = [what: string, asked: Asked, words: string]
 
 const BY_THE_VENUE: Case[] = [
-  ['too little buying power', { qty: '2000' }, 'venue: insufficient buying power'],
+  ['too little buying power', { qty: '600' }, 'venue: insufficient buying power'],
   ['a value below the least', { qty: '0.05' }, 'venue: cost basis must be >= minimal amount of order 10'],
 ]
 
 const UNSENT: Case[] = [
+  [
+    'more than the cash of the run',
+    { qty: '2000' },
+    'insufficient_buying_power: 200000 needed with 100000 in cash and leverage 1',
+  ],
   ['a quantity off the grid', { qty: '0.12345' }, 'invalid_order: qty 0.12345 is not a multiple of 0.0001'],
   [
     'a price off the grid',
@@ -72,6 +77,8 @@ let at: WeaverAtAlpaca
 const runs = new Map<string, string>()
 beforeAll(async () => {
   at = await openWeaverAtAlpaca()
+  // Less than what each run may spend.
+  at.emulator.control.setCash('50000')
   // Equities tick in their sessions, and this one opens at half past two.
   await at.paper.leap(Date.UTC(2025, 2, 3, 14, 30, 30) - at.paper.time.now())
   for (const [what, asked] of [...BY_THE_VENUE, ...UNSENT, ...NO_RUNS]) runs.set(what, (await at.trade(asked)).id)
