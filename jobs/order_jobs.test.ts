@@ -150,6 +150,24 @@ test('a fill slips from the newest close that its run had seen when the order wa
   ])
 })
 
+test('what a person sold of the account, and accepted as sold, no run sells again: that would be a short sale', async () => {
+  const world = await opened()
+  const bought = await world.place({ symbol: 'AAPL', qty: '10' })
+  await world.drain()
+  await world.report((world.venue as ReturnType<typeof venue>).fill(bought, '10', '100'))
+  const account = { exchange: 'scripted', mode: 'paper', symbol: 'AAPL' } as const
+  const row = { ...account, venue_qty: '4', runs_qty: '10', unattributed_qty: '-6', fee_adjustment: '0' }
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'save_account_positions', rows: [{ ...row, paused_reason: null }] }], events: [] }),
+  )
+  const more = await world.place({ symbol: 'AAPL', side: 'sell', qty: '5' })
+  expect((await refusal(world, more))[1]).toBe(
+    'short_not_allowed: selling 5 AAPL with 10 held by the run, and 6 missing in the account, would go short; the fill option allow_short permits it',
+  )
+  const rest = await world.place({ symbol: 'AAPL', side: 'sell', qty: '4' })
+  expect(await refusal(world, rest)).toEqual(['pending', null, null])
+})
+
 test('what is under way has a job for whoever keeps the account next', async () => {
   await database.db.write((tx) => tx.execute('delete from weaver.order_sends'))
   const world = await opened()

@@ -236,13 +236,24 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
   const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
   if (unpaid !== null || words === null) return unpaid
-  return checkVenue(intent, words.features, words.asset, holdingOf(run, intent, position?.qty ?? '0', open))
+  const holding = holdingOf(run, intent, { qty: position?.qty ?? '0', open, hindrance })
+  return checkVenue(intent, words.features, words.asset, holding)
 }
 
 /** Exits do not count: they make room for an order that closes, and end with the position. */
-function holdingOf(run: LiveRun, { symbol, side }: PlaceIntent, qty: string, open: readonly OrderRow[]): Holding {
+function holdingOf(
+  run: LiveRun,
+  { symbol, side }: PlaceIntent,
+  { qty, open, hindrance }: { qty: string } & Pick<Circumstances, 'open' | 'hindrance'>,
+): Holding {
   const closing = open
     .filter((order) => order.symbol === symbol && order.side === side && order.parent_order_id === null)
     .reduce((sum, order) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
-  return { qty: new Decimal(qty).toString(), closing: closing.toString(), allowShort: run.fill.allow_short === true }
+  const beyond = new Decimal(hindrance.unattributed_qty)
+  return {
+    qty: new Decimal(qty).toString(),
+    closing: closing.toString(),
+    lacking: (beyond.lt(ZERO) ? beyond.neg() : ZERO).toString(),
+    allowShort: run.fill.allow_short === true,
+  }
 }
