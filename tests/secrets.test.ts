@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -43,6 +44,11 @@ let env: Record<string, string>
 let url: string
 let weaver: WeaverProcess
 let receiver: Receiver
+/** Says no at once, in words that hold what it knows of whoever comes. */
+const mailServer = createServer((socket) => {
+  socket.on('error', () => {})
+  socket.end(`554 no to ${OUTSIDE.smtp}\r\n`)
+})
 const role = `weaver_canary_${randomUUID().slice(0, 8)}`
 
 async function asOwner(text: string): Promise<void> {
@@ -67,6 +73,7 @@ beforeAll(async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'weaver-secrets-'))
   const port = await freePort()
   receiver = await startReceiver()
+  await new Promise<void>((resolve) => mailServer.listen(0, '127.0.0.1', resolve))
   // Whoever is told anything refuses it, in words that hold all that was told.
   receiver.answers.push(
     ...Array(500).fill((response: ServerResponse, { path, headers }: Received) =>
@@ -85,7 +92,7 @@ beforeAll(async () => {
     WEAVER_TELEGRAM_BOT_TOKEN: OUTSIDE.WEAVER_TELEGRAM_BOT_TOKEN,
     WEAVER_TELEGRAM_CHAT_ID: '1',
     WEAVER_TELEGRAM_BASE_URL: receiver.url,
-    WEAVER_SMTP_URL: `smtp://weaver:${OUTSIDE.smtp}@${new URL(receiver.url).host}`,
+    WEAVER_SMTP_URL: `smtp://weaver:${OUTSIDE.smtp}@127.0.0.1:${(mailServer.address() as AddressInfo).port}`,
     WEAVER_MAIL_FROM: 'a@example.org',
     WEAVER_MAIL_TO: 'b@example.org',
     WEAVER_HEARTBEAT_URL: `${receiver.url}${OUTSIDE.heartbeat}`,
@@ -98,6 +105,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await weaver.end('SIGTERM')
   await receiver.close()
+  mailServer.close()
   await rm(String(env.WEAVER_DATA_DIR), { recursive: true, force: true })
   await asOwner(`drop owned by ${role} cascade`)
   await database.drop()
@@ -229,15 +237,14 @@ test('no command prints one, with the right password or the wrong one', async ()
     run(['doctor'], {}),
     run(['doctor'], wrong),
     run(['notify', 'test'], {}),
-    run(['runs'], { WEAVER_WEBHOOK_URL: `ftp://${KEY}` }),
     run(['runs'], wrong),
-    run(['runs'], { WEAVER_PORT: KEY }),
-    run(['runs'], { DATABASE_URL: `mysql://u:${KEY}@h/d` }),
+    run(['runs'], { WEAVER_WEBHOOK_URL: `ftp://${KEY}`, WEAVER_PORT: KEY, DATABASE_URL: `mysql://u:${KEY}@h/d` }),
   ])
   for (const text of printed) expectClean('what is printed', text)
   expect(printed[0]).toContain('configuration')
   expect(printed[2]).toContain('FAIL  webhook: answered 400')
-  expect(printed[5]).toContain('WEAVER_PORT')
+  expect(printed[2]).toContain('FAIL  mail: ')
+  for (const name of ['WEAVER_WEBHOOK_URL', 'WEAVER_PORT', 'DATABASE_URL']) expect(printed[4]).toContain(name)
 })
 
 test("Postgres' refusal of a wrong password tells none", async () => {
