@@ -10,11 +10,13 @@ import {
   migratedTo,
   type ServerHealth,
   serverHealth,
+  serverTime,
 } from '../db/events/health.ts'
 import { livePools } from '../db/events/leases.ts'
 import type { HeartbeatRow } from '../db/walle/notice_rows.ts'
 import { type AccountHealth, accountHealth } from '../db/walle/queries/accounts.ts'
 import { type ChannelHealth, channelHealth, getHeartbeat } from '../db/walle/queries/notifications.ts'
+import { MOST_SKEW_MS, skewOf } from './clock_skew.ts'
 
 export interface Check {
   /** degraded: Weaver works, and somebody should look; failing: it does not. */
@@ -147,6 +149,13 @@ export function judgeListeners(listeners: DatabaseHealth['listeners'], now: numb
   return ok(listeners.length === 0 ? 'nothing in this process listens now' : `${listeners.length} hear themselves`)
 }
 
+/** `skewMs`: how far ours is ahead of the database's at least. */
+export function judgeClock(skewMs: number): Check {
+  const far = `${(Math.abs(skewMs) / 1000).toFixed(1)} s ${skewMs > 0 ? 'ahead of' : 'behind'} the database's`
+  if (Math.abs(skewMs) <= MOST_SKEW_MS) return ok(`it agrees with the database's`)
+  return degraded(`this machine's clock is ${far}: set up time synchronisation on both machines`)
+}
+
 export function judgeTransactions({ transactions, seconds, holder }: ServerHealth['oldest']): Check {
   const tooOld = (transactions ?? 0) > LIMITS.oldestTransactions || (seconds ?? 0) > LIMITS.oldestTransactionSeconds
   const age = `${transactions ?? 0} transactions${seconds === null ? '' : `, ${Math.round(seconds)} s`}`
@@ -229,6 +238,11 @@ export async function checkReadiness({
     accounts: ask(async (reader) => judgeAccounts(await accountHealth(reader))),
     messages: ask(async (reader) => judgeMessages(await channelHealth(reader))),
     heartbeat: ask(async (reader) => judgeHeartbeat(await getHeartbeat(reader), beats, now())),
+    clock: ask(async (reader) => {
+      const asked = now()
+      const theirs = await serverTime(reader)
+      return judgeClock(skewOf(asked, theirs, now()))
+    }),
     transactions: ask(async (reader) => judgeTransactions((await serverHealth(reader)).oldest)),
     notifications: ask(async (reader) => judgeNotifications((await serverHealth(reader)).notificationQueue)),
   }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { openOwnerPool } from '../../db/client.ts'
 import { pendingMigrations } from '../../db/migrate.ts'
 import { serverState } from '../../db/server_state.ts'
+import { MOST_SKEW_MS } from '../clock_skew.ts'
 import { openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
 import { createChannels } from '../notify_channels.ts'
@@ -20,8 +21,6 @@ export interface Finding {
   text: string
   ok: boolean
 }
-
-const MOST_CLOCK_SKEW_MS = 1_000
 
 export async function doctorCommand(context: CliContext): Promise<number> {
   const findings: Finding[] = [configuration(context), page(), ...outside(context)]
@@ -87,7 +86,7 @@ async function checkDatabase({ config, log }: CliContext): Promise<Finding[]> {
         text:
           pending.length === 0 ? 'up to date' : `${pending.length} to apply: the next start or \`weaver migrate\` does`,
       },
-      Math.abs(skew) <= MOST_CLOCK_SKEW_MS
+      Math.abs(skew) <= MOST_SKEW_MS
         ? { name: 'clock', ok: true, text: `${skew} ms from the database's` }
         : {
             name: 'clock',

@@ -1,13 +1,12 @@
 /** What `weaver doctor` finds out about exchanges: each is asked for its account, with the credentials that it has. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { MOST_SKEW_MS } from '../clock_skew.ts'
 import { wallClock } from '../glados/clock.ts'
 import type { Venues } from '../live.ts'
 import type { TradingMode, Venue } from '../veda/venue.ts'
 import type { Finding } from './doctor.ts'
 
 const ANSWER_MS = 15_000
-/** Beyond this the bars of a tick are asked for too early or too late. */
-const MOST_SKEW_MS = 1_000
 
 export async function checkVenues(venues: Venues): Promise<Finding[]> {
   const findings: Finding[] = []

@@ -1,4 +1,5 @@
 /** `weaver halt` and `weaver resume`: the kill switch, also when Postgres is away. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { livePools } from '../../db/events/leases.ts'
 import { openOrdersAtVenues } from '../../db/walle/queries/halts.ts'
 import { wallClock } from '../glados/clock.ts'
@@ -38,7 +39,8 @@ export async function haltCommand(context: CliContext, options: HaltOptions): Pr
   )
   const inDatabase = haltInDatabase(context, reason)
   inDatabase.catch(() => {})
-  const timeOut = wallClock.sleep(DATABASE_MS).then(() => {
+  // What is over must not keep the command from ending.
+  const timeOut = delay(DATABASE_MS, undefined, { ref: false }).then(() => {
     throw new Error(`it did not answer within ${DATABASE_MS / 1000} s`)
   })
   timeOut.catch(() => {})

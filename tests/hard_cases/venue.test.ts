@@ -5,6 +5,8 @@ import { until } from '../support/until.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
+const all = process.env.WEAVER_ALL_FAULTS !== undefined
+
 let at: WeaverAtAlpaca
 beforeAll(async () => {
   at = await openWeaverAtAlpaca()
@@ -185,4 +187,70 @@ test('a run that stops cancels its order once, and a fill that was faster counts
   await stopping
   await at.settle()
   expectFilled(await at.outcome())
+})
+
+test.runIf(all)(
+  'WEAVER_ALL_FAULTS: a venue whose clock is behind: the bar that forms there is not taken, the order is sent once, and it is said',
+  async () => {
+    const { control } = at.emulator
+    control.skew(-90_000)
+    const told = () =>
+      at.paper.query<{ message: string }>(
+        `select payload #>> '{payload,message}' as message from weaver.outbox
+      where type = 'system.Error' and payload #>> '{payload,part}' = 'clock' order by id`,
+      )
+    // From one look at the clock to the next.
+    for (let minute = 0; minute < 10; minute++) await at.paper.leap(60_000)
+    const run = await at.trade()
+    await at.paper.pass(120_000)
+    const windows = await at.paper.query<{ ts: Date; closed: Date }>(
+      `select t.ts, to_timestamp((w.payload #>> '{payload,windows,0,columns,time,-1}')::float8 / 1000) + interval '1 minute' as closed
+    from weaver.clock_ticks t join weaver.outbox w on w.run_id = t.run_id and w.type = 'data.WindowReady' and w.corr_id = t.event_id
+    where t.run_id = $1 order by t.ts`,
+      [run.id],
+    )
+    // Two minutes' bars are not closed there when ours ticks.
+    expect(windows.map(({ ts, closed }) => ts.getTime() - closed.getTime())).toEqual([120_000, 120_000])
+    expect((await at.outcome()).sent).toEqual([1, 1])
+    expect((await told()).filter(({ message }) => message.includes('ahead'))).toEqual([
+      {
+        message:
+          "this machine's clock is 90.0 s ahead of alpaca paper's: ticks come before their bars are closed there, and decide without them; set up time synchronisation on this machine",
+      },
+    ])
+    control.skew(0)
+  },
+)
+
+test.runIf(all)('WEAVER_ALL_FAULTS: a day’s loss counts on after a restart, and begins anew at 00:00 UTC', async () => {
+  const { control } = at.emulator
+  let close = 100
+  const fall = (to: number) => {
+    close = to
+    control.setPrice('ETH/USD', String(to))
+  }
+  control.market.serve('ETH/USD', '1Min', 60_000, (t) => ({ t, o: close, h: close, l: close, c: close, v: 10, n: 2 }))
+  control.autoFill(true)
+  const midnight = Math.ceil(at.paper.time.now() / 86_400_000) * 86_400_000
+  await at.paper.leap(midnight - 150_000 - at.paper.time.now())
+  const { id } = await at.paper.start({
+    ...{ strategy_id: 'asks', exchange: 'alpaca', symbols: ['ETH/USD'], config: {} },
+    risk: { max_daily_loss: 50 },
+  })
+  await at.until('the entry', async () => (await at.orders(id))[0]?.status === 'filled')
+  const halted = async () => (await at.paper.run(id)).halted?.rule ?? null
+  fall(97)
+  await at.paper.leap(midnight - 5_000 - at.paper.time.now())
+  await at.paper.pass(10_000)
+  // The day that ended lost 30, and this one loses as much: together more than the limit.
+  fall(94)
+  await at.paper.pass(60_000)
+  expect(await halted()).toBeNull()
+  await at.paper.down()
+  await at.paper.up()
+  fall(91.9)
+  await at.until('the halt', halted)
+  expect(await halted()).toBe('max_daily_loss')
+  fall(100)
+  await at.paper.stop(id)
 })

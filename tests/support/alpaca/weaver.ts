@@ -119,7 +119,7 @@ export default defineStrategy({
 
 export async function openWeaverAtAlpaca(
   mode: TradingMode = 'paper',
-  { patienceMs }: Pick<PaperWorldOptions, 'patienceMs'> = {},
+  options: Pick<PaperWorldOptions, 'patienceMs'> = {},
 ): Promise<WeaverAtAlpaca> {
   let paper: PaperWorld | null = null
   const now = () => paper?.time.now() ?? START
@@ -134,7 +134,7 @@ export async function openWeaverAtAlpaca(
   const opened = await openPaperWorld(
     emulator.env,
     { 'asks/index.ts': STRATEGY },
-    { isLiveOpen: mode === 'live', patienceMs },
+    { isLiveOpen: mode === 'live', ...options },
   )
   paper = opened
   const { query } = opened
