@@ -51,8 +51,6 @@ export interface ControlOptions {
   strategiesDir?: string
   /** What paper and live runs go by. */
   time?: PreciseClock
-  /** Live runs are held back but for their tests. */
-  isLiveOpen?: boolean
 }
 
 /** Strategy hosts as this installation wants them. */
@@ -71,7 +69,7 @@ export function openHosts({ config, log }: System, size: number): HostPool {
 
 export async function openControl(
   system: System,
-  { workers, strategiesDir = STRATEGIES_DIR, time = wallClock, isLiveOpen = false }: ControlOptions,
+  { workers, strategiesDir = STRATEGIES_DIR, time = wallClock }: ControlOptions,
 ): Promise<Control> {
   const { db, config } = system
   const hosts = openHosts(system, config.workers + 1)
@@ -105,7 +103,6 @@ export async function openControl(
         version: VERSION,
         riskDefaults: config.risk,
         exchanges: venues.known,
-        isLiveOpen,
       }),
       ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
       ...halts,

@@ -25,7 +25,7 @@ beforeAll(async () => {
     ...{ ...forLive.env, ...forPaper.env },
     ...{ ALPACA_PAPER_API_KEY: forLive.key, ALPACA_LIVE_API_KEY: forPaper.key },
   }
-  paper = await openPaperWorld(env, {}, { isLiveOpen: true })
+  paper = await openPaperWorld(env)
 })
 afterAll(async () => {
   await paper?.close()

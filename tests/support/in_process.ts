@@ -43,7 +43,6 @@ export async function openInProcess(
   files: Record<string, string> = {},
   env: Record<string, string> = {},
   time?: PreciseClock,
-  isLiveOpen = false,
 ): Promise<InProcess> {
   const database = await createMigratedDatabase()
   const home = await mkdtemp(join(tmpdir(), 'weaver-in-process-'))
@@ -63,7 +62,7 @@ export async function openInProcess(
     ...env,
   })
   const system = await openSystem(config, createLog('error'), 'weaver test')
-  const open = () => openControl(system, { workers: true, strategiesDir, isLiveOpen, ...(time && { time }) })
+  const open = () => openControl(system, { workers: true, strategiesDir, ...(time && { time }) })
   let control = await open()
   return {
     system,

@@ -61,7 +61,6 @@ const isUnticked = ({ symbols, timeframe, last }: Ticking, now: number): boolean
   dueBoundaries(symbols, timeframe, { after: Date.parse(last), upTo: now, most: 1 }).length > 0
 
 export interface PaperWorldOptions {
-  isLiveOpen?: boolean
   /** What is due sooner than this waits so long: the time goes by in fewer steps. */
   grainMs?: number
   /** So long a job may work, in real milliseconds, until it is taken for one that waits for its clock. */
@@ -72,11 +71,11 @@ export interface PaperWorldOptions {
 export async function openPaperWorld(
   env: Record<string, string> = {},
   files: Record<string, string> = {},
-  { isLiveOpen = false, grainMs = 1, patienceMs = PATIENCE_MS }: PaperWorldOptions = {},
+  { grainMs = 1, patienceMs = PATIENCE_MS }: PaperWorldOptions = {},
 ): Promise<PaperWorld> {
   const time = createFastTime(START)
   const clock = { now: time.now, sleep: time.sleep, newId: randomUUID, monotonic: time.now }
-  const weaver = await openInProcess(files, { SIM_CASH: '100000000', ...env }, clock, isLiveOpen)
+  const weaver = await openInProcess(files, { SIM_CASH: '100000000', ...env }, clock)
   const { db, url } = weaver.system
   const owner = await connectOwner({ url, applicationName: 'weaver paper test' })
   const settings = simSettings.parse({ cash: '100000000' })

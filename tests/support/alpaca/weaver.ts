@@ -131,11 +131,7 @@ export async function openWeaverAtAlpaca(
     }
     control.setPrice(symbol, '100')
   }
-  const opened = await openPaperWorld(
-    emulator.env,
-    { 'asks/index.ts': STRATEGY },
-    { isLiveOpen: mode === 'live', ...options },
-  )
+  const opened = await openPaperWorld(emulator.env, { 'asks/index.ts': STRATEGY }, options)
   paper = opened
   const { query } = opened
   const runs: string[] = []
