@@ -188,7 +188,10 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
     expect(await page.evaluate(() => document.body.dataset.kept)).toBe('yes')
     await page.screenshot({ path: `${OUTPUT}haro-paper.png`, fullPage: true })
     await page.getByRole('link', { name: 'Decisions' }).click()
-    expect(await page.locator('[data-decision="acted"]').textContent()).toContain('buy 1 FORM/USD market')
+    // One, of which the page may be drawing a newer row just now.
+    await expect
+      .poll(() => page.locator('[data-decision="acted"]').allTextContents(), { timeout: PATIENCE_MS })
+      .toEqual([expect.stringContaining('buy 1 FORM/USD market')])
 
     await page.getByRole('button', { name: 'Stop', exact: true }).click()
     await page.getByLabel('Close its positions').check()
