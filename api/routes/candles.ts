@@ -44,11 +44,9 @@ const listed = (zone: string) =>
         end: timeIn(zone).optional(),
         limit: limited(100, MOST_CANDLES),
         buckets: z.coerce.number().int().min(1).max(MOST_BUCKETS).optional(),
-        run_id: name
-          .optional()
-          .openapi({
-            description: 'With `buckets`: and what this run has seen since, which is stored a little later.',
-          }),
+        run_id: name.optional().openapi({
+          description: 'With `buckets`: and what this run has seen since, which is stored a little later.',
+        }),
       }),
     },
     responses: answers(200, candles, 'Oldest first; without `start` the newest ones'),

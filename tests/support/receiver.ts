@@ -10,11 +10,16 @@ export interface Received {
   body: string
 }
 
+/** What Node's and Deno's types of an answer have in common, as far as tests need it. */
+export type Answering = Pick<ServerResponse, 'end' | 'destroy'> & {
+  writeHead(status: number, headers?: object): Answering
+}
+
 export interface Receiver {
   url: string
   received: Received[]
   /** What the next requests are answered with, one each; then 200. `hang`: never. */
-  answers: (number | 'hang' | ((response: ServerResponse, request: Received) => void))[]
+  answers: (number | 'hang' | ((response: Answering, request: Received) => void))[]
   close(): Promise<void>
 }
 
