@@ -81,7 +81,7 @@ test('without a secret nothing is signed', async () => {
 test('a refusal, a redirect and silence are failures that say what they are, and no more', async () => {
   receiver.answers.push(500)
   await expect(webhook().send(MESSAGE)).rejects.toThrow(/^webhook: answered 500: not today$/)
-  receiver.answers.push((response) => response.writeHead(307, { location: `${receiver.url}/elsewhere` }).end())
+  receiver.answers.push(() => ({ status: 307, headers: { location: `${receiver.url}/elsewhere` } }))
   await expect(webhook().send(MESSAGE)).rejects.toThrow(
     'webhook: answered 307: it leads elsewhere, and redirects are not followed: set the final address',
   )
@@ -91,7 +91,7 @@ test('a refusal, a redirect and silence are failures that say what they are, and
 })
 
 test('what an answer says is cut short, and holds no secret', async () => {
-  receiver.answers.push((response) => response.writeHead(400).end(`${SECRET} ${'x'.repeat(10_000)}`))
+  receiver.answers.push(() => ({ status: 400, body: `${SECRET} ${'x'.repeat(10_000)}` }))
   const failure = await webhook()
     .send(MESSAGE)
     .catch((error: Error) => error)
@@ -116,9 +116,10 @@ test('Telegram gets a plain text, and its token stands in no failure', async () 
   expect(rest).toEqual({ chat_id: '-100', link_preview_options: { is_disabled: true } })
   expect(text).toMatch(/^Weaver is halted\n\ny+…$/)
   expect(text).toHaveLength(4_000)
-  receiver.answers.push((response) =>
-    response.writeHead(400).end(JSON.stringify({ ok: false, description: `Bad Request at /bot${TOKEN}` })),
-  )
+  receiver.answers.push(() => ({
+    status: 400,
+    body: JSON.stringify({ ok: false, description: `Bad Request at /bot${TOKEN}` }),
+  }))
   await expect(telegram?.send(MESSAGE)).rejects.toThrow(
     'telegram: answered 400: {"ok":false,"description":"Bad Request at /bot[redacted]"}',
   )

@@ -2,7 +2,6 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import type { ServerResponse } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,9 +75,10 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => mailServer.listen(0, '127.0.0.1', resolve))
   // Whoever is told anything refuses it, in words that hold all that was told.
   receiver.answers.push(
-    ...Array(500).fill((response: ServerResponse, { path, headers }: Received) =>
-      response.writeHead(400).end(`no to ${path} ${JSON.stringify(headers)} ${Object.values(OUTSIDE).join(' ')}`),
-    ),
+    ...Array(500).fill(({ path, headers }: Received) => ({
+      status: 400,
+      body: `no to ${path} ${JSON.stringify(headers)} ${Object.values(OUTSIDE).join(' ')}`,
+    })),
   )
   url = `http://127.0.0.1:${port}`
   env = {

@@ -1,6 +1,6 @@
 /** An HTTP server that keeps what it is sent, and answers as the test says. */
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface Received {
@@ -10,16 +10,17 @@ export interface Received {
   body: string
 }
 
-/** What Node's and Deno's types of an answer have in common, as far as tests need it. */
-export type Answering = Pick<ServerResponse, 'end' | 'destroy'> & {
-  writeHead(status: number, headers?: object): Answering
+export interface Answer {
+  status: number
+  headers?: Record<string, string>
+  body?: string
 }
 
 export interface Receiver {
   url: string
   received: Received[]
   /** What the next requests are answered with, one each; then 200. `hang`: never. */
-  answers: (number | 'hang' | ((response: Answering, request: Received) => void))[]
+  answers: (number | 'hang' | ((request: Received) => Answer))[]
   close(): Promise<void>
 }
 
@@ -35,8 +36,12 @@ export async function startReceiver(): Promise<Receiver> {
       received.push(got)
       const answer = answers.shift() ?? 200
       if (answer === 'hang') return
-      if (typeof answer === 'function') answer(response, got)
-      else response.writeHead(answer).end(answer === 200 ? 'ok' : 'not today')
+      const {
+        status,
+        headers: own = {},
+        body,
+      }: Answer = typeof answer === 'function' ? answer(got) : { status: answer }
+      response.writeHead(status, own).end(body ?? (status === 200 ? 'ok' : 'not today'))
     })
   })
   server.listen(0, '127.0.0.1')
