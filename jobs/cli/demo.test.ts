@@ -23,7 +23,8 @@ function controlWith(exchanges: readonly string[]) {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     riskDefaults: {},
-    exchanges: () => exchanges.map((exchange) => ({ exchange, modes: ['paper'], configured: ['paper'], problems: [], accounts: [] })),
+    exchanges: () =>
+      exchanges.map((exchange) => ({ exchange, modes: ['paper'], configured: ['paper'], problems: [], accounts: [] })),
   })
   const configured = () => exchanges.map((exchange) => ({ exchange, mode: 'paper' }))
   return { commands, venues: { configured } } as unknown as Control
