@@ -19,6 +19,7 @@ import { haltRoutes } from './routes/halts.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { orderRoutes } from './routes/orders.ts'
+import { parityRoutes } from './routes/parity.ts'
 import { reportRoutes } from './routes/reports.ts'
 import { resultRoutes } from './routes/results.ts'
 import { runRoutes } from './routes/runs.ts'
@@ -57,6 +58,7 @@ export function createApp(deps: ApiDependencies): Api {
   app.route(API_BASE, runRoutes(deps))
   app.route(API_BASE, resultRoutes(deps))
   app.route(API_BASE, reportRoutes(deps))
+  app.route(API_BASE, parityRoutes(deps))
   app.route(API_BASE, orderRoutes(deps))
   app.route(API_BASE, accountRoutes(deps))
   app.route(API_BASE, haltRoutes(deps))

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createRecorder } from '../db/walle/record.ts'
+import { createSequencer } from '../db/events/sequencer.ts'
+import { createRecorder, record } from '../db/walle/record.ts'
 import { createCandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import { answerWindows, boundary, emitTick, startLiveRun } from '../tests/support/live_run.ts'
 import type { ApiCommands } from './dependencies.ts'
 
 let database: TestDatabase
@@ -58,4 +60,27 @@ test('what is not there is not found', async () => {
   const path = '/api/v1/candles/fetch/0f0e0d0c-0b0a-4908-8706-050403020100'
   expect((await api.get(path)).status).toBe(404)
   expect((await api.post(`${path}/cancel`)).status).toBe(404)
+})
+
+test('what a run has seen is drawn before it is stored', async () => {
+  const { db } = database
+  const run = await startLiveRun(db, 1, { symbols: ['BTC/USD'] })
+  await emitTick(db, run, 0)
+  await answerWindows(db, run, 0, { 'BTC/USD': [1, 2, 3] })
+  await createSequencer({ db, sleep: async () => {}, onError: () => {} }).runOnce()
+  const drawn = async (more: string, id = run.id) => {
+    const answer = await api.get(`/api/v1/candles?symbol=BTC/USD&timeframe=1m&buckets=9&run_id=${id}${more}`)
+    return [answer.status, (await answer.json()).columns]
+  }
+  const time = [-3, -2, -1].map((minute) => boundary(run, minute))
+  const closes = { open: [1, 2, 3], high: [1, 2, 3], low: [1, 2, 3], close: [1, 2, 3], volume: [1, 1, 1] }
+  expect(await drawn('')).toEqual([200, { time, ...closes }])
+  const price = { open: '9', high: '9', low: '9', close: '9', volume: '9', trade_count: null }
+  const candles = [{ time: time[1] as number, ...price }]
+  await db.write((tx) =>
+    record(tx, { writes: [{ kind: 'store_candles', symbol: 'BTC/USD', timeframe: '1m', candles }], events: [] }),
+  )
+  expect(await drawn('')).toMatchObject([200, { time: time.slice(1), close: [9, 3] }])
+  expect(await drawn('&end=2026-03-01T23:58:00Z')).toMatchObject([200, { time: [time[1]], close: [9] }])
+  expect(await drawn('', '0f0e0d0c-0b0a-4908-8706-050403020100')).toEqual([404, undefined])
 })

@@ -7,8 +7,15 @@ import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
 import type { HaltCommands } from '../jobs/glados/halt_commands.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
 import type { JobCommands } from '../jobs/glados/job_commands.ts'
+import type { ParityCommands } from '../jobs/glados/parity_commands.ts'
 
-export interface ApiCommands extends RunCommands, JobCommands, AccountCommands, HaltCommands, CandleFetchCommands {
+export interface ApiCommands
+  extends RunCommands,
+    JobCommands,
+    AccountCommands,
+    HaltCommands,
+    CandleFetchCommands,
+    ParityCommands {
   importCandles(request: ImportRequest, context: CommandContext): Promise<ImportReport>
 }
 
@@ -74,6 +81,8 @@ export interface ApiExchange {
   /** The modes that it has what it needs for. */
   configured: readonly string[]
   problems: readonly string[]
+  /** Where orders go, of each configured mode. */
+  accounts: readonly { mode: string; host: string | null; custom_host: boolean }[]
 }
 
 export interface ApiDependencies {

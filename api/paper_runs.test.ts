@@ -21,7 +21,7 @@ beforeAll(async () => {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     riskDefaults: {},
-    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [], accounts: [] }],
   })
   api = createTestApi(db, { commands: commands as ApiCommands })
 })
@@ -141,4 +141,28 @@ test('a paper run is cloned, which tells in what they differ', async () => {
   expect(other.body.run).toMatchObject({ config: { fast: 3, slow: 9 }, label: 'first', status: 'pending' })
   expect((await act(paper.id, '/clone', { mode: 'live' })).body.code).toBe('INVALID_RUN_MODE')
   expect((await act('nonsense', '/clone')).status).toBe(404)
+})
+
+test('how the clock served a run: its newest tick, how late ticks were, and which were missed, with why', async () => {
+  const [, { id }] = await create()
+  const ticks = () => api.get(`/api/v1/runs/${id}/ticks`).then((answer) => answer.json())
+  expect(await ticks()).toEqual({ last: null, ticks: 0, missed: [], drift_ms: null })
+  const at = (minute: number) => new Date(Date.parse(T0) + minute * 60_000).toISOString()
+  const emitted = (bar_index: number, drift_ms: number, done: boolean) => ({
+    ...{ run_id: id, bar_index, ts: at(bar_index), event_id: crypto.randomUUID(), missed_reason: null, drift_ms },
+    done_at: done ? at(bar_index) : null,
+  })
+  const missed = { event_id: null, missed_reason: 'busy', drift_ms: null, done_at: null }
+  const rows = [
+    ...[emitted(0, 1, true), emitted(1, 3, true)],
+    { run_id: id, bar_index: 2, ts: at(2), ...missed },
+    emitted(3, 2, false),
+  ]
+  await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_clock_ticks', rows }], events: [] }))
+  expect(await ticks()).toEqual({
+    last: { bar_index: 3, ts: at(3), drift_ms: 2, missed_reason: null, done_at: null },
+    ticks: 4,
+    missed: [{ reason: 'busy', count: 1, last_ts: at(2) }],
+    drift_ms: { p50: 2, p99: 2.98, max: 3 },
+  })
 })

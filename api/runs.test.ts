@@ -10,6 +10,7 @@ import { type CommandContext, createCommands, type RunRequest } from '../jobs/gl
 import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
 import { createJobCommands } from '../jobs/glados/job_commands.ts'
+import { createParityCommands } from '../jobs/glados/parity_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { aDecision, aFill, anOrder, aRun, aSource, aTrade, idOf, T0 } from '../tests/support/walle_rows.ts'
@@ -43,7 +44,7 @@ beforeAll(async () => {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     riskDefaults: {},
-    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [], accounts: [] }],
   })
   const all: ApiCommands = {
     ...commands,
@@ -53,9 +54,10 @@ beforeAll(async () => {
       reader: db.reader,
       ...wallClock,
       forgetLosses: (watch) => watch,
-      clearHaltFile: async () => {},
+      haltFile: { read: async () => null, clear: async () => {} },
     }),
     ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
+    ...createParityCommands({ recorder: createRecorder(db), reader: db.reader }),
     ...createCandleFetchCommands({
       recorder: createRecorder(db),
       reader: db.reader,
@@ -216,6 +218,17 @@ test('an order is created at the tick that placed it', async () => {
   const { items } = await read(`/orders?run_id=${RUN}&symbol=ETH/USD`)
   expect(items).toMatchObject([{ status: 'filled', created_at: '2024-01-02T03:05:05.678Z' }])
   expect(await read(`/orders/${items[0]?.id}`)).toEqual(items[0])
+})
+
+test('orders are asked for that may still fill, or that may not', async () => {
+  const of = async (query: string) =>
+    (await read(`/orders?run_id=${RUN}${query}`)).items.map(({ ordinal, status }) => [ordinal, status])
+  expect(await of('')).toEqual([
+    [1, 'filled'],
+    [0, 'accepted'],
+  ])
+  expect(await of('&open=true')).toEqual([[0, 'accepted']])
+  expect(await of('&open=false')).toEqual([[1, 'filled']])
 })
 
 test('times without a zone are read in the configured one', async () => {

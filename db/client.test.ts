@@ -95,6 +95,72 @@ test('a transaction cannot be used after its end', async () => {
   await expect(tx.query('select 1')).rejects.toThrow('this transaction has ended')
 })
 
+test('statements of a transaction go out together, in their order, also around a copy', async () => {
+  const done = await database.db.write(async (tx) => {
+    await tx.execute('create temp table steps (n int, at int generated always as identity) on commit drop')
+    const rows = Readable.from(['2\n3\n'])
+    await Promise.all([
+      tx.execute('insert into steps (n) values ($1)', [1]),
+      tx.copyFrom('copy steps (n) from stdin', rows),
+      tx.execute('insert into steps (n) values ($1)', [4]),
+      tx.copyTo('copy steps to stdout'),
+      tx.execute('insert into steps (n) values ($1)', [5]),
+    ])
+    return tx.query<{ n: number }>('select n from steps order by at')
+  })
+  expect(done.map(({ n }) => n)).toEqual([1, 2, 3, 4, 5])
+})
+
+test('of statements that are sent together the first that fails is the error, and nothing of any stays', async () => {
+  const failing = database.db.write((tx) =>
+    Promise.all([
+      tx.execute(batch(`${ID}4`)),
+      tx.execute('select 1 / $1::int', [0]),
+      tx.execute(batch(`${ID}5`)),
+      tx.execute('select nonsense'),
+    ]),
+  )
+  await expect(failing).rejects.toMatchObject({ code: '22012' })
+  const known = [`${ID}4`, `${ID}5`]
+  expect(await database.db.reader.query('select id from weaver.batches where id = any ($1::uuid[])', [known])).toEqual(
+    [],
+  )
+})
+
+test('a statement whose answer nobody waits for fails the transaction with its own error', async () => {
+  const last = database.db.write(async (tx) => {
+    await tx.execute(batch(`${ID}7`))
+    tx.send('select 1 / $1::int', [0])
+  })
+  await expect(last).rejects.toMatchObject({ code: '22012' })
+  const between = database.db.write(async (tx) => {
+    tx.send('select 1 / $1::int', [0])
+    await tx.execute(batch(`${ID}7`))
+  })
+  await expect(between).rejects.toMatchObject({ code: '22012' })
+  const after = database.db.write(async (tx) => {
+    const failing = tx.execute('select 1 / $1::int', [0])
+    tx.send(batch(`${ID}7`))
+    await failing
+  })
+  await expect(after).rejects.toMatchObject({ code: '22012' })
+  const rest = database.db.write((tx) => {
+    tx.execute('select 1 / $1::int', [0]).catch(() => {})
+    return tx.execute(batch(`${ID}7`))
+  })
+  await expect(rest).rejects.toMatchObject({ code: '22012' })
+  expect(await database.db.reader.query('select id from weaver.batches where id = $1', [`${ID}7`])).toEqual([])
+})
+
+test('without a transaction that has begun the writer cannot write', async () => {
+  const ended = database.db.write(async (tx) => {
+    await tx.execute('commit')
+    await tx.execute(batch(`${ID}6`))
+  })
+  await expect(ended).rejects.toMatchObject({ code: '25006' })
+  expect(await database.db.reader.query('select id from weaver.batches where id = $1', [`${ID}6`])).toEqual([])
+})
+
 test('read sees one snapshot, whatever commits meanwhile', async () => {
   const counts = await database.db.read(async (reader) => {
     const count = async () => (await reader.query<{ n: number }>('select count(*) as n from weaver.schedules'))[0]?.n

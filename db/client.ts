@@ -86,6 +86,8 @@ async function prepareConnection(client: pg.ClientBase, role: Role): Promise<voi
        set tcp_keepalives_interval = 2;
        set tcp_keepalives_count = 3`,
     )
+    // A transaction says that it writes: what is sent with one that then does not begin writes nothing.
+    if (role === 'weaver_walle') await client.query('set default_transaction_read_only = on')
   } catch (error) {
     if (error instanceof pg.DatabaseError && (error.code === '22023' || error.code === '42501')) {
       throw new Error(`${error.message}: the database is not migrated for this user yet, run \`weaver migrate\``, {
@@ -109,13 +111,25 @@ function openPool(options: DatabaseOptions, role: Role, statementTimeoutMs: numb
 /**
  * Connections of the connecting user, who owns the tables: for migrations and for graphile-worker. No time limits on
  * statements, because a migration may take long; the driver's own value parsers, because graphile-worker expects them.
+ * `flush`: see WriteOptions.
  */
-export function openOwnerPool(url: string, options: { applicationName?: string; maxConnections?: number } = {}): Pool {
+export function openOwnerPool(
+  url: string,
+  options: { applicationName?: string; maxConnections?: number; flush?: boolean } = {},
+): Pool {
   const { types: _ours, ...config } = connectionConfig(
     { url, applicationName: options.applicationName ?? 'weaver owner' },
     0,
   )
-  const pool = new pg.Pool({ ...config, max: options.maxConnections ?? CONNECTIONS_PER_POOL })
+  const pool = new pg.Pool({
+    ...config,
+    max: options.maxConnections ?? CONNECTIONS_PER_POOL,
+    ...(options.flush === false && {
+      onConnect: async (client) => {
+        await client.query('set synchronous_commit = off')
+      },
+    }),
+  })
   pool.on('error', ignoreLostConnection)
   pool.on('connect', (client) => client.on('error', ignoreLostConnection))
   return pool
@@ -141,6 +155,7 @@ export async function mustAnswer(url: string): Promise<void> {
 async function rollback(client: pg.PoolClient): Promise<void> {
   try {
     await client.query('rollback')
+    setPipelined(client, false)
     client.release()
   } catch (error) {
     client.release(error instanceof Error ? error : true)
@@ -149,6 +164,18 @@ async function rollback(client: pg.PoolClient): Promise<void> {
 
 function values(of: readonly unknown[] | undefined): unknown[] {
   return of === undefined ? [] : [...of]
+}
+
+/** Texts that are prepared, once a connection: to plan most of them takes longer than to run them. */
+const MOST_PREPARED = 400
+const prepared = new Map<string, string>()
+
+function statement(text: string, parameters: readonly unknown[] | undefined): pg.QueryConfig {
+  const known = prepared.get(text)
+  // Texts of which there is no end (by length of a list, say) go unprepared from then on.
+  const name = known ?? (prepared.size < MOST_PREPARED ? `weaver ${prepared.size}` : undefined)
+  if (known === undefined && name !== undefined) prepared.set(text, name)
+  return { text, values: values(parameters), ...(name === undefined ? {} : { name }) }
 }
 
 /** Where a reader's statements go: a connection, or a pool that lends one for the time of a statement. */
@@ -177,43 +204,111 @@ function collect(client: pg.ClientBase, text: string): Promise<Buffer> {
   return client.query(new CopyOut(text)).bytes
 }
 
+/**
+ * Statements go out without waiting for the answers to those before them; the server takes them in their order, and after
+ * one that fails refuses the rest. A copy has the connection for itself: the driver cannot send it among others.
+ */
+function setPipelined(client: pg.PoolClient, on: boolean): void {
+  Object.assign(client, { pipeline: on })
+}
+
 /** What `work` gets: usable until its transaction ends, an error after. */
-function transactionOn(client: pg.PoolClient): { tx: WriteTx; end: () => void } {
+function transactionOn(client: pg.PoolClient): {
+  tx: WriteTx
+  end: () => void
+  /** Rejects with the error of the first statement that failed of those whose answers nobody waits for. */
+  sent: () => Promise<unknown>
+  /** What made the server refuse the rest. */
+  causeOf: (error: unknown) => unknown
+} {
   let open = true
+  let firstError: unknown
+  const under = new Set<Promise<unknown>>()
+  const unheeded: Promise<unknown>[] = []
+  let copying: Promise<unknown> | null = null
   const use = () => {
     if (!open) throw new Error('this transaction has ended: await every query inside of it')
     return client
   }
+  const send = <Row extends object>(text: string, parameters?: readonly unknown[]): Promise<pg.QueryResult<Row>> => {
+    const sent = named(use().query<Row>(statement(text, parameters)))
+    under.add(sent)
+    sent.catch((error) => (firstError ??= error)).finally(() => under.delete(sent))
+    return sent
+  }
+  const query = async <Row extends object>(text: string, parameters?: readonly unknown[]) => {
+    while (copying !== null) await copying
+    return send<Row>(text, parameters)
+  }
+  async function alone<T>(copy: (on: pg.PoolClient) => Promise<T>): Promise<T> {
+    while (copying !== null) await copying
+    const free = Promise.withResolvers<void>()
+    copying = free.promise
+    try {
+      await Promise.allSettled(under)
+      setPipelined(use(), false)
+      return await copy(client)
+    } finally {
+      setPipelined(client, true)
+      copying = null
+      free.resolve()
+    }
+  }
   const tx: WriteTx = {
-    ...readerOn(use),
     writable: true,
-    async execute(text, parameters) {
-      return (await named(use().query(text, values(parameters)))).rowCount ?? 0
+    query: async (text, parameters) => (await query<never>(text, parameters)).rows,
+    execute: async (text, parameters) => (await query(text, parameters)).rowCount ?? 0,
+    send(text, parameters) {
+      const answer = query(text, parameters)
+      answer.catch(ignoreLostConnection)
+      unheeded.push(answer)
     },
-    async copyFrom(text: string, source: Readable) {
-      const sink = use().query(copyFromStdin(text))
-      await named(pipeline(source, sink))
-      return sink.rowCount
-    },
+    copyTo: (text) => alone((on) => named(collect(on, text))),
+    copyFrom: (text: string, source: Readable) =>
+      alone(async (on) => {
+        const sink = on.query(copyFromStdin(text))
+        await named(pipeline(source, sink))
+        return sink.rowCount
+      }),
   }
   return {
     tx,
     end: () => {
       open = false
     },
+    sent: () => Promise.all(unheeded),
+    causeOf: (error) => (isRefusedRest(error) ? (firstError ?? error) : error),
   }
 }
 
+/** A statement that came after the one that failed. */
+const isRefusedRest = (error: unknown) => error instanceof pg.DatabaseError && error.code === '25P02'
+
+const BEGIN_WRITE = 'begin isolation level read committed read write'
+const BEGIN_UNFLUSHED = `${BEGIN_WRITE}; set local synchronous_commit = off`
+
 async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: WriteTx) => Promise<T>): Promise<T> {
   const client = await named(pool.connect())
-  const { tx, end } = transactionOn(client)
+  const { tx, end, sent, causeOf } = transactionOn(client)
+  setPipelined(client, true)
   try {
-    await named(client.query(begin))
-    const result = await work(tx)
+    // With the first statement, not before it.
+    const begun = named(client.query(begin))
+    begun.catch(ignoreLostConnection)
+    const result = await work(tx).catch(async (error) => {
+      await begun
+      throw causeOf(error)
+    })
     end()
-    const { command } = await named(client.query('commit'))
+    // Behind what was sent and not waited for: of a transaction in which something failed it makes a rollback.
+    const committed = named(client.query('commit'))
+    committed.catch(ignoreLostConnection)
+    await begun
+    await sent()
+    const { command } = await committed
     // Postgres answers the commit of a failed transaction with ROLLBACK, and no error.
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it had failed')
+    setPipelined(client, false)
     client.release()
     return result
   } catch (error) {
@@ -377,7 +472,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return {
     reader: readerOn(() => readPool),
     read: (work) => inTransaction(readPool, 'begin isolation level repeatable read read only', work),
-    write: (work) => inTransaction(writePool, 'begin isolation level read committed read write', work),
+    write: (work, { flush = true } = {}) => inTransaction(writePool, flush ? BEGIN_WRITE : BEGIN_UNFLUSHED, work),
     session: () => openSession(options),
     listen: (channel, handlers) => listen(options, channel, handlers, listeners),
     health: () => ({

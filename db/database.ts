@@ -27,8 +27,19 @@ export interface WriteTx extends Reader {
   readonly writable: true
   /** Runs one statement and gives the number of rows it touched. */
   execute(text: string, values?: readonly unknown[]): Promise<number>
+  /** Sends one statement whose answer nobody needs: if it fails, the transaction does, with its error. */
+  send(text: string, values?: readonly unknown[]): void
   /** `copy … from stdin` fed by the stream; gives the number of rows. */
   copyFrom(text: string, source: Readable): Promise<number>
+}
+
+export interface WriteOptions {
+  /**
+   * False: the commit does not wait for the disk. After a crash of the server it may be as if it had never been, with
+   * everything that came of it; whatever is committed after it and is there still proves that it is there. For what nobody
+   * outside of the database has been told of.
+   */
+  flush?: boolean
 }
 
 /** One connection of its own, for advisory locks that live as long as it does. */
@@ -73,7 +84,7 @@ export interface Database {
   /** Several reads of one snapshot (repeatable read, read only). */
   read<T>(work: (reader: Reader) => Promise<T>): Promise<T>
   /** One transaction (read committed). Rolls back when `work` throws; the error goes on to the caller. */
-  write<T>(work: (tx: WriteTx) => Promise<T>): Promise<T>
+  write<T>(work: (tx: WriteTx) => Promise<T>, options?: WriteOptions): Promise<T>
   session(): Promise<Session>
   /**
    * LISTEN on a channel, reconnecting by itself. `onReady` is called after every (re)LISTEN is acknowledged, so that the

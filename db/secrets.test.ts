@@ -53,6 +53,11 @@ test.each([
   ['Cookie: weaver_session=1.abc', 'Cookie: [redacted]'],
   ['APCA-API-SECRET-KEY: abc', 'APCA-API-SECRET-KEY: [redacted]'],
   ['WEAVER_API_KEY=abc ALPACA_LIVE_API_SECRET=def', 'WEAVER_API_KEY=[redacted] ALPACA_LIVE_API_SECRET=[redacted]'],
+  [
+    'WEAVER_TELEGRAM_BOT_TOKEN=1:a WEAVER_SMTP_URL=b',
+    'WEAVER_TELEGRAM_BOT_TOKEN=[redacted] WEAVER_SMTP_URL=[redacted]',
+  ],
+  ['WEAVER_WEBHOOK_URL=a WEAVER_HEARTBEAT_URL=b', 'WEAVER_WEBHOOK_URL=[redacted] WEAVER_HEARTBEAT_URL=[redacted]'],
 ])("what is somebody else's goes by its shape: %s", (text, clean) => {
   expect(redact(text)).toBe(clean)
   expect(redact(clean)).toBe(clean)

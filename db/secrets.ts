@@ -13,7 +13,7 @@ const DEEPEST = 16
 
 /** What is sent or stored under these names is a secret, whoever's it is. */
 const NAMES =
-  /^(password|passwd|pgpassword|authorization|proxy-authorization|cookie|set-cookie|x-api-key|apca-api-(key-id|secret-key)|database_?url|connection_?string|api_?(key|secret)|webhook_?secret|(weaver|alpaca)_\w*(key|secret))$/i
+  /^(password|passwd|pgpassword|authorization|proxy-authorization|cookie|set-cookie|x-api-key|apca-api-(key-id|secret-key)|database_?url|connection_?string|api_?(key|secret)|webhook_?(secret|url)|bot_?token|smtp_?url|heartbeat_?url|(weaver|alpaca)_\w*(key|secret|token|(webhook|smtp|heartbeat)_url))$/i
 
 const HEADERS = 'authorization|cookie|set-cookie|x-api-key|apca-api-key-id|apca-api-secret-key'
 /** Each keeps what stands before the secret as $1. */
@@ -21,7 +21,7 @@ const SHAPES = [
   // scheme://user:password@host
   /(:\/\/[^\s:/@"'\\]*:)[^\s/"'\\]+(?=@)/g,
   // password=secret, as libpq and query strings write it
-  /\b((?:password|passwd|pgpassword|weaver_session|(?:weaver|alpaca)_\w*(?:key|secret))=)(?!\[redacted\])(?:'[^']*'|[^\s&,;"'\\]+)/gi,
+  /\b((?:password|passwd|pgpassword|weaver_session|(?:weaver|alpaca)_\w*(?:key|secret|token|(?:webhook|smtp|heartbeat)_url))=)(?!\[redacted\])(?:'[^']*'|[^\s&,;"'\\]+)/gi,
   // "password": "secret", also as JSON within JSON
   /((?:password|passwd|pgpassword)\\*"\s*:\s*\\*")[^"\\]+/gi,
   // Header: secret
@@ -31,7 +31,8 @@ const SHAPES = [
   ),
 ]
 /** Without this a text has none of the shapes, and no name of the list: most have not. */
-const HINT = /:\/\/[^\s/]*@|passw|cookie|authorization|api[-_]?key|secret|session=|database_?url|connection_?string/i
+const HINT =
+  /:\/\/[^\s/]*@|passw|cookie|authorization|api[-_]?key|secret|session=|bot_?token|_token=|(database|webhook|smtp|heartbeat)_?url|connection_?string/i
 
 const values = new Set<string>()
 let pattern: RegExp | null = null

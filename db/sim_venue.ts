@@ -39,6 +39,9 @@ export interface SimOrderRow {
   status: 'accepted' | 'partial' | 'filled' | 'cancelled' | 'rejected' | 'expired'
   filled_qty: string
   filled_notional: string
+  /** Of all its fills. */
+  fee: string
+  fee_qty: string
   reject_reason: string | null
   tested_to: number
   triggered: boolean
@@ -111,6 +114,8 @@ const ORDER_COLUMNS = [
   'status',
   'filled_qty',
   'filled_notional',
+  'fee',
+  'fee_qty',
   'reject_reason',
   'tested_to',
   'triggered',
@@ -124,6 +129,8 @@ const CHANGING = [
   'status',
   'filled_qty',
   'filled_notional',
+  'fee',
+  'fee_qty',
   'reject_reason',
   'tested_to',
   'triggered',

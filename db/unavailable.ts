@@ -38,6 +38,23 @@ export function namedError(error: unknown): unknown {
   return error
 }
 
+const STATEMENT_TIMED_OUT = '57014'
+
+/** Whatever was tried may say so in its own words, with the database's as the cause; a statement that took too long is its own doing. */
+export function isOutage(error: unknown): boolean {
+  let cause = error
+  for (let depth = 0; depth < DEPTH && cause instanceof Error; depth++) {
+    if (cause instanceof DatabaseUnavailable) return cause.code !== STATEMENT_TIMED_OUT
+    cause = cause.cause
+  }
+  return false
+}
+
+/** A transaction that was given up for the sake of others, and left nothing behind: a deadlock, or one that cannot be in their order. */
+export function isConflict(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && 'code' in error && (error.code === '40P01' || error.code === '40001')
+}
+
 /** What a statement gives, and its error by name. */
 export async function named<T>(asking: Promise<T>): Promise<T> {
   try {

@@ -11,8 +11,10 @@ import {
   movingSymbols,
   openAccountOrders,
   ordersByClientId,
+  purchasesOf,
   runsHold,
 } from '../db/walle/queries/accounts.ts'
+import { tradedSymbols } from '../db/walle/queries/market.ts'
 import type { Live } from './live.ts'
 import type { Heard, Reported } from './order_reports.ts'
 import {
@@ -27,7 +29,14 @@ import {
   type PositionsJudged,
   type Settling,
 } from './veda/reconcile.ts'
-import type { Execution, Venue, VenueAccount, VenueOrder, VenuePosition } from './veda/venue.ts'
+import {
+  type Execution,
+  type Venue,
+  type VenueAccount,
+  VenueError,
+  type VenueOrder,
+  type VenuePosition,
+} from './veda/venue.ts'
 
 export type Cause = 'start' | 'reconnect' | 'timer' | 'request'
 export type Source = 'poll' | 'reconcile'
@@ -56,11 +65,15 @@ export interface Check extends AccountName {
   source: Source
   /** The term of the keeper that checks: the account belongs to no other meanwhile. */
   keeper: string
+  /** The newest request that this check answers; null: none. */
+  requested: string | null
   stream: 'up' | 'down' | 'none'
   /** Why updates of orders do not reach us, for too long now; null: they do, or are about to. */
   lost: string | null
   memory: Memory
   settling: Settling
+  /** Of a symbol, as the venue's features have it. */
+  feeRate: (symbol: string) => string | null
 }
 
 export interface Checked {
@@ -109,6 +122,7 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
   // Ours first: whatever is sent from here on is in the venue's answers or not, and is no order that it does not know.
   const open = await openAccountOrders(live.db.reader, check)
   const look = await lookAt(venue, since)
+  await mustBeTheirs(live, check, before, look.account)
   const closed = await ordersByClientId(live.db.reader, namedIn(look))
   const ours = new Map([...open, ...closed].map((order) => [order.client_order_id, order]))
   const first = compareOrders([...ours.values()], look.orders, look.executions)
@@ -148,6 +162,22 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
     openOrders: open.length,
     newsAt,
   }
+}
+
+/** Runs that began in one account do not go on in another, to which somebody has set the credentials. */
+async function mustBeTheirs(
+  { db }: Live,
+  { exchange, mode }: AccountName,
+  before: AccountRow,
+  { account_number: now }: VenueAccount,
+): Promise<void> {
+  const known = before.account_number
+  if (known === null || known === now || (await tradedSymbols(db.reader, exchange, mode)).length === 0) return
+  const cure = `set those of ${known}, or stop the runs`
+  throw new VenueError(
+    'refused',
+    `the credentials are those of the account ${now}, and runs trade in ${known}: ${cure}`,
+  )
 }
 
 /** Executions last again: when more came in meanwhile, the positions may hold them, and all is asked for anew. */
@@ -236,8 +266,11 @@ async function judge(
     foreign: first ? [] : foreign,
   })
   const moving = await movingSymbols(tx, check, check.settling.mostMs)
+  const differing = compared.filter(({ difference }) => difference !== '0').map(({ row }) => row.symbol)
   const positions = judgePositions(compared, check.memory.differences, moving, {
     ...check.settling,
+    feeRate: check.feeRate,
+    purchases: await purchasesOf(tx, check, differing),
     now: live.now(),
     cashUnchanged: new Set([account.cash, look.account.cash]).size === 1,
   })
@@ -319,9 +352,14 @@ function recordable(live: Live, check: Check, results: Results): Outcome {
   }
 }
 
-function stateOf({ lost, stream }: Check, { account, positions }: Judged): Pick<AccountRow, 'state' | 'state_reason'> {
+function stateOf(
+  { lost, stream, requested }: Check,
+  { account, positions }: Judged,
+): Pick<AccountRow, 'state' | 'state_reason'> {
   if (lost !== null) return { state: 'unknown', state_reason: lost }
   if (account.state === 'ready') return { state: 'ready', state_reason: null }
+  // Whoever wants it to be asked first means after that.
+  if (account.reconcile_requested_at !== requested) return { state: 'unknown', state_reason: account.state_reason }
   if (stream === 'down') return { state: 'unknown', state_reason: 'waiting for its stream of order updates' }
   // A difference that may be a fill on its way is waited for before the first order leaves, and not after.
   const { unsettled } = positions

@@ -1,7 +1,9 @@
 /** What hears an account's stream of order updates: whether it is up, and each update recorded in the order it came. */
 import type { AccountName } from '../db/walle/queries/accounts.ts'
+import type { TradedSymbol } from '../db/walle/queries/market.ts'
 import type { ApplyReport } from './account_check.ts'
 import type { Live } from './live.ts'
+import type { MarketNews } from './veda/marks.ts'
 import type { OrderReport } from './veda/reports.ts'
 import type { StreamHandlers, Venue, VenueStream } from './veda/venue.ts'
 
@@ -19,8 +21,9 @@ export class Ear {
   private readonly options: EarOptions
   private stream: VenueStream | null = null
   private isWanted = true
-  /** The symbols that the open stream was asked for. */
-  private watched = ''
+  /** What the open stream was asked for. */
+  private wish = ''
+  private watched: ReadonlySet<string> = new Set()
   private isUp = false
   private why = 'it was never up'
   private changedAt: number | null = null
@@ -43,16 +46,22 @@ export class Ear {
     this.generation += 1
     const mine = this.generation
     this.stream = venue.features.orderStream ? venue.stream(this.handlers(venue, () => mine === this.generation)) : null
-    this.watched = ''
+    this.wish = ''
+    this.watched = new Set()
     this.isWanted = this.stream !== null
   }
 
-  /** The symbols whose bars are to be pushed. */
-  watch(symbols: readonly string[]): void {
-    const wish = [...symbols].sort().join(' ')
-    if (this.stream === null || wish === this.watched) return
-    this.watched = wish
-    this.stream.watch(symbols)
+  /** The symbols whose bars are to be pushed; of those that are held, quotes and trades besides where they are followed. */
+  watch(traded: readonly TradedSymbol[]): void {
+    const symbols = traded.map(({ symbol }) => symbol)
+    const held = traded.filter((one) => one.held).map(({ symbol }) => symbol)
+    const follows = this.options.live.market?.follows ?? 'bars'
+    const [quotes, trades] = [follows === 'bars' ? [] : held, follows === 'trades' ? held : []]
+    const wish = JSON.stringify([symbols, quotes, trades].map((list) => [...list].sort()))
+    if (this.stream === null || wish === this.wish) return
+    this.wish = wish
+    this.watched = new Set(symbols)
+    this.stream.watch(symbols, { quotes, trades })
   }
 
   wanted(): boolean {
@@ -105,13 +114,16 @@ export class Ear {
 
   private handlers(venue: Venue, current: () => boolean): StreamHandlers {
     const { live, name, wake } = this.options
+    const hearMarket = (news: MarketNews) => {
+      if (current() && this.watched.has(news.symbol)) live.market?.heard(venue, news)
+    }
     return {
       onOrder: (order, execution) => {
         if (current()) this.hear(venue, { order, execution })
       },
-      onBar: (bar) => {
-        if (current()) live.heardBar?.(venue, bar)
-      },
+      onBar: (bar) => hearMarket({ kind: 'bar', ...bar }),
+      onQuote: (quote) => hearMarket({ kind: 'quote', ...quote }),
+      onTrade: (trade) => hearMarket({ kind: 'trade', ...trade }),
       onState: ({ up, reason }) => {
         if (!current()) return
         this.heardAt = live.now()

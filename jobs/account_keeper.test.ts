@@ -77,6 +77,7 @@ async function anSentOrder(ordinal: number, changes: Partial<OrderRow> = {}): Pr
     order_id: order.id,
     run_id: run.id,
     ...NAME,
+    wanted_at: new Date().toISOString(),
     state: order.exchange_order_id === null ? 'sent' : 'answered',
     attempts: 1,
     lookups: 0,
@@ -84,6 +85,7 @@ async function anSentOrder(ordinal: number, changes: Partial<OrderRow> = {}): Pr
     last_error: null,
     cancel_requested_at: null,
     cancel_reason: null,
+    decided_close: null,
     cancel_attempts: 0,
   }
   await db.write((tx) =>
@@ -336,6 +338,28 @@ test('refused credentials: the account says so and is looked at again until they
   expect((await account())?.state_reason).toBe('401 the key is no good')
   venue.account = told
   await ready()
+})
+
+test('the keys of another account: no run goes on in it, and what it holds is nobody’s, until they are stopped', async () => {
+  const first = keep(aVenue())
+  await ready()
+  await first.stop()
+  const other = aVenue()
+  Object.assign(other.money, { account_number: 'S2', cash: '7' })
+  other.setPosition('BTC/USD', '3')
+  keep(other)
+  await until('it says why', async () => (await account())?.state_reason?.includes('S2') === true)
+  expect(await account()).toMatchObject({
+    ...{ state: 'unknown', account_number: 'S1', cash: '100000' },
+    state_reason:
+      'it cannot be checked: the credentials are those of the account S2, and runs trade in S1: set those of S1, or stop the runs',
+  })
+  expect(await positionOf('BTC/USD')).toBeNull()
+  await db.write((tx) =>
+    record(tx, { writes: [{ kind: 'update_run', id: run.id, changes: { status: 'stopped' } }], events: [] }),
+  )
+  await ready()
+  expect(await account()).toMatchObject({ account_number: 'S2', cash: '7' })
 })
 
 test('of two keepers on one database one is at work; when it is gone the other goes on and nothing is lost', async () => {

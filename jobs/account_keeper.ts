@@ -22,8 +22,10 @@ import {
 import { Ear } from './account_ear.ts'
 import type { Live } from './live.ts'
 import { unfinishedJobs } from './order_jobs.ts'
+import { assetClassOf } from './veda/checks.ts'
 import type { Settling } from './veda/reconcile.ts'
 import { type Venue, VenueError } from './veda/venue.ts'
+import { createVenueClock, type VenueClock } from './venue_clock.ts'
 
 export interface KeeperLimits extends Settling {
   /** How often it looks whether there is something to do. */
@@ -116,6 +118,7 @@ class Term {
   private readonly keeper: string
   private readonly ear: Ear
   private readonly startedAt: number
+  private readonly venueClock: VenueClock
   private readonly causes = new Set<Cause>(['start'])
   private venue: Venue | null = null
   private memory: Memory = NO_MEMORY
@@ -135,6 +138,7 @@ class Term {
     this.keeper = `${hostname()} ${process.pid} ${live.newId().slice(0, 8)}`
     this.ear = new Ear(options)
     this.startedAt = live.now()
+    this.venueClock = createVenueClock(live, options.name)
   }
 
   async begin(): Promise<void> {
@@ -214,10 +218,12 @@ class Term {
         cause,
         source: polled || down ? 'poll' : 'reconcile',
         keeper: this.keeper,
+        requested: this.requested,
         stream: polled ? 'none' : down ? 'down' : 'up',
         lost: this.isLost() ? this.streamIsDown() : null,
         memory: this.memory,
         settling: limits,
+        feeRate: (symbol) => venue.features.unsureFeeInKind[assetClassOf(symbol)],
       })
       this.memory = result.memory
       this.openOrders = result.openOrders
@@ -225,6 +231,7 @@ class Term {
       if (result.unsettled.length > 0) this.recheckAt = this.checkedAt + limits.settleMs
       const deaf = cause === 'timer' && this.ear.up() && (result.newsAt ?? now) < now - limits.deafMs
       if (deaf) await this.ear.reopen('it did not tell what the venue knew')
+      await this.venueClock.look(patient(live, limits.callMs, venue))
     } catch (error) {
       for (const one of [...causes, 'timer' as const]) this.causes.add(one)
       throw error
@@ -311,7 +318,7 @@ async function bounded<T>({ sleep }: Live, mostMs: number, work: Promise<T>): Pr
   throw new VenueError('unavailable', `no answer within ${mostMs} ms`)
 }
 
-function patient(live: Live, mostMs: number, venue: Venue): AskedVenue {
+function patient(live: Live, mostMs: number, venue: Venue): AskedVenue & Pick<Venue, 'time'> {
   const wait = <T>(work: Promise<T>) => bounded(live, mostMs, work)
   return {
     account: () => wait(venue.account()),
@@ -319,6 +326,7 @@ function patient(live: Live, mostMs: number, venue: Venue): AskedVenue {
     orders: (which) => wait(venue.orders(which)),
     executions: (since) => wait(venue.executions(since)),
     orderByClientId: (id) => wait(venue.orderByClientId(id)),
+    time: () => wait(venue.time()),
   }
 }
 

@@ -5,16 +5,19 @@
 import type { Database, WriteTx } from '../db/database.ts'
 import {
   buryJob,
+  excuseJob,
   type FailedJob,
   failJob,
   finishJob,
   type Lease,
+  MOST_EXCUSED,
   putBackJob,
   runOf,
   tellDead,
 } from '../db/events/leases.ts'
 import { retryDelayMs, TASKS, type TaskName, type TaskPayload } from '../db/events/tasks.ts'
 import { redactError } from '../db/secrets.ts'
+import { isOutage } from '../db/unavailable.ts'
 
 /** The job was given to another worker meanwhile: whatever was done in its transaction must not be kept. */
 export class LostLease extends Error {
@@ -90,18 +93,22 @@ export async function attempt<T extends TaskName>(
     if (cause instanceof PutBack) return
     const error = redactError(cause)
     if (cause instanceof LostLease) throw error
-    if (!(await recordFailure(options, { lease, maxAttempts, signal }, failed(messageOf(error))))) throw error
+    const excused = isOutage(cause) && maxAttempts < MOST_EXCUSED
+    const record = (job: FailedJob) =>
+      excused ? excuseFailure(options, lease, job) : settleFailure(options, lease, maxAttempts, 'failed', job)
+    if (!(await recordFailure(options, signal, record, failed(messageOf(error))))) throw error
   }
 }
 
 async function recordFailure(
   options: AttemptOptions,
-  { lease, maxAttempts, signal }: Attempt,
+  signal: AbortSignal,
+  record: (job: FailedJob) => Promise<boolean>,
   job: FailedJob,
 ): Promise<boolean> {
   for (let tries = 0; tries < RECORDING.times && !signal.aborted; tries++) {
     try {
-      return await settleFailure(options, lease, maxAttempts, 'failed', job)
+      return await record(job)
     } catch (trouble) {
       if (trouble instanceof LostLease) throw trouble
       options.log('error', `job ${job.id} (${job.task}): its failure cannot be recorded: ${messageOf(trouble)}`)
@@ -123,8 +130,17 @@ export async function settleFailure(
     await buryHeld(options, lease, job)
     return true
   }
-  const delayMs = retryDelayMs(TASKS[job.task as TaskName].backoff, lease.attempts)
+  const policy = TASKS[job.task as TaskName]
+  const excused = Math.max(0, maxAttempts - policy.maxAttempts)
+  const delayMs = retryDelayMs(policy.backoff, Math.max(1, lease.attempts - excused))
   if (!(await options.db.write((tx) => failJob(tx, lease, { outcome, error: job.error, delayMs })))) throw lost(job)
+  return false
+}
+
+/** The database was away, which is not the job's doing: it comes again, with as many attempts as it had. */
+async function excuseFailure({ db }: AttemptOptions, lease: Lease, job: FailedJob): Promise<boolean> {
+  const delayMs = retryDelayMs(TASKS[job.task as TaskName].backoff, 1)
+  if (!(await db.write((tx) => excuseJob(tx, lease, { error: job.error, delayMs })))) throw lost(job)
   return false
 }
 

@@ -142,8 +142,9 @@ export function createBarCache(options: BarCacheOptions): BarCache {
     has(venue, symbol, timeframe, time) {
       return entryOf(venue, symbol, timeframe).series?.bars.some((bar) => bar.time === time) ?? false
     },
-    heard(venue, { symbol, timeframe, ...bar }) {
+    heard(venue, { symbol, timeframe, time, open, high, low, close, volume, trade_count }) {
       const entry = entryOf(venue, symbol, timeframe)
+      const bar = { time, open, high, low, close, volume, trade_count }
       entry.heardAt = now()
       if (entry.series !== null) take(entry, hear(entry.series, symbol, timeframe, { bar, now: now() }))
     },

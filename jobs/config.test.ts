@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { parse } from 'dotenv'
 import { expect, test } from 'vitest'
-import { ConfigError, isLoopback, loadConfig } from './config.ts'
+import { ConfigError, loadConfig } from './config.ts'
+import { isLoopback } from './config_values.ts'
 
 const KEY = 'k'.repeat(32)
 
@@ -35,6 +36,17 @@ test('without any variable Weaver runs on this machine with the embedded Postgre
     lagLimit: 10_000,
     retentionDays: 30,
     auditDays: null,
+    notify: {
+      webhook: null,
+      telegram: null,
+      mail: null,
+      kinds: ['fills', 'rejects', 'errors', 'halts', 'mismatches', 'jobs'],
+      modes: ['paper', 'live'],
+      maxAgeMs: 3_600_000,
+      perMinute: 10,
+    },
+    heartbeatUrl: null,
+    marketEvents: 'quotes',
     venues: {},
   })
 })
@@ -125,4 +137,70 @@ test('the templates are valid as they are', () => {
   for (const name of ['.env.example', '.env.dev.example']) {
     expect(loadConfig(parse(readFileSync(name)))).toHaveProperty('port', 8000)
   }
+})
+
+const NOTIFY = {
+  WEAVER_WEBHOOK_URL: 'https://hooks.example.org/services/T000/key-of-the-hook',
+  WEAVER_WEBHOOK_SECRET: 'a-secret-of-the-webhook',
+  WEAVER_TELEGRAM_BOT_TOKEN: '123456:ABCDEFGHIJKL',
+  WEAVER_TELEGRAM_CHAT_ID: '-100',
+  WEAVER_SMTP_URL: 'smtps://weaver:mail-password@mail.example.org:465',
+  WEAVER_MAIL_FROM: 'weaver@example.org',
+  WEAVER_MAIL_TO: 'a@example.org, b@example.org',
+}
+
+test('channels are read whole, their addresses and keys as secrets', () => {
+  const { notify, heartbeatUrl } = loadConfig({
+    ...NOTIFY,
+    WEAVER_NOTIFY: 'halts, errors',
+    WEAVER_NOTIFY_MODES: 'live',
+    WEAVER_HEARTBEAT_URL: 'https://beat.example.org/ping/key-of-the-beat',
+  })
+  expect(notify).toMatchObject({
+    webhook: { host: 'hooks.example.org' },
+    telegram: { chatId: '-100', baseUrl: 'https://api.telegram.org' },
+    mail: { host: 'mail.example.org:465', from: 'weaver@example.org', to: ['a@example.org', 'b@example.org'] },
+    ...{ kinds: ['halts', 'errors'], modes: ['live'] },
+  })
+  expect(notify.webhook?.url.reveal()).toBe(NOTIFY.WEAVER_WEBHOOK_URL)
+  expect(`${inspect(notify, { depth: 9 })} ${JSON.stringify(notify)} ${inspect(heartbeatUrl)}`).not.toMatch(
+    /key-of-the|secret-of|ABCDEF|mail-password/,
+  )
+})
+
+test.each<[Record<string, string>, string[]]>([
+  [
+    { WEAVER_WEBHOOK_SECRET: 'a-secret-of-the-webhook' },
+    ['WEAVER_WEBHOOK_URL must be set when WEAVER_WEBHOOK_SECRET is'],
+  ],
+  [{ WEAVER_WEBHOOK_URL: 'http://127.0.0.1:9/in' }, []],
+  [{ WEAVER_WEBHOOK_URL: 'http://[::1]:9/in' }, []],
+  [
+    { WEAVER_WEBHOOK_URL: 'https://hooks.example.org/in' },
+    [
+      'WEAVER_WEBHOOK_SECRET must be set: messages that leave this machine are signed with it (openssl rand -hex 32 makes one)',
+    ],
+  ],
+  [
+    { ...NOTIFY, WEAVER_WEBHOOK_URL: 'https://me:word@hooks.example.org/in' },
+    ['WEAVER_WEBHOOK_URL must be an address with http:// or https://, without a user or a password'],
+  ],
+  [{ WEAVER_TELEGRAM_CHAT_ID: '1' }, ['WEAVER_TELEGRAM_BOT_TOKEN must be set when WEAVER_TELEGRAM_CHAT_ID is']],
+  [
+    { ...NOTIFY, WEAVER_TELEGRAM_BASE_URL: 'http://bot.example.org' },
+    ['WEAVER_TELEGRAM_BASE_URL must begin with https://: the token is sent there'],
+  ],
+  [
+    { WEAVER_SMTP_URL: NOTIFY.WEAVER_SMTP_URL },
+    ['WEAVER_MAIL_FROM must be set when WEAVER_SMTP_URL is', 'WEAVER_MAIL_TO must be set when WEAVER_SMTP_URL is'],
+  ],
+  [
+    { WEAVER_NOTIFY: 'fills,everything', WEAVER_HEARTBEAT_URL: 'beat' },
+    [
+      'WEAVER_NOTIFY must be some of fills,rejects,errors,halts,mismatches,jobs (it is "fills,everything")',
+      'WEAVER_HEARTBEAT_URL must be an address with http:// or https://, without a user or a password',
+    ],
+  ],
+])('what a channel lacks, or holds too much of, is named: %j', (env, problems) => {
+  expect(problemsOf(env)).toEqual(problems)
 })

@@ -3,14 +3,24 @@
  * named at once, never with the value of a secret.
  */
 import { readFileSync } from 'node:fs'
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { parse } from 'dotenv'
 import { z } from 'zod'
 import { Secret } from '../db/secrets.ts'
+import { isLoopback, list, secret, whole } from './config_values.ts'
 import type { RiskLimits } from './glados/risk.ts'
+import {
+  NOTIFY_SECRETS,
+  type NotifyConfig,
+  type NotifyVariables,
+  notifyOf,
+  notifyProblems,
+  notifyVariables,
+} from './notify_config.ts'
 import { riskOf, riskVariables, unknownLimits } from './risk_config.ts'
+import { MARKET_DETAILS, type MarketDetail } from './veda/marks.ts'
 import { adapterIds, type VenueSettings, variablePrefix } from './venues.ts'
 
 export interface Config {
@@ -37,6 +47,12 @@ export interface Config {
   /** Days after which events leave the log, and those kept for audit; null: these never. */
   retentionDays: number
   auditDays: number | null
+  /** Messages to people and programs outside. */
+  notify: NotifyConfig
+  /** Called each minute while Weaver is well. */
+  heartbeatUrl: Secret | null
+  /** How much of the market between ticks is followed, and sampled into the log. */
+  marketEvents: MarketDetail
   /** What adapters of venues read: variables that begin with an adapter's name. */
   venues: VenueSettings
 }
@@ -81,36 +97,6 @@ function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text
 }
 
-export function isLoopback(host: string): boolean {
-  if (host === 'localhost') return true
-  const family = isIP(host)
-  if (family === 0) return false
-  const loopback = new BlockList()
-  loopback.addSubnet('127.0.0.0', 8, 'ipv4')
-  loopback.addAddress('::1', 'ipv6')
-  return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6')
-}
-
-const whole = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
-
-const list = (check: (text: string) => boolean, message: string) =>
-  z
-    .string()
-    .transform((text) =>
-      text
-        .split(',')
-        .map((item) => item.trim())
-        .filter((item) => item !== ''),
-    )
-    .refine((items) => items.every(check), message)
-
-const secret = (schema: z.ZodString) => schema.transform((value) => new Secret(value))
-
 const variables = z.object({
   DATABASE_URL: secret(
     z.string().refine(isPostgresUrl, 'must look like postgres://user:password@host:5432/database'),
@@ -136,9 +122,11 @@ const variables = z.object({
   WEAVER_LAG_LIMIT: whole(1, LONGEST_LAG).default(10_000),
   WEAVER_RETENTION_DAYS: whole(1, MOST_DAYS).default(30),
   WEAVER_AUDIT_DAYS: whole(1, MOST_DAYS).optional(),
+  WEAVER_MARKET_EVENTS: z.enum(MARKET_DETAILS, `must be ${MARKET_DETAILS.join(', ')}`).default('quotes'),
+  ...notifyVariables,
 })
 
-const SECRETS = new Set(['DATABASE_URL', 'WEAVER_API_KEY'])
+const SECRETS = new Set<string>(['DATABASE_URL', 'WEAVER_API_KEY', ...NOTIFY_SECRETS])
 
 function readEnvFile(path: string): Record<string, string> {
   try {
@@ -186,7 +174,7 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
   const given = collect(env, file)
   const parsed = variables.safeParse(given)
   const problems = parsed.success ? [] : problemsOf(parsed.error, given)
-  problems.push(...unknownLimits(Object.keys({ ...file, ...env })))
+  problems.push(...unknownLimits(Object.keys({ ...file, ...env })), ...notifyProblems(given))
   const host = given.WEAVER_HOST
   if (host !== undefined && !isLoopback(host) && given.WEAVER_API_KEY === undefined) {
     problems.push(
@@ -217,6 +205,9 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
     lagLimit: data.WEAVER_LAG_LIMIT,
     retentionDays: data.WEAVER_RETENTION_DAYS,
     auditDays: data.WEAVER_AUDIT_DAYS ?? null,
+    notify: notifyOf(data as NotifyVariables),
+    heartbeatUrl: data.WEAVER_HEARTBEAT_URL ?? null,
+    marketEvents: data.WEAVER_MARKET_EVENTS,
     venues: venueSettings(env, file),
   })
 }

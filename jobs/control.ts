@@ -12,6 +12,7 @@ import { DomainError } from './glados/errors.ts'
 import type { HaltCommands } from './glados/halt_commands.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { createJobCommands, type JobCommands } from './glados/job_commands.ts'
+import { createParityCommands, type ParityCommands } from './glados/parity_commands.ts'
 import { openHaltCommands } from './halt.ts'
 import { startHaltWatch } from './halt_watch.ts'
 import { createHostRuns } from './host_client.ts'
@@ -28,7 +29,7 @@ import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
-  commands: RunCommands & JobCommands & AccountCommands & HaltCommands & CandleFetchCommands
+  commands: RunCommands & JobCommands & AccountCommands & HaltCommands & CandleFetchCommands & ParityCommands
   catalog: Catalog
   hosts: HostPool
   tracer: Tracer
@@ -77,7 +78,7 @@ export async function openControl(
   const venues = await openVenues(system, time)
   const fatal = Promise.withResolvers<Error>()
   system.lost.then(fatal.resolve)
-  const halts = openHaltCommands(system)
+  const halts = openHaltCommands(system, time)
   // Before any worker: what was halted while Postgres was away is halted.
   const haltWatch = await startHaltWatch({
     dataDir: config.dataDir,
@@ -86,9 +87,10 @@ export async function openControl(
     sleep: wallClock.sleep,
     log: (fields, message) => system.log.warn(fields, message),
   })
+  const newHosts = () => openHosts(system, 1)
   const needed = workers === true || (workers === 'unless running' && (await livePools(db)) === 0)
   const worker = needed
-    ? await startWorker(system, { hosts, liveHosts, stays: workers === true, time }, fatal.resolve)
+    ? await startWorker(system, { hosts, liveHosts, newHosts, stays: workers === true, time }, fatal.resolve)
     : null
   return {
     commands: {
@@ -110,6 +112,7 @@ export async function openControl(
         configured: venues.configured,
         ...wallClock,
       }),
+      ...createParityCommands({ recorder: createRecorder(db), reader: db.reader }),
       ...createJobCommands({ write: db.write, record, reader: db.reader, ...wallClock }),
     },
     catalog,

@@ -2,7 +2,7 @@
  * The halt file: says that nothing may leave while Postgres cannot. Whoever finds it makes a halt of it as soon as
  * there is a database; what cannot be read counts as a halt too.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 
@@ -33,12 +33,18 @@ export async function readHaltFile(dataDir: string): Promise<HaltNote | null> {
   }
 }
 
-/** Whole or not at all. One that is there already stays. */
+/** Whole or not at all, and on the disk when it resolves. One that is there already stays. */
 export async function writeHaltFile(dataDir: string, halt: HaltNote): Promise<void> {
   if ((await readHaltFile(dataDir)) !== null) return
   const path = haltFilePath(dataDir)
   await mkdir(dataDir, { recursive: true })
-  await writeFile(`${path}.new`, `${JSON.stringify(halt)}\n`, { mode: 0o600 })
+  const file = await open(`${path}.new`, 'w', 0o600)
+  try {
+    await file.writeFile(`${JSON.stringify(halt)}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
   await rename(`${path}.new`, path)
 }
 

@@ -12,7 +12,7 @@ const STEP_MS = 250
 
 export interface HaltWatchOptions {
   dataDir: string
-  commands: Pick<HaltCommands, 'halt' | 'halts'>
+  commands: Pick<HaltCommands, 'haltByFile' | 'halts'>
   newId: () => string
   sleep: (ms: number) => Promise<void>
   log: (fields: object, message: string) => void
@@ -24,11 +24,10 @@ export async function startHaltWatch(options: HaltWatchOptions): Promise<HaltWat
   let stopped = false
 
   async function look(): Promise<void> {
-    const found = await readHaltFile(dataDir)
-    if (found === null) return
+    if ((await readHaltFile(dataDir)) === null) return
     if ((await commands.halts()).some(({ run_id }) => run_id === null)) return
-    log({ file: haltFilePath(dataDir), reason: found.reason }, 'halted by the halt file')
-    await commands.halt({ rule: 'halt_file', reason: found.reason, by: found.by }, { corrId: newId() })
+    const halted = await commands.haltByFile({ corrId: newId() })
+    if (halted) log({ file: haltFilePath(dataDir), reason: halted.halt.reason }, 'halted by the halt file')
   }
 
   await look()

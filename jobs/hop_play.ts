@@ -19,8 +19,9 @@ export function playHop(strategy: StrategyDefinition, view: HopView): HopAnswer 
   if (view.memory) instance.restore(view.memory)
   let requests: HopAnswer['requests'] = []
   if (instance.hasOnOrder) for (const order of view.changed) instance.onOrder(order)
-  if (view.phase === 'tick' && instance.hasOnTick) requests = instance.onTick()
-  if (view.phase === 'window') instance.onWindow()
+  const { phase } = view
+  if ((phase === 'tick' || phase === 'tick_window') && instance.hasOnTick) requests = instance.onTick()
+  if (phase === 'window' || (phase === 'tick_window' && requests.length === 0)) instance.onWindow()
   return {
     asked: instance.take(),
     memory: instance.save(),

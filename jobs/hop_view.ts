@@ -7,8 +7,11 @@ import type { Asked, StrategyMemory } from './marvin/contract.ts'
 /** What a strategy's context reads during a hop. JSON, with the windows' columns beside it. */
 export interface HopView {
   spec: RunSpec
-  /** `order`: between two ticks, of a paper or live run; it hears of `changed`, and `ts` is the older tick's. */
-  phase: 'tick' | 'window' | 'order'
+  /**
+   * `tick_window`: onTick, and onWindow at once where it asked for no windows. `order`: between two ticks, of a paper or
+   * live run; it hears of `changed`, and `ts` is the older tick's.
+   */
+  phase: 'tick' | 'window' | 'tick_window' | 'order'
   ts: number
   bar_index: number
   memory: StrategyMemory | null

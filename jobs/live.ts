@@ -2,9 +2,9 @@
 import type { Database, WriteTx } from '../db/database.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
 import type { RunRow } from '../db/walle/rows.ts'
-import type { Timeframe } from '../strategies/api.ts'
 import type { HopAnswer, HopView } from './hop_view.ts'
-import type { TradingMode, Venue, VenueBar } from './veda/venue.ts'
+import type { MarketDetail, MarketNews } from './veda/marks.ts'
+import type { TradingMode, Venue, VenueAddress } from './veda/venue.ts'
 
 /** An adapter as it was found. */
 export interface Known {
@@ -15,6 +15,8 @@ export interface Known {
   configured: TradingMode[]
   /** What is wrong with it or its settings, never with a secret. */
   problems: string[]
+  /** Where orders go, of each configured mode. */
+  accounts: ({ mode: TradingMode } & VenueAddress)[]
 }
 
 /** The venues of this process, opened when first asked for. */
@@ -28,14 +30,23 @@ export interface Venues {
   close(): Promise<void>
 }
 
+/** Who hears what venues' streams tell of the market. */
+export interface LiveMarket {
+  /** Of what running runs hold: bars only, quotes besides, or trades too. */
+  follows: MarketDetail
+  heard(venue: Venue, news: MarketNews): void
+}
+
 export interface Live {
   db: Database
   record: (tx: WriteTx, outcome: Outcome) => Promise<void>
   venues: Venues
   /** Lets the strategy speak in its host. Rejects with a StrategyFailure. */
   hop: (run: RunRow, view: HopView) => Promise<HopAnswer>
-  /** A bar that a venue pushed. Absent: nobody here wants any. */
-  heardBar?: (venue: Venue, bar: VenueBar & { symbol: string; timeframe: Timeframe }) => void
+  /** The halt file is there: nothing may leave, whatever the database says of it yet. */
+  isHalted: () => Promise<boolean>
+  /** Absent: nobody here wants to hear of the market. */
+  market?: LiveMarket
   now: () => number
   newId: () => string
   sleep: (ms: number) => Promise<void>

@@ -14,7 +14,7 @@ import type { ReadWindows } from './live_view.ts'
 /** By symbol, the open time of the newest bar that open trades were marked with. */
 export type Marked = Record<string, number>
 
-/** The run's own bars in these windows that are newer than those marked, by symbol. Moves `marked` on. */
+/** The bars in the run's own windows that are newer than those marked, by symbol. Moves `marked` on. */
 export function unmarkedBars(
   { symbols, timeframe }: Pick<RunRow, 'symbols' | 'timeframe'>,
   shown: ReadWindows['shown'],
@@ -80,8 +80,12 @@ export function createLiveAccount(run: RunRow): LiveAccountProjection {
 
   return {
     hear(event, seen) {
-      if (event.type === 'clock.Tick') barIndex = event.payload.bar_index
-      if (seen !== null) windows = seen
+      if (event.type === 'clock.Tick') {
+        barIndex = event.payload.bar_index
+        windows = null
+      }
+      // The run's own come first; what the strategy fetched beside them marks nothing.
+      if (seen !== null) windows ??= seen
       const isOfTick = event.type === 'strategy.DecisionMade' && event.payload.part === undefined
       if (isOfTick && windows !== null) markTrades(trades, unmarkedBars(run, windows.shown, marked))
     },

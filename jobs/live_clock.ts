@@ -1,8 +1,8 @@
 /**
  * The clock of paper and live runs: of all that run, one leads. At each boundary it appends, in one transaction, the ticks
- * of all runs that are due; a boundary that passed while nobody watched, or while the tick before was under way, is
- * recorded as missed. What was emitted lies in `clock_ticks`, so that another clock, or this one after any pause, goes on
- * from there: no tick is emitted twice or out of order, whatever the wall clock does.
+ * of all runs that are due, each with the fetch of the run's own windows; a boundary that passed while nobody watched, or
+ * while the tick before was under way, is recorded as missed. What was emitted lies in `clock_ticks`, so that another clock,
+ * or this one after any pause, goes on from there: no tick is emitted twice or out of order, whatever the wall clock does.
  */
 import type { Database, WriteTx } from '../db/database.ts'
 import type { NewEvent } from '../db/events/envelope.ts'
@@ -14,6 +14,7 @@ import { lockTickingRuns, runsWithBoundaries, type TickingRun } from '../db/wall
 import { TIMEFRAMES } from '../strategies/api.ts'
 import { decideTicks, newestBoundary, SMALLEST_MS } from './glados/boundaries.ts'
 import type { PreciseClock } from './glados/clock.ts'
+import { ownFetch } from './live_decisions.ts'
 
 export interface LiveClockOptions {
   db: Database
@@ -167,7 +168,8 @@ function outcomeOf(all: readonly Decided[], now: number): Outcome {
     const id = tickEventId(run.id, bar_index, 0)
     rows.push(rowOf(run.id, bar_index, emit, { event_id: id, missed_reason: null, drift_ms: now - emit }))
     opened.push({ run_id: run.id, bar_index, corr_id: id })
-    events.push(tickEvent(run, id, { bar_index, boundary: emit, now }))
+    const tick = { bar_index, ts: emit, corr_id: id }
+    events.push(tickEvent(run, id, { bar_index, boundary: emit, now }), ...ownFetch(run, tick))
   }
   return {
     writes: [

@@ -11,8 +11,8 @@ import { createSkipLog, type SkipLog } from './greta/skips.ts'
 import type { LiveCheckpoint, LiveTick } from './live_ticks.ts'
 import type { Asked } from './marvin/contract.ts'
 
-/** Events of a tick before its windows: clock.Tick, strategy.FetchWindow, live.FetchWindow. */
-const BEFORE_WINDOWS = 3
+/** Events of a tick before its own windows: clock.Tick, strategy.FetchWindow, live.FetchWindow. */
+export const BEFORE_WINDOWS = 3
 
 export interface Told {
   writes: Write[]
@@ -21,18 +21,37 @@ export interface Told {
 
 type Body = Pick<NewEvent, 'type' | 'producer' | 'payload'>
 
+type AtTick = Pick<LiveTick, 'bar_index' | 'ts' | 'corr_id'>
+
 /** All that a strategy asks for counts as asked at the tick: its boundary is the time of the event. */
-function event(run: RunRow, tick: LiveTick, id: string, cause: string, body: Body): NewEvent {
+function event(run: Pick<RunRow, 'id'>, tick: AtTick, id: string, cause: string, body: Body): NewEvent {
   const { corr_id, ts } = tick
   return { ...body, id, run_id: run.id, corr_id, causation_id: cause, ts: new Date(ts).toISOString() } as NewEvent
 }
 
-/** The run's own windows are always asked for: only they tell whether there is a new bar. */
-export function fetchEvents(run: RunRow, tick: LiveTick, cause: string, asked: readonly FetchRequest[]): NewEvent[] {
-  const { timeframe, window_bars } = run
-  const own = run.symbols.map((symbol) => ({ symbol, timeframe, bars: window_bars }))
-  const payload = { bar_index: tick.bar_index, requests: [...own, ...asked] }
-  const [request, command] = [1, 2].map((ordinal) => tickEventId(run.id, tick.bar_index, ordinal)) as [string, string]
+type Fetching = Pick<RunRow, 'id' | 'mode' | 'symbols' | 'timeframe' | 'window_bars'>
+
+/** The run's own windows, which every tick wants: only they tell whether there is a new bar. No strategy is asked. */
+export function ownFetch(run: Fetching, tick: AtTick): NewEvent[] {
+  const requests = run.symbols.map((symbol) => ({ symbol, timeframe: run.timeframe, bars: run.window_bars }))
+  return fetchEvents(run, tick, { cause: tick.corr_id, first: 1, requests })
+}
+
+/** What the strategy asked for in onTick. */
+export function furtherFetch(run: RunRow, tick: LiveTick, cause: string, requests: FetchRequest[]): NewEvent[] {
+  const events = fetchEvents(run, tick, { cause, first: tick.next_event, requests })
+  tick.next_event += events.length
+  return events
+}
+
+function fetchEvents(
+  run: Fetching,
+  tick: AtTick,
+  { cause, first, requests }: { cause: string; first: number; requests: FetchRequest[] },
+): NewEvent[] {
+  const { bar_index } = tick
+  const payload = { bar_index, requests }
+  const [request, command] = [tickEventId(run.id, bar_index, first), tickEventId(run.id, bar_index, first + 1)]
   return [
     event(run, tick, request, cause, { type: 'strategy.FetchWindow', producer: 'marvin', payload }),
     event(run, tick, command, request, {
@@ -47,12 +66,11 @@ export function fetchEvents(run: RunRow, tick: LiveTick, cause: string, asked: r
 export function tickDecision(
   run: RunRow,
   checkpoint: LiveCheckpoint,
-  { due, cause, windowEvents }: { due: boolean; cause: string; windowEvents: number },
+  { due, cause }: { due: boolean; cause: string },
 ): Told {
-  const { bar_index, asked } = checkpoint.tick as LiveTick
+  const { bar_index, asked, next_event } = checkpoint.tick as LiveTick
   if (!due && isEmpty(asked)) return { writes: [], events: [] }
-  const first = BEFORE_WINDOWS + windowEvents
-  return tell(run, checkpoint, asked, { part: 0, cause, idOf: (n) => tickEventId(run.id, bar_index, first + n) })
+  return tell(run, checkpoint, asked, { part: 0, cause, idOf: (n) => tickEventId(run.id, bar_index, next_event + n) })
 }
 
 /** What was asked for between two ticks, when the event `cause` was heard. */

@@ -10,7 +10,7 @@ import type { TaskPayload } from '../db/events/tasks.ts'
 import { redactValue } from '../db/secrets.ts'
 import { tradesAroundTheClock } from '../db/walle/calendar/calendar.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { openPositions, openSentOrders } from '../db/walle/queries/live_runs.ts'
+import { lastBarIndex, openPositions, openSentOrders } from '../db/walle/queries/live_runs.ts'
 import { listRunOrdersByClientId } from '../db/walle/queries/orders.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import type { OrderRow, PositionRow, RunError, RunRow } from '../db/walle/rows.ts'
@@ -18,8 +18,10 @@ import type { RunningJob } from './backtest_jobs.ts'
 import { Decimal } from './greta/decimals.ts'
 import type { Live } from './live.ts'
 import { liveStats } from './live_result.ts'
+import { getLiveCheckpoint, type LiveTick } from './live_ticks.ts'
 import { clientOrderId } from './marvin/contract.ts'
 import { cancelOutcome } from './order_jobs.ts'
+import { refuseUnplaced } from './order_refusals.ts'
 
 /** What somebody who stops a run asks for; as the event run.StopRequested has it. */
 export interface StopOptions {
@@ -32,6 +34,8 @@ export type EndingJobs = Pick<Live, 'now' | 'newId'>
 /** How long a run that stops waits for the venue to confirm that its orders are gone, or that positions are closed. */
 const CONFIRM_MS = 30_000
 const LOOK_AGAIN_MS = 250
+/** How long it waits for the tick that was under way when it was told to: a strategy's time, and the wait for bars. */
+const LAST_TICK_MS = 60_000
 
 const ENDED: readonly OrderRow['status'][] = ['filled', 'cancelled', 'rejected', 'expired']
 const STOPS: readonly OrderRow['order_type'][] = ['stop', 'stop_limit', 'trailing_stop']
@@ -64,8 +68,11 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
   const open = await openSentOrders(tx, run.id)
   const unwanted = open.filter((order) => !protects(order, positions))
   const cancels = await cancelOutcome(tx, unwanted, 'the run has ended', jobs.now())
+  const { tick } = await getLiveCheckpoint(tx, run.id)
+  const unplaced = await refuseUnplaced(tx, run, tick?.pending ?? [], jobs.now())
   return {
     writes: [
+      ...unplaced.writes,
       {
         kind: 'update_run',
         id: run.id,
@@ -75,15 +82,26 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
           stopped_at: event.ts,
           last_event_id: event.id,
           open_corr_id: null,
+          cautions: [...run.cautions, ...undecided(tick)],
           stats: await liveStats(tx, run),
         },
       },
       { kind: 'drop_checkpoint', run_id: run.id },
       ...cancels.writes,
     ],
-    events: [event],
+    events: [...unplaced.events, event],
     jobs: cancels.jobs ?? [],
   }
+}
+
+/** Asked for in onTick, before the windows that the strategy wanted to see: no decision was made of it. */
+function undecided(tick: LiveTick | null): string[] {
+  const asked = tick?.asked.intents ?? []
+  if (asked.length === 0) return []
+  const what = asked.map((intent) =>
+    intent.kind === 'place' ? `${intent.side} ${intent.qty} ${intent.symbol}` : `cancel ${intent.client_order_id}`,
+  )
+  return [`when it ended it had not decided yet, and nothing was done of what it had asked for: ${what.join(', ')}`]
 }
 
 interface EndJob extends RunningJob {
@@ -130,8 +148,11 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   // The venue has the last word, but a run does not wait for it for ever.
   const waiting = unwanted.filter(({ cancel_requested_at }) => isRecent(jobs, cancel_requested_at))
   if (waiting.length > 0) return { outcome: NOTHING, again: true }
+  // What its strategy has asked for is carried out, or refused, before it has stopped.
+  const isBusy = await isUnderWay(tx, run)
+  if (isBusy && isRecent(jobs, await stopRequestedAt(tx, run), LAST_TICK_MS)) return { outcome: NOTHING, again: true }
   if (close_positions && positions.length > 0 && closings.orders.length === 0) {
-    const events = closeAll(jobs, run, positions)
+    const events = closeAll(jobs, run, closings.barIndex, positions)
     const told = await getEvent(tx, (events[0] as NewEvent).id)
     if (told === null) return { outcome: { writes: [], events }, again: true }
     if (isRecent(jobs, told.ts)) return { outcome: NOTHING, again: true }
@@ -139,25 +160,49 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   const pending = closings.orders.filter(({ status }) => !ENDED.includes(status))
   if (pending.some(({ placed_at }) => isRecent(jobs, placed_at))) return { outcome: NOTHING, again: true }
   return {
-    outcome: await stopped(jobs, tx, run, leftOver(unwanted, pending, positions, close_positions)),
+    outcome: await stopped(jobs, tx, run, leftOver({ isBusy, unwanted, pending, positions, close_positions })),
     again: false,
   }
 }
 
-function isRecent({ now }: EndingJobs, at: string | null): boolean {
-  return at !== null && now() - Date.parse(at) < CONFIRM_MS
+function isRecent({ now }: EndingJobs, at: string | null, mostMs = CONFIRM_MS): boolean {
+  return at !== null && now() - Date.parse(at) < mostMs
 }
 
-/** No tick comes after the one that is under way, so the next one's numbers are free for the orders that close. */
-const closingTick = (run: RunRow): number => run.next_tick + 1
-
-async function closingOrders(tx: Reader, run: RunRow): Promise<{ ids: Set<string>; orders: OrderRow[] }> {
-  const ids = run.symbols.map((_, ordinal) => clientOrderId(run.id, closingTick(run), ordinal))
-  return { ids: new Set(ids), orders: await listRunOrdersByClientId(tx, run.id, ids) }
+/** A tick is not done, or something that the strategy asked for between two ticks is not carried out. */
+async function isUnderWay(tx: Reader, run: RunRow): Promise<boolean> {
+  if (run.open_corr_id !== null) return true
+  const { tick } = await getLiveCheckpoint(tx, run.id)
+  return tick !== null && tick.pending.length > 0
 }
 
-function closeAll(jobs: EndingJobs, run: RunRow, positions: readonly PositionRow[]): NewEvent[] {
-  const bar_index = closingTick(run)
+async function stopRequestedAt(tx: Reader, run: RunRow): Promise<string | null> {
+  const event = run.last_event_id === null ? null : await getEvent(tx, run.last_event_id)
+  return event?.type === 'run.StopRequested' ? event.ts : null
+}
+
+/**
+ * No tick comes any more, so the numbers of a tick beyond the last one are free for the orders that close. They are the same
+ * before and after the tick that is under way has ended.
+ */
+async function closingTick(tx: Reader, run: RunRow): Promise<number> {
+  const last = await lastBarIndex(tx, run.id)
+  return Math.max(run.next_tick, (last ?? -1) + 1) + 1
+}
+
+interface Closings {
+  barIndex: number
+  ids: Set<string>
+  orders: OrderRow[]
+}
+
+async function closingOrders(tx: Reader, run: RunRow): Promise<Closings> {
+  const barIndex = await closingTick(tx, run)
+  const ids = run.symbols.map((_, ordinal) => clientOrderId(run.id, barIndex, ordinal))
+  return { barIndex, ids: new Set(ids), orders: await listRunOrdersByClientId(tx, run.id, ids) }
+}
+
+function closeAll(jobs: EndingJobs, run: RunRow, bar_index: number, positions: readonly PositionRow[]): NewEvent[] {
   return positions.map(({ symbol, qty }) => {
     const ordinal = run.symbols.indexOf(symbol)
     const held = new Decimal(qty)
@@ -194,27 +239,37 @@ function closeAll(jobs: EndingJobs, run: RunRow, positions: readonly PositionRow
   })
 }
 
+interface LeftOver {
+  isBusy: boolean
+  unwanted: readonly OrderRow[]
+  /** Orders that close positions. */
+  pending: readonly OrderRow[]
+  positions: readonly PositionRow[]
+  close_positions: boolean
+}
+
 /** What a person should look at. */
-function leftOver(
-  unwanted: readonly OrderRow[],
-  closing: readonly OrderRow[],
-  positions: readonly PositionRow[],
-  closePositions: boolean,
-): string[] {
+function leftOver({ isBusy, unwanted, pending, positions, close_positions }: LeftOver): string[] {
   const names = (orders: readonly OrderRow[]) => orders.map(({ client_order_id }) => client_order_id).join(', ')
   return [
+    ...(isBusy
+      ? ['when it stopped its last tick was not done: of what was asked for there nothing more is placed']
+      : []),
     ...(unwanted.length > 0 ? [`when it stopped the venue had not confirmed the end of ${names(unwanted)}`] : []),
-    ...(closing.length > 0 ? [`when it stopped these orders that close positions were open: ${names(closing)}`] : []),
-    ...(closePositions && positions.length > 0
+    ...(pending.length > 0 ? [`when it stopped these orders that close positions were open: ${names(pending)}`] : []),
+    ...(close_positions && positions.length > 0
       ? [`when it stopped it still held ${positions.map(({ qty, symbol }) => `${qty} ${symbol}`).join(', ')}`]
       : []),
   ]
 }
 
-async function stopped(jobs: EndingJobs, tx: Reader, run: RunRow, cautions: readonly string[]): Promise<Outcome> {
+async function stopped(jobs: EndingJobs, tx: WriteTx, run: RunRow, cautions: readonly string[]): Promise<Outcome> {
   const event = ending(jobs, run, 'run.Stopped', { run_id: run.id })
+  const { tick } = await getLiveCheckpoint(tx, run.id)
+  const unplaced = await refuseUnplaced(tx, run, tick?.pending ?? [], jobs.now())
   return {
     writes: [
+      ...unplaced.writes,
       {
         kind: 'update_run',
         id: run.id,
@@ -223,13 +278,13 @@ async function stopped(jobs: EndingJobs, tx: Reader, run: RunRow, cautions: read
           stopped_at: event.ts,
           last_event_id: event.id,
           open_corr_id: null,
-          cautions: [...run.cautions, ...cautions],
+          cautions: [...run.cautions, ...cautions, ...undecided(tick)],
           stats: await liveStats(tx, run),
         },
       },
       { kind: 'drop_checkpoint', run_id: run.id },
     ],
-    events: [event],
+    events: [...unplaced.events, event],
   }
 }
 

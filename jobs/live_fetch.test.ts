@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { append } from '../db/events/append.ts'
 import type { NewEvent } from '../db/events/envelope.ts'
 import { tickEventId } from '../db/events/ids.ts'
+import { getEvent } from '../db/events/read.ts'
 import type { Write } from '../db/walle/outcome.ts'
 import { listCandles } from '../db/walle/queries/candles.ts'
 import { record } from '../db/walle/record.ts'
@@ -70,15 +71,8 @@ function trade(minute: number, close: string, changes: Partial<VenueBar & { from
 const nextRun = (changes = {}): Promise<RunRow> => startLiveRun(database.db, ++runs, { symbols: [S], ...changes })
 
 async function command(run: RunRow, barIndex: number, requests?: FetchRequest[]): Promise<NewEvent> {
-  const tick = await emitTick(database.db, run, barIndex)
-  const id = tickEventId(run.id, barIndex, 2)
-  const event: NewEvent = {
-    ...{ id, type: 'live.FetchWindow', run_id: run.id, corr_id: tick.id, causation_id: tick.id, ts: tick.ts },
-    producer: 'glados',
-    payload: { bar_index: barIndex, requests: requests ?? [{ symbol: S, timeframe: run.timeframe, bars: 2 }] },
-  }
-  await database.db.write((tx) => append(tx, [event], { route: false }))
-  return event
+  await emitTick(database.db, run, barIndex, requests && { requests })
+  return (await getEvent(database.db.reader, tickEventId(run.id, barIndex, 2))) as NewEvent
 }
 
 class PutBack extends Error {}
@@ -165,6 +159,18 @@ test('a bar that comes 6 s late is not waited for, is seen at the next tick, and
     { in_hand_ms: 0, missing: [], late: 1 },
   ])
   expect((await mustGet(database.db, run.id)).cautions).toEqual(['bars that came too late for their tick: 1'])
+  const drop = (before: number) => {
+    const write = { kind: 'drop_window_waits', before: new Date(before).toISOString() } as const
+    return database.db.write((tx) => record(tx, { writes: [write], events: [] }))
+  }
+  // By the database's clock.
+  await drop(Date.now() - MINUTE)
+  expect(await waits(run)).toHaveLength(2)
+  await drop(Date.now() + MINUTE)
+  expect(await waits(run)).toEqual([{ in_hand_ms: 0, missing: [], late: 1 }])
+  await database.db.write((tx) => tx.execute(`update weaver.runs set status = 'stopped' where id = $1`, [run.id]))
+  await drop(Date.now() + MINUTE)
+  expect(await waits(run)).toEqual([])
 })
 
 test('the wait is the run’s own', async () => {

@@ -17,6 +17,8 @@ import type { RunningJob } from './backtest_jobs.ts'
 import type { BarCache } from './bar_cache.ts'
 import { BARS_IN_PARTS, windowEvents } from './greta/window_events.ts'
 import type { Live } from './live.ts'
+import { BEFORE_WINDOWS } from './live_decisions.ts'
+import { getLiveCheckpoint } from './live_ticks.ts'
 import { newestClosed } from './veda/market_data.ts'
 import { type TradingMode, type Venue, VenueError } from './veda/venue.ts'
 
@@ -30,8 +32,6 @@ interface FetchJob extends RunningJob {
 
 const DEFAULT_BAR_WAIT_MS = 5_000
 const LOOK_AGAIN_MS = 200
-/** Ordinals of the tick's events before its windows: the tick, the request, the command. */
-const BEFORE_WINDOWS = 3
 const LATE_CAUTION = 'bars that came too late for their tick: '
 
 type FetchCommand = Extract<LogEvent, { type: 'live.FetchWindow' }>
@@ -42,37 +42,54 @@ export async function fetchWindow(
   job: FetchJob,
 ): Promise<void> {
   const { db, now } = jobs
-  const run = await getRun(db.reader, payload.run_id)
-  const done = run?.status !== 'running' || (await isClaimed(db.reader, 'veda.fetch_window', payload.event_id))
-  const told = run === null || done ? null : await windowsOf(jobs, run, payload.event_id, job)
+  const [run, claimed, command, before] = await db.read((reader) =>
+    Promise.all([
+      getRun(reader, payload.run_id),
+      isClaimed(reader, 'veda.fetch_window', payload.event_id),
+      getEvent(reader, payload.event_id),
+      lastWindowWait(reader, payload.run_id),
+    ]),
+  )
+  const done = run?.status !== 'running' || claimed
+  const told = run === null || done ? null : await windowsOf(jobs, run, { command: fetchOf(command), before }, job)
   job.signal.throwIfAborted()
-  await db.write(async (tx) => {
-    const locked = await lockRun(tx, payload.run_id)
-    const due = locked?.status === 'running' && told !== null
-    if (due && (await claim(tx, 'veda.fetch_window', payload.event_id))) {
-      const before = await countLateBars(tx, locked.id)
-      await jobs.record(tx, outcomeOf(locked, told, before))
-    }
-    await job.finish(tx)
-  })
+  await db.write(
+    async (tx) => {
+      const locked = await lockRun(tx, payload.run_id)
+      const due = locked?.status === 'running' && told !== null
+      if (due && (await claim(tx, 'veda.fetch_window', payload.event_id))) {
+        const before = await countLateBars(tx, locked.id)
+        await jobs.record(tx, outcomeOf(locked, told, before))
+      }
+      await job.finish(tx)
+    },
+    { flush: false },
+  )
   // Nobody waits for this, and what is not stored is asked for again.
   await jobs.bars.storeDue().catch((error) => jobs.log('warn', { err: error, now: now() }, 'bars were not stored'))
+}
+
+function fetchOf(event: Awaited<ReturnType<typeof getEvent>>): FetchCommand {
+  if (event?.type !== 'live.FetchWindow') throw new Error('What set off veda.fetch_window is no live.FetchWindow')
+  return event as FetchCommand
 }
 
 interface Told {
   events: NewEvent[]
   wait: WindowWaitRow
+  /** Bars of the tick before that have come since. */
+  late: number
 }
 
 /** Puts the job back while a bar is missing that may still come in time. */
-async function windowsOf(jobs: FetchJobs, run: RunRow, commandId: string, job: FetchJob): Promise<Told> {
-  const command = (await getEvent(jobs.db.reader, commandId)) as FetchCommand | null
-  const tick = command && ((await getEvent(jobs.db.reader, command.corr_id)) as LogEvent | null)
-  if (command?.type !== 'live.FetchWindow' || tick?.type !== 'clock.Tick') {
-    throw new Error(`The event ${commandId} is no live.FetchWindow of a tick that is in the log`)
-  }
+async function windowsOf(
+  jobs: FetchJobs,
+  run: RunRow,
+  { command, before }: { command: FetchCommand; before: WindowWaitRow | null },
+  job: FetchJob,
+): Promise<Told> {
   const { bar_index, requests } = command.payload
-  const ts = Date.parse(tick.payload.ts)
+  const ts = Date.parse(command.ts)
   const venue = await venueOf(jobs, run)
   const gathered = venue && (await jobs.bars.gather(venue, requests, ts))
   const missing = gathered?.missing ?? [...new Set(requests.map(nameOf))]
@@ -81,16 +98,19 @@ async function windowsOf(jobs: FetchJobs, run: RunRow, commandId: string, job: F
   const windows = gathered?.windows ?? requests.map(() => NO_BARS)
   const bars = requests.reduce((sum, request) => sum + request.bars, 0)
   const stored = venue !== null && bars > BARS_IN_PARTS && (await jobs.bars.store(venue, requests))
-  const late = await countLate(jobs, run, venue)
+  // What its strategy fetched counts for the tick as well.
+  const first = before?.bar_index === bar_index ? before : null
+  const late = first === null && before !== null ? countLate(jobs, before, venue) : 0
   return {
-    events: eventsOf(run, command, { ts, windows, stored }),
+    late,
+    events: eventsOf(run, command, { ts, windows, stored, first: await firstOrdinal(jobs, run, command) }),
     wait: {
       run_id: run.id,
       bar_index,
       ts: new Date(ts).toISOString(),
       in_hand_ms: Math.max(0, jobs.now() - ts),
-      missing,
-      late,
+      missing: [...new Set([...(first?.missing ?? []), ...missing])],
+      late: first?.late ?? late,
     },
   }
 }
@@ -118,13 +138,20 @@ function deadlineOf(run: RunRow, requests: readonly FetchRequest[], missing: rea
 const nameOf = ({ symbol, timeframe }: { symbol: string; timeframe: Timeframe }) => `${symbol} ${timeframe}`
 
 /** Bars that the run's tick before did without, and that have come since. */
-async function countLate({ db, bars }: FetchJobs, run: RunRow, venue: Venue | null): Promise<number> {
-  const before = await lastWindowWait(db.reader, run.id)
-  if (before === null || venue === null) return 0
+function countLate({ bars }: FetchJobs, before: WindowWaitRow, venue: Venue | null): number {
+  if (venue === null) return 0
   return before.missing.filter((name) => {
     const [symbol, timeframe] = name.split(' ') as [string, Timeframe]
     return bars.has(venue, symbol, timeframe, newestClosed(symbol, timeframe, Date.parse(before.ts)))
   }).length
+}
+
+/** Of the tick's events: its own windows come after their command, fetched ones after all that was told before. */
+async function firstOrdinal({ db }: FetchJobs, run: RunRow, { id, payload }: FetchCommand): Promise<number> {
+  if (id === tickEventId(run.id, payload.bar_index, BEFORE_WINDOWS - 1)) return BEFORE_WINDOWS
+  const { tick } = await getLiveCheckpoint(db.reader, run.id)
+  if (tick?.bar_index !== payload.bar_index) throw new Error(`${id} is no live.FetchWindow of the run's newest tick`)
+  return tick.next_event
 }
 
 const NO_BARS: CandleColumns = {
@@ -139,7 +166,7 @@ const NO_BARS: CandleColumns = {
 function eventsOf(
   run: RunRow,
   command: FetchCommand,
-  { ts, windows, stored }: { ts: number; windows: readonly CandleColumns[]; stored: boolean },
+  { ts, windows, stored, first }: { ts: number; windows: readonly CandleColumns[]; stored: boolean; first: number },
 ): NewEvent[] {
   const { bar_index, requests } = command.payload
   const shown = requests.map(({ symbol, timeframe }, i) => {
@@ -153,7 +180,7 @@ function eventsOf(
     (build, ordinal) =>
       ({
         ...build(),
-        id: tickEventId(run.id, bar_index, BEFORE_WINDOWS + ordinal),
+        id: tickEventId(run.id, bar_index, first + ordinal),
         run_id: run.id,
         corr_id: command.corr_id,
         causation_id: command.id,
@@ -163,14 +190,13 @@ function eventsOf(
   )
 }
 
-function outcomeOf(run: RunRow, { events, wait }: Told, lateBefore: number): Outcome {
-  const late = lateBefore + wait.late
-  const caution = `${LATE_CAUTION}${late}`
+function outcomeOf(run: RunRow, { events, wait, late }: Told, lateBefore: number): Outcome {
+  const caution = `${LATE_CAUTION}${lateBefore + late}`
   const cautions = [...run.cautions.filter((text) => !text.startsWith(LATE_CAUTION)), caution]
   return {
     writes: [
       { kind: 'save_window_waits', rows: [wait] },
-      ...(wait.late > 0 ? [{ kind: 'update_run', id: run.id, changes: { cautions } } as const] : []),
+      ...(late > 0 ? [{ kind: 'update_run', id: run.id, changes: { cautions } } as const] : []),
     ],
     events,
   }

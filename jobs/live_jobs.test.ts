@@ -115,7 +115,7 @@ const quiet = defineStrategy({
 }) as unknown as StrategyDefinition
 
 async function playTick(jobs: LiveHopJobs, run: RunRow, barIndex: number, closes: number[], newest?: number) {
-  await hear(jobs, 'marvin.on_live_tick', await emitTick(database.db, run, barIndex))
+  await emitTick(database.db, run, barIndex)
   const event = await answerWindows(database.db, run, barIndex, { [S]: closes }, newest)
   await hear(jobs, 'marvin.on_live_window', event)
   return event
@@ -165,7 +165,7 @@ test('a tick asks for windows, decides on what came, and ends when its last comm
     equity: Float64Array.of(1000),
     exposure: Float64Array.of(0),
   })
-  expect(jobs.hops).toEqual(['tick', 'window'])
+  expect(jobs.hops).toEqual(['tick_window'])
   expect((await mustGet(database.db, run.id)).stats).toMatchObject({
     ...{ initial_cash: '1000', final_equity: '1000', total_trades: 0, total_pnl: '0', max_drawdown: 0, open_trades: 0 },
   })
@@ -177,12 +177,10 @@ const resting = (run: RunRow) =>
 test('a hop that is played twice, also by two at once, leaves what one leaves', async () => {
   const run = await nextRun()
   const jobs = jobsOf(eager)
-  const tick = await emitTick(database.db, run, 0)
-  await Promise.all([hear(jobs, 'marvin.on_live_tick', tick), hear(jobs, 'marvin.on_live_tick', tick)])
+  await emitTick(database.db, run, 0)
   const event = await answerWindows(database.db, run, 0, { [S]: [9, 10] })
   await Promise.all([hear(jobs, 'marvin.on_live_window', event), hear(jobs, 'marvin.on_live_window', event)])
   await hear(jobs, 'marvin.on_live_window', event)
-  await hear(jobs, 'marvin.on_live_tick', tick)
   const told = await toldBy(database.db, run.id)
   expect(told.map(({ type }) => type)).toEqual([
     ...['clock.Tick', 'strategy.FetchWindow', 'live.FetchWindow', 'data.WindowReady', 'strategy.DecisionMade'],
@@ -193,9 +191,8 @@ test('a hop that is played twice, also by two at once, leaves what one leaves', 
 
 test('a hop whose commit is lost leaves nothing, and played again makes the same events', async () => {
   const run = await nextRun()
-  const tick = await emitTick(database.db, run, 0)
+  await emitTick(database.db, run, 0)
   const jobs = jobsOf(eager)
-  await hear(jobs, 'marvin.on_live_tick', tick)
   const event = await answerWindows(database.db, run, 0, { [S]: [9, 10] })
   const before = await getLiveCheckpoint(database.db.reader, run.id)
   let lost: string[] = []
@@ -218,11 +215,12 @@ test('a tick waits until the one before it is done', async () => {
   const run = await nextRun()
   const jobs = jobsOf(eager)
   await playTick(jobs, run, 0, [9, 10])
-  const next = await emitTick(database.db, run, 1)
-  await expect(hear(jobs, 'marvin.on_live_tick', next)).rejects.toThrow(PutBack)
+  await emitTick(database.db, run, 1)
+  const next = await answerWindows(database.db, run, 1, { [S]: [10, 11] })
+  await expect(hear(jobs, 'marvin.on_live_window', next)).rejects.toThrow(PutBack)
   await done(run, tickEventId(run.id, 0, 6))
-  await hear(jobs, 'marvin.on_live_tick', next)
-  expect((await getLiveCheckpoint(database.db.reader, run.id)).tick).toMatchObject({ bar_index: 1, stage: 'window' })
+  await hear(jobs, 'marvin.on_live_window', next)
+  expect((await getLiveCheckpoint(database.db.reader, run.id)).tick).toMatchObject({ bar_index: 1, stage: 'place' })
 })
 
 test('without a new bar, or with too few of them, the strategy is not called; a late bar is seen at the next tick', async () => {
@@ -233,7 +231,7 @@ test('without a new bar, or with too few of them, the strategy is not called; a 
   await playTick(jobs, run, 1, [9, 10])
   await playTick(jobs, run, 2, [9, 10], boundary(run, 0))
   await playTick(jobs, run, 3, [10, 11], boundary(run, 1))
-  expect(jobs.hops).toEqual(['tick', 'window', 'window'])
+  expect(jobs.hops).toEqual(['tick', 'tick_window', 'tick_window'])
   const decided = (await toldBy(database.db, run.id)).filter(({ type }) => type === 'strategy.DecisionMade')
   expect(decided.map(({ payload }) => payload)).toEqual([
     { bar_index: 1, intents: [], skips: ['nothing to do'], logs: [] },
@@ -309,24 +307,79 @@ test('between two ticks the strategy hears of an order, at the older tick, and w
   expect(await mustGet(database.db, run.id)).toMatchObject({ next_tick: 2, open_corr_id: null })
 })
 
-test('an order that is heard of while its windows are waited for counts for that tick, whose numbers go on', async () => {
+test('an order that is heard of while the windows are waited for counts for the tick before, whose numbers go on', async () => {
   const run = await nextRun()
   const jobs = jobsOf(eager)
   await database.db.write((tx) =>
     record(tx, { writes: [{ kind: 'insert_orders', rows: [{ ...resting(run), status: 'cancelled' }] }], events: [] }),
   )
-  await hear(jobs, 'marvin.on_live_tick', await emitTick(database.db, run, 0))
+  await playTick(jobs, run, 0, [9, 10])
+  await done(run, tickEventId(run.id, 0, 6))
+  await emitTick(database.db, run, 1)
   await hear(jobs, 'marvin.on_order', await tellOrder(run, 'orders.Cancelled', 0))
-  await hear(jobs, 'marvin.on_live_window', await answerWindows(database.db, run, 0, { [S]: [9, 10] }))
-  const placed = (await toldBy(database.db, run.id)).filter(({ type }) => type === 'live.PlaceOrder')
+  await hear(jobs, 'marvin.on_live_window', await answerWindows(database.db, run, 1, { [S]: [10, 11] }))
+  const placed = (await toldBy(database.db, run.id)).filter(({ type }) => type === 'live.PlaceOrder').slice(1)
   expect(placed.map(({ payload }) => payload)).toMatchObject([
-    { ordinal: 0, intent: { client_order_id: `w-${run.id}-0-0`, side: 'sell' } },
-    { ordinal: 1, intent: { client_order_id: `w-${run.id}-0-1`, side: 'buy' } },
+    { bar_index: 0, ordinal: 1, intent: { client_order_id: `w-${run.id}-0-1`, side: 'sell' } },
+    { bar_index: 1, ordinal: 0, intent: { client_order_id: `w-${run.id}-1-0`, side: 'buy' } },
   ])
   await done(run, (placed[1] as NewEvent).id)
   expect((await mustGet(database.db, run.id)).open_corr_id).not.toBeNull()
   await done(run, (placed[0] as NewEvent).id)
   expect((await mustGet(database.db, run.id)).open_corr_id).toBeNull()
+})
+
+/** Notes what it sees in each of its methods, and looks at five minutes beside its own two bars. */
+const curious = defineStrategy({
+  ...plain,
+  onTick(ctx) {
+    const own = ctx.window(S)
+    ctx.log('tick', { closes: [...own.close], equity: ctx.equity, bar: ctx.bar_index })
+    if (ctx.bar_index > 0) ctx.fetch({ symbol: S, timeframe: '5m', bars: 1 })
+  },
+  onWindow(ctx) {
+    ctx.log('window', { closes: [...ctx.window(S).close] })
+    if (ctx.bar_index > 0) ctx.buy({ symbol: S, qty: '1', type: 'market', reason: String(ctx.window(S, '5m').length) })
+  },
+}) as unknown as StrategyDefinition
+
+test('onTick sees the bars that closed at its tick, and what it fetches is there in onWindow', async () => {
+  const run = await nextRun()
+  const jobs = jobsOf(curious)
+  const id = (ordinal: number) => tickEventId(run.id, 1, ordinal)
+  await playTick(jobs, run, 0, [9, 10])
+  await playTick(jobs, run, 1, [10, 11])
+  const tick = async () => (await getLiveCheckpoint(database.db.reader, run.id)).tick
+  expect(await tick()).toMatchObject({ bar_index: 1, stage: 'window', next_event: 6 })
+  const fetched = await answerWindows(database.db, run, 1, { [S]: [8] }, boundary(run, 0) - 300_000, {
+    ...{ command: 5, timeframe: '5m' },
+  })
+  await Promise.all([hear(jobs, 'marvin.on_live_window', fetched), hear(jobs, 'marvin.on_live_window', fetched)])
+  expect(jobs.hops.slice(0, 3)).toEqual(['tick_window', 'tick_window', 'window'])
+  const told = (await toldBy(database.db, run.id)).slice(-10)
+  expect(told.map((event) => [event.type, event.id, event.causation_id])).toEqual([
+    ['clock.Tick', id(0), null],
+    ['strategy.FetchWindow', id(1), id(0)],
+    ['live.FetchWindow', id(2), id(1)],
+    ['data.WindowReady', id(3), id(2)],
+    ['strategy.FetchWindow', id(4), id(3)],
+    ['live.FetchWindow', id(5), id(4)],
+    ['data.WindowReady', id(6), id(5)],
+    ['strategy.DecisionMade', id(7), id(6)],
+    ['strategy.PlaceRequest', id(8), id(7)],
+    ['live.PlaceOrder', id(9), id(8)],
+  ])
+  expect((await decisionsOf(run)).map(({ logs }) => logs)).toEqual([
+    [
+      { message: 'tick', data: { closes: [9, 10], equity: 1000, bar: 0 } },
+      { message: 'window', data: { closes: [9, 10] } },
+    ],
+    [
+      { message: 'tick', data: { closes: [10, 11], equity: 1000, bar: 1 } },
+      { message: 'window', data: { closes: [10, 11] } },
+    ],
+  ])
+  expect(await tick()).toMatchObject({ stage: 'place', pending: [id(9)] })
 })
 
 test('what was refused is kept as a reason, and a strategy without onOrder is not asked', async () => {
@@ -337,7 +390,7 @@ test('what was refused is kept as a reason, and a strategy without onOrder is no
     record(tx, { writes: [{ kind: 'insert_orders', rows: [{ ...resting(run), status: 'rejected' }] }], events: [] }),
   )
   await hear(jobs, 'marvin.on_order', await tellOrder(run, 'orders.Rejected', 0))
-  expect(jobs.hops).toEqual(['tick', 'window'])
+  expect(jobs.hops).toEqual(['tick_window'])
   const skips = await database.db.reader.query('select kind, rule, reason from weaver.skips where run_id = $1', [
     run.id,
   ])

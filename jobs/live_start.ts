@@ -3,7 +3,7 @@
  * ledger is opened, and from there on the clock knows it. Nothing is held while the venue is asked.
  */
 import type { TaskPayload } from '../db/events/tasks.ts'
-import { getRunLedger } from '../db/walle/queries/live_runs.ts'
+import { getRunLedger, msSinceChanged } from '../db/walle/queries/live_runs.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import type { RunError, RunRow } from '../db/walle/rows.ts'
 import { type RunningJob, settle } from './backtest_jobs.ts'
@@ -78,8 +78,8 @@ async function check(jobs: StartJobs, run: RunRow): Promise<Checked> {
   } catch (error) {
     if (!(error instanceof VenueError)) throw error
     const isFinal = error.kind === 'unauthorised' || error.kind === 'refused' || error.kind === 'not_found'
-    const since = jobs.now() - Date.parse(run.started_at as string)
-    if (isFinal || since > GIVE_UP_MS) return { failure: { message: `${exchange} (${mode}): ${error.message}` } }
+    if (isFinal || (await msSinceChanged(jobs.db.reader, run.id)) > GIVE_UP_MS)
+      return { failure: { message: `${exchange} (${mode}): ${error.message}` } }
     jobs.log('warn', { run_id: run.id, err: error }, 'a run waits for its venue to answer')
     return 'later'
   }

@@ -27,10 +27,10 @@ export interface LiveTick {
   /** The boundary, epoch milliseconds. */
   ts: number
   corr_id: string
-  /** `window`: its windows are waited for. `place`: what it asked for is being carried out. */
+  /** `window`: what it fetched in onTick is waited for. `place`: what it asked for is being carried out. */
   stage: 'window' | 'place' | 'done'
-  /** By symbol: bars of the run's own timeframe that it fetched in place of its window. */
-  shorter: Record<string, number>
+  /** The ordinal of the tick's next event. */
+  next_event: number
   /** In onTick; its decision is made after onWindow. */
   asked: Asked
   /** Orders and cancels told so far, over all parts of its decision. */
@@ -52,9 +52,9 @@ export interface LiveCheckpoint {
   marked: Marked
   /** Hours since 1970 of the tick at which statistics were made last. */
   stats_hour: number | null
-  /** The event that told of the windows seen last. */
+  /** The event that told of the run's own windows seen last. */
   windows: string | null
-  /** The newest tick, also when it is done; null before the first. */
+  /** The newest tick that the strategy heard of, also when it is done; null before the first. */
   tick: LiveTick | null
 }
 
@@ -97,9 +97,11 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
   const { tick, newest } = checkpoint
   if (tick === null) throw new Error(`The run ${run.id} has no tick to end`)
   tick.stage = 'done'
-  const ledger = await getRunLedger(tx, run.id)
-  const positions = await listPositions(tx, run.id)
-  const clockTick = await getClockTick(tx, run.id, tick.bar_index)
+  const [ledger, positions, clockTick] = await Promise.all([
+    getRunLedger(tx, run.id),
+    listPositions(tx, run.id),
+    getClockTick(tx, run.id, tick.bar_index),
+  ])
   const { equity, gross } = equityAt(ledger?.cash ?? run.initial_cash, positions, newest)
   // The clock has gone past ticks that were missed meanwhile.
   const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
@@ -125,11 +127,10 @@ export async function markLedger(
   bars: Parameters<typeof markTrades>[1],
   now: number,
 ): Promise<Outcome> {
-  const ledger = await getRunLedger(tx, run.id)
+  const [ledger, positions] = await Promise.all([getRunLedger(tx, run.id), listPositions(tx, run.id)])
   if (ledger === null || tick === null) return { writes: [], events: [] }
   const limits = run.risk as RiskLimits
   let halted: Outcome = { writes: [], events: [] }
-  const positions = await listPositions(tx, run.id)
   const changed = { ...ledger }
   if (limits.max_daily_loss != null || limits.max_drawdown != null) {
     const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
@@ -143,7 +144,7 @@ export async function markLedger(
     markTrades(trades, bars)
     changed.trade_matcher = trades.save() as unknown as Json
   }
-  return { writes: [{ kind: 'save_run_ledgers', rows: [changed] }, ...halted.writes], events: halted.events }
+  return { ...halted, writes: [{ kind: 'save_run_ledgers', rows: [changed] }, ...halted.writes] }
 }
 
 /** Whether a command is the run's oldest that is not carried out: of two, a cancel may mean the order before it. */

@@ -2,7 +2,7 @@
 import type { Reader } from '../db/database.ts'
 import type { LogEvent } from '../db/events/envelope.ts'
 import { listSiblings } from '../db/events/read.ts'
-import { isOrderEvent } from '../db/walle/projections/orders.ts'
+import { isOrderEvent, type OrderEvent } from '../db/walle/projections/orders.ts'
 import { getRunLedger } from '../db/walle/queries/live_runs.ts'
 import { getOrderWithParent, listOpenWithParents, type OrderWithParent } from '../db/walle/queries/live_views.ts'
 import { listPositions } from '../db/walle/queries/results.ts'
@@ -26,9 +26,12 @@ export interface Account {
 }
 
 export async function readAccount(reader: Reader, run: RunRow): Promise<Account> {
-  const cash = (await getRunLedger(reader, run.id))?.cash ?? run.initial_cash
-  const positions = await listPositions(reader, run.id)
-  return { cash, positions, orders: await listOpenWithParents(reader, run.id) }
+  const [ledger, positions, orders] = await Promise.all([
+    getRunLedger(reader, run.id),
+    listPositions(reader, run.id),
+    listOpenWithParents(reader, run.id),
+  ])
+  return { cash: ledger?.cash ?? run.initial_cash, positions, orders }
 }
 
 interface Shown extends Pick<HopView, 'phase' | 'changed' | 'windows'> {
@@ -80,22 +83,25 @@ function orderView(order: OrderWithParent): OrderView {
   }
 }
 
-/** The order that an event tells of, as it was at that event: it may have gone on since. */
 export async function heardOrder(reader: Reader, event: LogEvent): Promise<OrderView[]> {
   if (!isOrderEvent(event)) return []
   const order = await getOrderWithParent(reader, event.payload.order_id)
-  if (order === null) return []
+  return order === null ? [] : [heardView(order, event)]
+}
+
+/** The order that an event tells of, as it was at that event: it may have gone on since. */
+export function heardView(order: OrderWithParent, event: OrderEvent): OrderView {
   const view = orderView(order)
   switch (event.type) {
     case 'orders.Accepted':
-      return [{ ...view, status: 'accepted', filled_qty: '0', filled_avg_price: null }]
+      return { ...view, status: 'accepted', filled_qty: '0', filled_avg_price: null }
     case 'orders.PartiallyFilled':
     case 'orders.Filled': {
       const { filled_qty, filled_avg_price } = event.payload
-      return [{ ...view, status: event.type === 'orders.Filled' ? 'filled' : 'partial', filled_qty, filled_avg_price }]
+      return { ...view, status: event.type === 'orders.Filled' ? 'filled' : 'partial', filled_qty, filled_avg_price }
     }
     default:
-      return [view]
+      return view
   }
 }
 

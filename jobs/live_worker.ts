@@ -1,11 +1,13 @@
 /** The part of a worker that carries paper and live runs: their jobs, their clock, the keepers of their accounts. */
 import type { WriteTx } from '../db/database.ts'
+import { createThrottle } from '../db/events/throttle.ts'
 import { record } from '../db/walle/record.ts'
 import { disownAccounts, startKeepers } from './account_keeper.ts'
 import type { Handlers } from './attempt.ts'
 import { type BarCache, createBarCache } from './bar_cache.ts'
 import { fetchCandlePage } from './candle_fetch.ts'
 import type { PreciseClock } from './glados/clock.ts'
+import { readHaltFile } from './halt_file.ts'
 import { cancelAll, cancelRun } from './halt_jobs.ts'
 import { createHostRuns } from './host_client.ts'
 import type { Live } from './live.ts'
@@ -14,20 +16,19 @@ import { endRun, endStoppedRun } from './live_end.ts'
 import { fetchWindow } from './live_fetch.ts'
 import { type LiveHopJobs, runLiveHop } from './live_jobs.ts'
 import { startLiveRun } from './live_start.ts'
+import { createMarketWatch } from './market_watch.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { cancelOrder, placeOrder } from './order_jobs.ts'
 import { recordReport } from './order_reports.ts'
 import { sendCancel, submitOrder } from './order_sending.ts'
+import { replayJob } from './parity_job.ts'
 import type { System } from './system.ts'
 import { openVenues } from './venue_world.ts'
 
-type LiveTask = Extract<
-  keyof Handlers,
-  `veda.${string}` | 'marvin.on_live_tick' | 'marvin.on_live_window' | 'marvin.on_order'
->
+type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_window' | 'marvin.on_order'>
 
 export interface LiveWorker {
-  handlers: Pick<Handlers, LiveTask>
+  handlers: Pick<Handlers, LiveTask | 'greta.replay_run'>
   /** What works on its own beside the jobs. */
   start(): void
   stop(): Promise<void>
@@ -35,19 +36,41 @@ export interface LiveWorker {
   close(): Promise<void>
 }
 
-export async function openLiveWorker(system: System, liveHosts: HostPool, time: PreciseClock): Promise<LiveWorker> {
+export interface LiveHosts {
+  liveHosts: HostPool
+  /** A pool of one host in which nothing has run. */
+  newHosts: () => HostPool
+}
+
+export async function openLiveWorker(
+  system: System,
+  { liveHosts, newHosts }: LiveHosts,
+  time: PreciseClock,
+): Promise<LiveWorker> {
   const { db, log, config } = system
   const recorded: Live['record'] = async (tx, outcome) => {
     await record(tx, outcome)
   }
   const told: Live['log'] = (level, fields, message) => log[level](fields, message)
   const bars = createBarCache({ db, record: recorded, now: time.now, log: told })
+  const market = createMarketWatch({
+    ...{ db, record: recorded, log: told, ...time },
+    follows: config.marketEvents,
+    throttle: createThrottle({ reader: db.reader, now: time.now }),
+  })
   const live: Live = {
     db,
     record: recorded,
     venues: await openVenues(system, time),
     hop: createHostRuns({ db, hosts: liveHosts, dataDir: config.dataDir }).hop,
-    heardBar: bars.heard,
+    isHalted: async () => (await readHaltFile(config.dataDir)) !== null,
+    market: {
+      follows: market.follows,
+      heard(venue, news) {
+        if (news.kind === 'bar') bars.heard(venue, news)
+        market.heard(venue, news)
+      },
+    },
     ...time,
     log: told,
   }
@@ -56,13 +79,17 @@ export async function openLiveWorker(system: System, liveHosts: HostPool, time: 
   const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
   let keepers: ReturnType<typeof startKeepers> | null = null
   return {
-    handlers: liveHandlers(live, bars),
+    handlers: {
+      ...liveHandlers(live, bars),
+      'greta.replay_run': (payload, job) => replayJob({ ...live, newHosts, dataDir: config.dataDir }, payload, job),
+    },
     start() {
       clock.start()
       keepers = startKeepers(live, (heard) => recordReport(live, heard))
     },
     async stop() {
       await Promise.all([clock.stop(), keepers?.stop()])
+      await market.stop()
     },
     close: () => live.venues.close(),
   }
@@ -76,7 +103,6 @@ export function liveHandlers(live: Live, bars: BarCache = createBarCache(live)):
   const fetches = { ...live, bars }
   return {
     'veda.start_run': (payload, job) => startLiveRun(live, payload, job),
-    'marvin.on_live_tick': (payload, job) => runLiveHop(hops, 'marvin.on_live_tick', payload, job),
     'veda.fetch_window': (payload, job) => fetchWindow(fetches, payload, job),
     'marvin.on_live_window': (payload, job) => runLiveHop(hops, 'marvin.on_live_window', payload, job),
     'marvin.on_order': (payload, job) => runLiveHop(hops, 'marvin.on_order', payload, job),

@@ -63,7 +63,13 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
      update weaver.runs set exchange = 'sim' where id = '${run}';
      insert into weaver.window_waits (run_id, bar_index, ts, in_hand_ms, missing, late)
        values ('${run}', 0, now(), 500, '[]', 0), ('${run}', 1, now(), 5000, '["X 1m"]', 0), ('${run}', 2, now(), 250, '[]', 1);
-     insert into weaver.venue_updates (exchange, mode, source, payload) values ('sim', 'paper', 'stream', '{}')`,
+     insert into weaver.venue_updates (exchange, mode, source, payload) values ('sim', 'paper', 'stream', '{}');
+     insert into weaver.notifications (id, channel, kind, level, type, title, body, ts, minute, state, attempts, sent_at)
+       values (gen_random_uuid(), 'mail', 'halts', 'info', 'x', 'x', 'x', now(), now(), 'sent', 1, now()),
+         (gen_random_uuid(), 'mail', 'halts', 'info', 'x', 'x', 'x', now(), now(), 'failed', 15, null);
+     insert into weaver.heartbeats (id, tried_at, problem) values ('heartbeat', now(), 'why');
+     insert into weaver.market_marks (exchange, mode, symbol, price, source, marked_at, dropped)
+       values ('sim', 'paper', 'X', 1, 'bar', now(), 2), ('sim', 'paper', 'Y', 1, 'quote', now(), 3)`,
   )
   const sampling = startSampling({ db, log: createLog('silent') } as System, HOSTS)
   await until('the worker', async () => (await workerProcesses(db.reader)).length === 1)
@@ -98,6 +104,14 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
       'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}',
       'weaver_windows_without_bar_recent{exchange="sim"}',
       'weaver_late_bars_recent{exchange="sim"}',
+      'weaver_notifications{channel="mail",state="sent"}',
+      'weaver_notifications{channel="mail",state="failed"}',
+      'weaver_notifications{channel="mail",state="to_send"}',
+      'weaver_notifications_unsent_seconds{channel="mail"}',
+      'weaver_heartbeat_missing',
+      'weaver_heartbeat_seconds',
+      'weaver_market_mark_oldest_seconds{exchange="sim",mode="paper"}',
+      'weaver_market_events_dropped_total{exchange="sim",mode="paper"}',
       'weaver_process_strategy_hosts{state="idle"}',
       'weaver_process_strategy_hosts_lost_total',
       'weaver_process_pool_connections{pool="read",state="waiting"}',
@@ -127,6 +141,16 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
     'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}': 5,
     'weaver_windows_without_bar_recent{exchange="sim"}': 1,
     'weaver_late_bars_recent{exchange="sim"}': 1,
+    'weaver_notifications{channel="mail",state="sent"}': 1,
+    'weaver_notifications{channel="mail",state="failed"}': 1,
+    'weaver_notifications{channel="mail",state="to_send"}': 0,
+    'weaver_notifications_unsent_seconds{channel="mail"}': 0,
+    weaver_heartbeat_missing: 1,
+    // It was never heard.
+    weaver_heartbeat_seconds: undefined,
+    // Nothing is held.
+    'weaver_market_mark_oldest_seconds{exchange="sim",mode="paper"}': undefined,
+    'weaver_market_events_dropped_total{exchange="sim",mode="paper"}': 5,
     'weaver_process_strategy_hosts{state="idle"}': 2,
     weaver_process_strategy_hosts_lost_total: 6,
     'weaver_process_pool_connections{pool="read",state="waiting"}': 0,
@@ -136,7 +160,7 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
   expect(found.get('weaver_postgres_connections')).toBeGreaterThan(0)
   expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(1_000_000)
   const parts = [...found].filter(([name]) => name.startsWith('weaver_metrics_part_ok'))
-  expect(parts.length).toBe(13)
+  expect(parts.length).toBe(14)
   expect(new Set(parts.map(([, value]) => value))).toEqual(new Set([1]))
 })
 
@@ -179,16 +203,16 @@ test('however many scrape, each question is asked once in its time', async () =>
   }
   const metrics = metricsAt(() => now, { read, health: () => db.health() })
   await Promise.all([metrics(), metrics(), metrics()])
-  expect(asked).toBe(12)
+  expect(asked).toBe(13)
   now = 999
   await metrics()
-  expect(asked).toBe(12)
+  expect(asked).toBe(13)
   now = 1_000
   await metrics()
-  expect(asked).toBe(18)
+  expect(asked).toBe(19)
   now = 10_000
   await metrics()
-  expect(asked).toBe(30)
+  expect(asked).toBe(32)
 })
 
 test('an open transaction is told by its age and its holder', async () => {

@@ -16,27 +16,18 @@ import {
 } from '../db/events/health.ts'
 import { accountHealth, recentUpdates } from '../db/walle/queries/accounts.ts'
 import { recentTicks } from '../db/walle/queries/live_runs.ts'
-import { recentWindows } from '../db/walle/queries/market.ts'
+import { marketHealth, recentWindows } from '../db/walle/queries/market.ts'
+import { channelHealth, getHeartbeat } from '../db/walle/queries/notifications.ts'
 import { countRuns } from '../db/walle/queries/runs.ts'
 import type { HostPool } from './marvin/host_pool.ts'
+import { counter, type Family, gauge, type Sample } from './metric_family.ts'
+import { channelFamilies, heartbeatFamilies } from './metrics_outside.ts'
 
 export interface MetricsOptions {
   db: Pick<Database, 'read' | 'health'>
   hosts: Pick<HostPool, 'counts'>
   version: string
   now: () => number
-}
-
-interface Sample {
-  labels?: Record<string, string>
-  value: number
-}
-
-interface Family {
-  name: string
-  help: string
-  type: 'gauge' | 'counter'
-  samples: Sample[]
 }
 
 interface Part {
@@ -108,15 +99,6 @@ async function render(families: readonly Family[]): Promise<string> {
   return registry.metrics()
 }
 
-const family =
-  (type: Family['type']) =>
-  (name: string, help: string, given: readonly Sample[] | number | null): Family => {
-    const samples = given === null ? [] : typeof given === 'number' ? [{ value: given }] : [...given]
-    return { name, help, type, samples }
-  }
-const gauge = family('gauge')
-const counter = family('counter')
-
 function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
   const asked = <T>(question: (reader: Reader) => Promise<T>): Promise<T> =>
     db.read(async (reader) => {
@@ -157,7 +139,20 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
     {
       name: 'windows',
       everyMs: SLOW_MS,
-      read: async () => windowFamilies(await asked((reader) => recentWindows(reader, RECENT_MINUTES))),
+      read: () =>
+        asked(async (reader) => [
+          ...windowFamilies(await recentWindows(reader, RECENT_MINUTES)),
+          ...marketFamilies(await marketHealth(reader)),
+        ]),
+    },
+    {
+      name: 'outside',
+      everyMs: SLOW_MS,
+      read: () =>
+        asked(async (reader) => [
+          ...channelFamilies(await channelHealth(reader)),
+          ...heartbeatFamilies(await getHeartbeat(reader), now()),
+        ]),
     },
     { name: 'workers', everyMs: QUICK_MS, read: async () => workerFamilies(await asked(workerProcesses)) },
     { name: 'process', everyMs: 0, read: () => processFamilies(db.health(), hosts.counts(), version, now()) },
@@ -343,6 +338,24 @@ function accountFamilies(accounts: Answer<typeof accountHealth>): Family[] {
       'weaver_account_paused_symbols',
       'Symbols in which no order leaves because the venue holds what no order explains',
       each(({ pausedSymbols }) => pausedSymbols.length),
+    ),
+  ]
+}
+
+function marketFamilies(accounts: Answer<typeof marketHealth>): Family[] {
+  const labels = ({ exchange, mode }: (typeof accounts)[number]) => ({ exchange, mode })
+  return [
+    gauge(
+      'weaver_market_mark_oldest_seconds',
+      'Age of the newest price of a symbol that a running run holds, where it is oldest',
+      accounts.flatMap((one) =>
+        one.oldestSeconds === null ? [] : [{ labels: labels(one), value: one.oldestSeconds }],
+      ),
+    ),
+    counter(
+      'weaver_market_events_dropped_total',
+      'Events of the market that were left out because the log was behind, or could not be written',
+      accounts.map((one) => ({ labels: labels(one), value: one.dropped })),
     ),
   ]
 }

@@ -19,6 +19,8 @@ export interface OrderSeed {
   parent: OrderRow | null
   barIndex: number | null
   placedAt: string
+  /** The newest close that the strategy had seen; null: none, or the order is an exit. */
+  decidedClose: string | null
   now: number
 }
 
@@ -79,6 +81,7 @@ export function newOrderOutcome(seed: OrderSeed): BornOrder {
     run_id: run.id,
     exchange: run.exchange,
     mode: run.mode,
+    wanted_at: event.ts,
     state: 'to_send',
     attempts: 0,
     lookups: 0,
@@ -87,6 +90,7 @@ export function newOrderOutcome(seed: OrderSeed): BornOrder {
     cancel_requested_at: null,
     cancel_attempts: 0,
     cancel_reason: null,
+    decided_close: seed.decidedClose,
   }
   const writes: Outcome['writes'] = [
     { kind: 'insert_orders', rows: [order] },

@@ -164,6 +164,34 @@ test('the stop loss is not given up while the take profit could not leave', asyn
   expect(venue.submits.map(({ order_type }) => order_type)).toEqual(['market', 'stop', 'limit', 'stop'])
 })
 
+test('a run is halted while its take profit lies in the place of the stop loss: it stays until the stop loss can leave', async () => {
+  const id = await entered()
+  closesAt('121')
+  venue.whileSubmitting = async (order) => {
+    if (order?.client_order_id === `${id}-tp0`) await world.halt(world.run.id)
+  }
+  await world.drain()
+  world.clock.now += 120_000
+  await world.drain()
+  expect(openAtVenue()).toEqual(['sell limit 10'])
+  await world.resume()
+  closesAt('110')
+  await world.drain()
+  expect(openAtVenue()).toEqual(['sell stop 10'])
+})
+
+test('a run is halted while the price is looked at: the stop loss is not given up', async () => {
+  await entered()
+  closesAt('121')
+  const { bars } = venue
+  venue.bars = async (request) => {
+    await world.halt(world.run.id)
+    return bars(request)
+  }
+  await world.drain()
+  expect(openAtVenue()).toEqual(['sell stop 10'])
+})
+
 test('a take profit alone lies at the venue', async () => {
   await entered('10', { take_profit: '120' })
   expect(openAtVenue()).toEqual(['sell limit 10'])

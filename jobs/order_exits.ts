@@ -136,6 +136,7 @@ async function placeLegs(
       parent: entry,
       barIndex: entry.bar_index,
       placedAt: entry.placed_at,
+      decidedClose: null,
       now: world.now(),
     })
     writes.push(...born.outcome.writes)

@@ -1,10 +1,13 @@
 /** What a strategy asks for becomes an order on record, once, or is refused in words; nothing is sent by it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { append } from '../db/events/append.ts'
+import { record } from '../db/walle/record.ts'
 import type { NewRun } from '../db/walle/rows.ts'
+import type { Json } from '../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../tests/support/order_world.ts'
 import { createScriptedVenue, plainAsset } from '../tests/support/scripted_venue.ts'
+import { newLiveCheckpoint } from './live_ticks.ts'
 import { unfinishedJobs } from './order_jobs.ts'
 
 let database: TestDatabase
@@ -74,6 +77,24 @@ test('orders within a minute are counted over restarts, refused ones are not', a
   expect(await refusal(world, later)).toEqual(['pending', null, null])
 })
 
+test('a run spends its own cash, whatever the account holds', async () => {
+  const world = await opened({ initial_cash: '1000' })
+  const checkpoint = { ...newLiveCheckpoint(), newest: { 'BTC/USD': { time: 0, close: 100 } } }
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [{ kind: 'save_checkpoint', run_id: world.run.id, next_tick: 0, state: checkpoint as unknown as Json }],
+      events: [],
+    }),
+  )
+  const [most, more] = [await world.place({ qty: '9' }), await world.place({ qty: '2' })]
+  expect(await refusal(world, most)).toEqual(['pending', null, null])
+  expect(await refusal(world, more)).toEqual([
+    'rejected',
+    'insufficient_buying_power: 200 needed with 100 in cash and leverage 1',
+    null,
+  ])
+})
+
 test('what the venue would refuse is refused here', async () => {
   const world = await openOrderWorld(
     database.db,
@@ -103,6 +124,48 @@ test('a run sells what it holds, not what others in the account do', async () =>
   await other.report((other.venue as ReturnType<typeof venue>).fill(bought, '10', '100'))
   const sold = await world.place({ side: 'sell', qty: '1' })
   expect((await refusal(world, sold))[1]).toMatch(/^short_not_allowed: selling 1 BTC\/USD with 0 held by the run/)
+})
+
+test('a fill slips from the newest close that its run had seen when the order was placed', async () => {
+  const world = await opened()
+  const account = world.venue as ReturnType<typeof venue>
+  const blind = await world.place()
+  const state = { ...newLiveCheckpoint(), newest: { 'BTC/USD': { time: 0, close: 100.25 } } }
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [{ kind: 'save_checkpoint', run_id: world.run.id, next_tick: 0, state: state as unknown as Json }],
+      events: [],
+    }),
+  )
+  const seeing = await world.place()
+  await world.drain()
+  for (const id of [blind, seeing]) await world.report(account.fill(id, '2', '100.5'))
+  expect([(await world.send(blind))?.decided_close, (await world.send(seeing))?.decided_close]).toEqual([
+    null,
+    '100.25',
+  ])
+  expect([await world.fills(blind), await world.fills(seeing)]).toMatchObject([
+    [{ slippage: '0' }],
+    [{ slippage: '0.5' }],
+  ])
+})
+
+test('what a person sold of the account, and accepted as sold, no run sells again: that would be a short sale', async () => {
+  const world = await opened()
+  const bought = await world.place({ symbol: 'AAPL', qty: '10' })
+  await world.drain()
+  await world.report((world.venue as ReturnType<typeof venue>).fill(bought, '10', '100'))
+  const account = { exchange: 'scripted', mode: 'paper', symbol: 'AAPL' } as const
+  const row = { ...account, venue_qty: '4', runs_qty: '10', unattributed_qty: '-6', fee_adjustment: '0' }
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'save_account_positions', rows: [{ ...row, paused_reason: null }] }], events: [] }),
+  )
+  const more = await world.place({ symbol: 'AAPL', side: 'sell', qty: '5' })
+  expect((await refusal(world, more))[1]).toBe(
+    'short_not_allowed: selling 5 AAPL with 10 held by the run, and 6 missing in the account, would go short; the fill option allow_short permits it',
+  )
+  const rest = await world.place({ symbol: 'AAPL', side: 'sell', qty: '4' })
+  expect(await refusal(world, rest)).toEqual(['pending', null, null])
 })
 
 test('what is under way has a job for whoever keeps the account next', async () => {

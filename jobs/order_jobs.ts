@@ -1,14 +1,12 @@
 /** What strategies ask for becomes orders on record, or is refused; nothing is sent here (order_sending.ts sends). */
 import type { Database, Reader, WriteTx } from '../db/database.ts'
 import { claim } from '../db/events/claims.ts'
-import type { LogEvent, NewEvent } from '../db/events/envelope.ts'
-import { orderId, venueEventId } from '../db/events/ids.ts'
+import type { LogEvent } from '../db/events/envelope.ts'
 import { isOpen } from '../db/events/order_state.ts'
 import { getEvent } from '../db/events/read.ts'
 import type { NewJob, TaskPayload } from '../db/events/tasks.ts'
 import type { RunLedgerRow, TradingMode } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import { evolveOrder, type OrderEvent } from '../db/walle/projections/orders.ts'
 import {
   getOrderSend,
   getPosition,
@@ -16,7 +14,7 @@ import {
   orderByClientId,
   unfinishedSends,
 } from '../db/walle/queries/live_orders.ts'
-import { getClockTick, getRunLedger } from '../db/walle/queries/live_runs.ts'
+import { getClockTick, getRunLedger, openPositions } from '../db/walle/queries/live_runs.ts'
 import { listOpenOrders } from '../db/walle/queries/orders.ts'
 import { getRun, lockRun } from '../db/walle/queries/runs.ts'
 import type { OrderRow, RunRow } from '../db/walle/rows.ts'
@@ -28,9 +26,11 @@ import { countOrder, lossesOf, newWatch, type RiskWatch } from './greta/risk_wat
 import type { Live } from './live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from './live_ticks.ts'
 import { checkIntent } from './marvin/intents.ts'
-import { newOrderOutcome } from './order_birth.ts'
+import { tooOld } from './order_age.ts'
 import { cancelWanted, exitOutcome } from './order_exits.ts'
+import { checkFunds } from './order_funds.ts'
 import { cancelJob, submitJob } from './order_job_specs.ts'
+import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './order_refusals.ts'
 import { checkVenue, type Holding } from './veda/checks.ts'
 import type { VenueAsset, VenueFeatures } from './veda/venue.ts'
 
@@ -39,8 +39,6 @@ export type OrderJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
 /** A command that comes before its turn looks again after this long. */
 const PUT_BACK_MS = 200
-
-type LiveRun = RunRow & { exchange: string; mode: TradingMode }
 
 /** What is known of the venue without it being asked within a transaction; null: it does not answer. */
 interface VenueWords {
@@ -53,9 +51,15 @@ export async function placeOrder(
   payload: TaskPayload<'veda.place_order'>,
   job: OrderJob,
 ): Promise<void> {
-  const { intent, event, run } = await readCommand(jobs.db.reader, payload, 'live.PlaceOrder')
-  if (!(await isOldestCommand(jobs.db.reader, payload.run_id, payload.event_id))) return job.putBack(PUT_BACK_MS)
-  const words = run?.status === 'running' ? await askVenue(jobs, run, intent) : null
+  const [event, run, isOldest] = await jobs.db.read((reader) =>
+    Promise.all([
+      commandOf(reader, payload.event_id, 'live.PlaceOrder'),
+      getRun(reader, payload.run_id),
+      isOldestCommand(reader, payload.run_id, payload.event_id),
+    ]),
+  )
+  if (!isOldest) return job.putBack(PUT_BACK_MS)
+  const words = run?.status === 'running' ? await askVenue(jobs, run, event.payload.intent as PlaceIntent) : null
   await carryOut(jobs, 'veda.place_order', payload, job, (tx, locked) => place(jobs, tx, locked, event, words))
 }
 
@@ -113,8 +117,10 @@ async function carryOut(
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, payload.run_id)
     if (run?.status === 'running' && (await claim(tx, task, payload.event_id))) {
-      const outcome = await decide(tx, run as LiveRun)
-      const done = await commandDone(tx, run, payload.event_id, jobs.now())
+      const [outcome, done] = await Promise.all([
+        decide(tx, run as LiveRun),
+        commandDone(tx, run, payload.event_id, jobs.now()),
+      ])
       await jobs.record(tx, { ...outcome, writes: [...outcome.writes, ...done] })
     }
     await job.finish(tx)
@@ -133,12 +139,6 @@ async function commandOf<T extends 'live.PlaceOrder' | 'live.CancelOrder'>(
   return event as Command<T>
 }
 
-async function readCommand(reader: Reader, payload: { run_id: string; event_id: string }, type: 'live.PlaceOrder') {
-  const event = await commandOf(reader, payload.event_id, type)
-  const run = await getRun(reader, payload.run_id)
-  return { event, run, intent: event.payload.intent as PlaceIntent }
-}
-
 /** A venue that is away, or refuses, is no reason to lose a tick: whether the order can leave is seen when it is sent. */
 async function askVenue(jobs: OrderJobs, run: RunRow, { symbol }: PlaceIntent): Promise<VenueWords | null> {
   if (run.exchange === null || run.mode === 'backtest' || !run.symbols.includes(symbol)) return null
@@ -155,50 +155,42 @@ async function askVenue(jobs: OrderJobs, run: RunRow, { symbol }: PlaceIntent): 
   }
 }
 
-interface Refusal {
-  reason: string
-  rule: string | null
-  detail: string | null
-}
-
 async function place(
   jobs: OrderJobs,
   tx: WriteTx,
   run: LiveRun,
-  event: Command<'live.PlaceOrder'>,
+  event: PlaceCommand,
   words: VenueWords | null,
 ): Promise<Outcome> {
   const intent = event.payload.intent as PlaceIntent
-  const ledger = await getRunLedger(tx, run.id)
+  const [ledger, known, tick, account] = await Promise.all([
+    getRunLedger(tx, run.id),
+    orderByClientId(tx, run.id, intent.client_order_id),
+    getClockTick(tx, run.id, event.payload.bar_index),
+    readStanding(tx, run, intent),
+  ])
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   // The same intent is the same order, whoever asks for it again.
-  if ((await orderByClientId(tx, run.id, intent.client_order_id)) !== null) return NOTHING
+  if (known !== null) return NOTHING
   const now = jobs.now()
-  const tick = await getClockTick(tx, run.id, event.payload.bar_index)
-  const born = newOrderOutcome({
-    run,
-    intent,
-    id: orderId(run.id, intent.client_order_id),
-    eventId: venueEventId(run.id, intent.client_order_id, 'created'),
-    ordinal: ledger.next_order,
-    corrId: event.corr_id,
-    cause: event.id,
-    parent: null,
-    barIndex: event.payload.bar_index,
-    placedAt: tick?.ts ?? event.ts,
-    now,
-  })
+  const { lastClose } = account
+  const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
+  const born = commandedOrder(run, event, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
-  const refusal = await refusalOf(tx, run, intent, { words, watch, now })
+  const refusal =
+    refusalOf(run, intent, { ...account, cash: ledger.cash, words, watch, now }) ??
+    (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
-  if (refusal !== null) return refused(born.order, born.outcome.events[0] as NewEvent, refusal, next)
+  if (refusal !== null) {
+    const { writes, events } = refusedOutcome(born, refusal)
+    return { writes: [...writes, { kind: 'save_run_ledgers', rows: [next] }], events }
+  }
   countOrder(watch, now)
   const counted = { ...next, risk_watch: watch as unknown as Json }
-  const position = await getPosition(tx, run.id, intent.symbol)
   // A market order that closes needs what the exits hold at the venue.
   const exits = await exitOutcome(jobs, tx, {
     ...{ run, order: born.order, send: born.send, fills: [] },
-    ...{ ledger: counted, position },
+    ...{ ledger: counted, position: account.position },
   })
   return {
     writes: [...born.outcome.writes, ...exits.outcome.writes, { kind: 'save_run_ledgers', rows: [exits.ledger] }],
@@ -207,62 +199,61 @@ async function place(
   }
 }
 
-/** Born to be refused: on record, and never sent. */
-function refused(order: OrderRow, created: NewEvent, { reason, rule, detail }: Refusal, ledger: RunLedgerRow): Outcome {
-  const rejected = {
-    ...created,
-    id: venueEventId(order.run_id, order.client_order_id, 'rejected'),
-    type: 'orders.Rejected',
-    causation_id: created.id,
-    payload: { order_id: order.id, client_order_id: order.client_order_id, reason, rule, detail },
-  } as NewEvent
-  const ended = evolveOrder(order, rejected as unknown as OrderEvent) as OrderRow
-  return {
-    writes: [
-      { kind: 'insert_orders', rows: [ended] },
-      { kind: 'save_run_ledgers', rows: [ledger] },
-    ],
-    events: [created, rejected],
-  }
+/** What an intent is held against, read at once. */
+async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) {
+  const [hindrance, open, position, positions, checkpoint] = await Promise.all([
+    hindranceOf(tx, run, symbol),
+    listOpenOrders(tx, run.id),
+    getPosition(tx, run.id, symbol),
+    openPositions(tx, run.id),
+    getLiveCheckpoint(tx, run.id),
+  ])
+  const { newest: closes } = checkpoint
+  return { hindrance, open, position, positions, closes, lastClose: closes[symbol]?.close ?? Number.NaN }
 }
 
-interface Circumstances {
+type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
+  cash: string
   words: VenueWords | null
   watch: RiskWatch
   now: number
 }
 
-async function refusalOf(
-  tx: WriteTx,
-  run: LiveRun,
-  intent: PlaceIntent,
-  { words, watch, now }: Circumstances,
-): Promise<Refusal | null> {
+function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
+  const { hindrance, open, position, lastClose, words, watch, now } = circumstances
   const nonsense = checkIntent(intent, run.symbols)
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
-  const hindrance = await hindranceOf(tx, run, intent.symbol)
   if (hindrance.system_halt || hindrance.run_halt) {
     return { reason: 'halt', rule: null, detail: `the ${hindrance.system_halt ? 'system' : 'run'} is halted` }
   }
-  const open = await listOpenOrders(tx, run.id)
-  const position = await getPosition(tx, run.id, intent.symbol)
-  const { newest } = await getLiveCheckpoint(tx, run.id)
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
-    lastClose: newest[intent.symbol]?.close ?? Number.NaN,
+    lastClose,
     positionQty: Number(position?.qty ?? '0'),
     openOrders: open.length,
     ...lossesOf(watch, now),
   })
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
-  if (words === null) return null
-  return checkVenue(intent, words.features, words.asset, holdingOf(run, intent, position?.qty ?? '0', open))
+  const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
+  if (unpaid !== null || words === null) return unpaid
+  const holding = holdingOf(run, intent, { qty: position?.qty ?? '0', open, hindrance })
+  return checkVenue(intent, words.features, words.asset, holding)
 }
 
 /** Exits do not count: they make room for an order that closes, and end with the position. */
-function holdingOf(run: LiveRun, { symbol, side }: PlaceIntent, qty: string, open: readonly OrderRow[]): Holding {
+function holdingOf(
+  run: LiveRun,
+  { symbol, side }: PlaceIntent,
+  { qty, open, hindrance }: { qty: string } & Pick<Circumstances, 'open' | 'hindrance'>,
+): Holding {
   const closing = open
     .filter((order) => order.symbol === symbol && order.side === side && order.parent_order_id === null)
     .reduce((sum, order) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
-  return { qty: new Decimal(qty).toString(), closing: closing.toString(), allowShort: run.fill.allow_short === true }
+  const beyond = new Decimal(hindrance.unattributed_qty)
+  return {
+    qty: new Decimal(qty).toString(),
+    closing: closing.toString(),
+    lacking: (beyond.lt(ZERO) ? beyond.neg() : ZERO).toString(),
+    allowShort: run.fill.allow_short === true,
+  }
 }

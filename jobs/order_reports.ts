@@ -62,7 +62,8 @@ export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Repo
     const order = await getOrder(jobs.db.reader, place.order_id)
     const send = await getOrderSend(jobs.db.reader, place.order_id)
     const fills = await fillsOfOrder(jobs.db.reader, place.order_id)
-    const news = order === null ? null : applyReport({ row: order, fills }, heard, 0)
+    const decidedClose = send?.decided_close ?? null
+    const news = order === null ? null : applyReport({ row: order, fills, decidedClose }, heard, 0)
     if (news?.events.length === 0 && send?.state === 'answered') {
       return { kind: 'known', order: place, told: [], gap: news.gap }
     }
@@ -85,8 +86,8 @@ export interface LockedOrder {
 /** The run is locked first, then its order is read. Null: there is no such order any more. */
 export async function lockOrder(tx: WriteTx, { run_id, order_id }: OrderPlace): Promise<LockedOrder | null> {
   const run = await lockRun(tx, run_id)
-  const order = run && (await getOrder(tx, order_id))
-  const send = order && (await getOrderSend(tx, order_id))
+  const [order, send] =
+    run === null ? [null, null] : await Promise.all([getOrder(tx, order_id), getOrderSend(tx, order_id)])
   return run && order && send && { run, order, send }
 }
 
@@ -109,7 +110,9 @@ export async function reportOutcome(
   const { order, run } = locked
   const ledger = await getRunLedger(tx, run.id)
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
-  const { events, gap } = applyReport({ row: order, fills: await fillsOfOrder(tx, order.id) }, heard, ledger.next_fill)
+  const fills = await fillsOfOrder(tx, order.id)
+  const known = { row: order, fills, decidedClose: locked.send.decided_close }
+  const { events, gap } = applyReport(known, heard, ledger.next_fill)
   const send: OrderSendRow = { ...locked.send, state: 'answered', last_error: null }
   const zombie = isZombie(order, heard)
   if (zombie && send.cancel_requested_at === null) {

@@ -3,7 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../tests/support/order_world.ts'
 import { createScriptedVenue, type ScriptedVenue, type SubmitScript } from '../tests/support/scripted_venue.ts'
-import { GIVE_UP_AFTER_MS, RESEND_AFTER_MS, SEND_WITHIN_MS } from './order_sending.ts'
+import { SEND_WITHIN_MS } from './order_hindrances.ts'
+import { submitJob } from './order_job_specs.ts'
+import { GIVE_UP_AFTER_MS, RESEND_AFTER_MS } from './order_sending.ts'
 
 let database: TestDatabase
 let venue: ScriptedVenue
@@ -192,7 +194,8 @@ describe('a submit', () => {
     expect(venue.taken(id)).toBe(1)
   })
 
-  test('that could not leave for five minutes is not what was decided any more', async () => {
+  test('that could not leave for five minutes is not what was decided any more, by the clock of who sends it', async () => {
+    world.clock.now -= 86_400_000
     await world.account('unknown', 'being found out')
     const id = await world.place()
     const job = taken()
@@ -323,6 +326,22 @@ describe('a cancel', () => {
     expect(await world.order(id)).toMatchObject({ status: 'cancelled' })
   })
 
+  test('asked for while the submit is under way, whose answer is lost, and the stream finds the order: it is asked of the venue', async () => {
+    venue.onSubmit('accept_then_unclear')
+    venue.whileSubmitting = async (order) => {
+      if (order) await world.cancel(order.client_order_id)
+    }
+    const id = await world.place(limit)
+    const job = taken()
+    await world.step(job)
+    await world.report({ order: venue.snapshot(id) })
+    expect(world.waiting).toEqual([])
+    world.waiting.push(job)
+    await world.drain()
+    expect([venue.taken(id), venue.cancels.length]).toEqual([1, 1])
+    expect(await world.order(id)).toMatchObject({ status: 'cancelled' })
+  })
+
   test('that lost the race with a fill: the fill counts', async () => {
     venue.pushing = false
     const id = await world.place(limit)
@@ -355,6 +374,18 @@ describe('a cancel', () => {
     await world.drain()
     expect(venue.cancels).toHaveLength(4)
     expect(await world.told(id)).toEqual(['Created', 'Submitted', 'Accepted', 'Cancelled'])
+  })
+
+  test('taken without effect for long: asked less and less often, or a few such orders would use up all requests', async () => {
+    venue.onCancel(...Array<'accept_silently'>(30).fill('accept_silently'))
+    const id = await world.place(limit)
+    await world.drain()
+    await world.cancel(id)
+    const job = taken()
+    const waits: (number | null)[] = []
+    for (let asks = 0; asks < 22; asks++) waits.push(await world.step(job))
+    expect(waits.slice(0, 3)).toEqual([3_000, 6_000, 9_000])
+    expect(waits.slice(-2)).toEqual([60_000, 60_000])
   })
 
   test('filled in part, then cancelled', async () => {
@@ -420,6 +451,29 @@ describe('a halt', () => {
     await world.drain()
     expect(venue.cancels).toEqual(['x1'])
     expect(await world.order(id)).toMatchObject({ status: 'cancelled' })
+  })
+
+  test('that only its file tells of yet: nothing leaves, and what is in is looked up', async () => {
+    venue.onSubmit('accept_then_unclear')
+    const [sent, waits] = [await world.place(), await world.place()]
+    await world.step(taken())
+    world.haltFile = true
+    expect(await world.step(taken())).not.toBeNull()
+    world.waiting.push(submitJob(await world.order(sent)))
+    await world.drain()
+    expect([venue.taken(sent), venue.taken(waits), venue.submits.length]).toEqual([1, 0, 1])
+    expect(await world.order(sent)).toMatchObject({ status: 'accepted' })
+  })
+
+  test('of a run: what protects its position stays, also what was on its way', async () => {
+    const entry = await world.place()
+    await world.drain()
+    await world.report(venue.fill(entry, '2', '100'))
+    venue.whileSubmitting = () => world.halt(world.run.id)
+    const stop = await world.place({ side: 'sell', order_type: 'stop', stop_price: '90' })
+    await world.drain()
+    expect(venue.cancels).toEqual([])
+    expect(await world.order(stop)).toMatchObject({ status: 'accepted' })
   })
 
   test('pressed while it is unclear whether the order is in: looked up, never sent again', async () => {

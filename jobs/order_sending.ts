@@ -11,19 +11,16 @@ import type { TaskPayload } from '../db/events/tasks.ts'
 import { redact } from '../db/secrets.ts'
 import type { OrderSendRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
-import {
-  getOrderSend,
-  type Hindrance,
-  hindranceOf,
-  orderCreatedAt,
-  symbolOrders,
-} from '../db/walle/queries/live_orders.ts'
+import { getOrderSend, hindranceOf } from '../db/walle/queries/live_orders.ts'
+import { openPositions } from '../db/walle/queries/live_runs.ts'
 import { getOrder } from '../db/walle/queries/orders.ts'
 import type { OrderRow } from '../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from './attempt.ts'
 import type { Live } from './live.ts'
+import { protects } from './live_end.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './order_endings.ts'
 import { cancelWanted } from './order_exits.ts'
+import { isFree, isHalted, isTooLate, waitsFor, waitsForExits } from './order_hindrances.ts'
 import { cancelJob } from './order_job_specs.ts'
 import { type LockedOrder, lockOrder, reportOutcome } from './order_reports.ts'
 import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './order_take_profit.ts'
@@ -32,11 +29,9 @@ import type { OrderBody } from './veda/reports.ts'
 import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from './veda/venue.ts'
 import { refuseAccount } from './venue_refusal.ts'
 
-export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log'> & { db: Database }
+export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
 export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
-/** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
-export const SEND_WITHIN_MS = 300_000
 /** Of a call whose outcome is not known: the venue may show an order later than it took it. */
 export const LOOKUPS = 3
 export const RESEND_AFTER_MS = 10_000
@@ -44,14 +39,12 @@ export const RESEND_AFTER_MS = 10_000
 export const GIVE_UP_AFTER_MS = 60_000
 const LOOKUP_EVERY_MS = 3_400
 const WAIT_MS = 1_000
-/** Then the venue decides. */
-const MAKE_ROOM_MS = 30_000
 const TROUBLE_MS = 5_000
 const MOST_WAIT_MS = 60_000
 /** A venue refuses the exit of an entry that it has not settled yet. */
 export const EXIT_TRIES = 3
 const EXIT_AGAIN_MS = 5_000
-/** A venue that was asked to cancel is asked what became of it after this long. */
+/** A venue that was asked to cancel is asked what became of it after this long, each time once more: some take days. */
 const CANCEL_CHECK_MS = 3_000
 
 /** The job is done, or comes again after `again` ms. */
@@ -96,11 +89,12 @@ async function within<T extends Step | object>(
 }
 
 type Payload = TaskPayload<'veda.submit_order'>
-/** `resend`: an earlier call may have brought it in. */
-type Entered =
-  | Step
-  | { call: 'submit'; order: OrderRow; resend: boolean }
-  | { call: 'lookup' | 'watch'; order: OrderRow }
+type Entered = Step | { call: 'submit' | 'lookup' | 'watch'; order: OrderRow }
+/** Which call it is, and whether one before it may have brought the order in. */
+interface Sent {
+  attempt: number
+  resend: boolean
+}
 
 async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
   const entered = await enter(jobs, payload, job)
@@ -113,8 +107,10 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
       : watch(jobs, payload, job, venue, entered.order)
   }
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
-  const sent = await within<Step | { go: true }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
-  if (sent === 'done' || 'again' in sent) return sent
+  // A halt that was pressed while the database was away is on its way into it.
+  if (await jobs.isHalted()) return { again: WAIT_MS }
+  const marked = await within<Step | { sent: Sent }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
+  if (marked === 'done' || 'again' in marked) return marked
   let answer: SubmitAnswer | VenueError
   try {
     answer = await venue.submit(orderToSend(entered.order, venue.features, asset))
@@ -122,7 +118,7 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
     // Whatever it is: the call was begun, so nothing is known of what it did.
     answer = error instanceof VenueError ? error : new VenueError('unclear', messageOf(error), { cause: error })
   }
-  return takeAnswer(jobs, payload, job, { venue, answer, resend: entered.resend })
+  return takeAnswer(jobs, payload, job, { venue, answer, ...marked.sent })
 }
 
 /** What is to be done with the order now. */
@@ -130,11 +126,18 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
   return within<Entered>(jobs, payload, job, async (tx, locked) => {
     const { order, send } = locked
     if (!isOpen(order.status)) return { step: 'done' }
-    if (send.state === 'answered') return lookAfter(tx, locked, jobs.now())
+    if (send.state === 'answered') {
+      // Heard of before its answer was, when somebody wanted it gone already: the venue has not been asked for that.
+      if (send.cancel_requested_at !== null) {
+        return { outcome: { writes: [], events: [], jobs: [cancelJob(order)] }, step: 'done' }
+      }
+      const next = await lookAfter(tx, locked, jobs.now())
+      // What would take its place could not leave.
+      const kept = next.outcome !== undefined && isHalted(await hindranceOf(tx, locked.run, order.symbol))
+      return kept ? { step: { again: WATCH_MS } } : next
+    }
     if (send.state !== 'to_send') {
-      if (!mayResend(send, jobs.now()) || (await isUnwanted(jobs, tx, locked)))
-        return { step: { call: 'lookup', order } }
-      return { step: { call: 'submit', order, resend: true } }
+      return { step: { call: (await leavesAgain(jobs, tx, locked)) ? 'submit' : 'lookup', order } }
     }
     const turn = send.cancel_requested_at === null ? await turnOf(tx, order) : 'send'
     if (turn === 'watch') {
@@ -144,24 +147,22 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
     }
     const stopped = await stoppedFrom(jobs, tx, locked)
     if (stopped !== null) return stopped
-    return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order, resend: false } }
+    return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order } }
   })
 }
 
-function mayResend({ lookups, last_sent_at }: OrderSendRow, now: number): boolean {
-  return lookups >= LOOKUPS && now - Date.parse(last_sent_at as string) >= RESEND_AFTER_MS
+/** The venue has not known it for long enough, and nothing speaks against its leaving for the first time either. */
+async function leavesAgain(jobs: SendJobs, tx: WriteTx, locked: LockedOrder): Promise<boolean> {
+  const { run, order, send } = locked
+  const since = jobs.now() - Date.parse(send.last_sent_at as string)
+  if (send.lookups < LOOKUPS || since < RESEND_AFTER_MS || (await isUnwanted(jobs, tx, locked))) return false
+  return waitsFor(await hindranceOf(tx, run, order.symbol)) === null
 }
 
 /** It is not to be sent again, though it may be in. */
 async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
-  const waited = jobs.now() - Date.parse(await orderCreatedAt(tx, order.id))
-  if (send.cancel_requested_at !== null || isTooLate(order, waited)) return true
-  const hindrance = await hindranceOf(tx, run, order.symbol)
-  return hindrance.system_halt || hindrance.run_halt
-}
-
-function isTooLate({ parent_order_id }: OrderRow, waitedMs: number): boolean {
-  return parent_order_id === null && waitedMs > SEND_WITHIN_MS
+  if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
+  return isHalted(await hindranceOf(tx, run, order.symbol))
 }
 
 /** Why an order that was never sent does not leave now; null: it may. */
@@ -176,13 +177,13 @@ async function stoppedFrom(
     const body = ended(order, 'orders.Cancelled', send.cancel_reason ?? 'cancelled before it was sent')
     return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
   }
-  const hindrance = await hindranceOf(tx, run, order.symbol)
-  if (hindrance.system_halt || hindrance.run_halt) {
+  const [hindrance, exits] = await Promise.all([hindranceOf(tx, run, order.symbol), waitsForExits(tx, order, now)])
+  if (isHalted(hindrance)) {
     const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
     return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
   }
-  const why = waitsFor(hindrance) ?? (await waitsForExits(tx, order, now))
-  const waited = now - Date.parse(await orderCreatedAt(tx, order.id))
+  const why = waitsFor(hindrance) ?? exits
+  const waited = now - Date.parse(send.wanted_at)
   if (isTooLate(order, waited)) {
     const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
     return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
@@ -190,42 +191,17 @@ async function stoppedFrom(
   return why === null ? null : { step: { again: WAIT_MS } }
 }
 
-function isFree(hindrance: Hindrance): boolean {
-  return !hindrance.system_halt && !hindrance.run_halt && waitsFor(hindrance) === null
-}
-
-function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
-  if (!account_ready) return `the account is not ready: ${account_reason ?? 'nobody keeps it'}`
-  return paused_reason === null ? null : `the symbol is paused: ${paused_reason}`
-}
-
-/** A venue does not sell the same share for two: exits that were asked to make room are gone first. */
-async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): Promise<string | null> {
-  if (order.parent_order_id !== null || order.order_type !== 'market') return null
-  const others = await symbolOrders(tx, order.run_id, order.symbol)
-  const going = others.some(
-    ({ order: exit, send }) =>
-      exit.parent_order_id !== null &&
-      exit.side === order.side &&
-      isOpen(exit.status) &&
-      send?.cancel_requested_at != null &&
-      now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
-  )
-  return going ? 'exits that hold what it sells are being cancelled' : null
-}
-
 /** Transaction 1: from here on the order may be at the venue. */
 async function markSent(
   jobs: SendJobs,
   tx: WriteTx,
   locked: LockedOrder,
-): Promise<{ outcome?: Outcome; step: Step | { go: true } }> {
+): Promise<{ outcome?: Outcome; step: Step | { sent: Sent } }> {
   const { order, send } = locked
   const now = jobs.now()
   if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
   // Somebody else was quicker: what they sent is to be looked up.
-  if (send.state !== 'to_send' && !mayResend(send, now)) return { step: { again: WAIT_MS } }
-  if (send.state !== 'to_send' && (await isUnwanted(jobs, tx, locked))) return { step: { again: WAIT_MS } }
+  if (send.state !== 'to_send' && !(await leavesAgain(jobs, tx, locked))) return { step: { again: WAIT_MS } }
   const stopped = send.state === 'to_send' ? await stoppedFrom(jobs, tx, locked) : null
   if (stopped !== null) return stopped
   const sent: OrderSendRow = {
@@ -240,56 +216,62 @@ async function markSent(
   const bodies: OrderBody[] = order.status === 'pending' ? [{ id, type: 'orders.Submitted', payload }] : []
   const { outcome } = await changeOf(jobs, tx, { ...locked, send: sent }, bodies)
   outcome.writes.unshift({ kind: 'save_order_sends', rows: [sent] })
-  return { outcome, step: { go: true } }
+  // By what is on record now: another may have sent it since this job looked.
+  return { outcome, step: { sent: { attempt: sent.attempts, resend: send.state !== 'to_send' } } }
 }
 
-interface Answered {
+interface Answered extends Sent {
   venue: Venue
   answer: SubmitAnswer | VenueError
-  resend: boolean
+}
+
+/**
+ * Who slept through the end of its lease hears late: another has sent the order again meanwhile, and what the venue says of
+ * the earlier call says nothing of the later one.
+ */
+function isLatest({ state, attempts }: OrderSendRow, { attempt }: Pick<Sent, 'attempt'>): boolean {
+  return state !== 'answered' && attempts === attempt
 }
 
 /** Transaction 2: what the call did. */
-async function takeAnswer(
-  jobs: SendJobs,
-  payload: Payload,
-  job: SendJob,
-  { venue, answer, resend }: Answered,
-): Promise<Step> {
-  if (answer instanceof VenueError) return takeError(jobs, payload, job, { venue, answer, resend })
+async function takeAnswer(jobs: SendJobs, payload: Payload, job: SendJob, answered: Answered): Promise<Step> {
+  const { venue, answer } = answered
+  if (answer instanceof VenueError) return takeError(jobs, payload, job, answered, answer)
   if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order)
   if (answer.kind === 'duplicate') {
-    await note(jobs, payload, job, 'unclear', 'the venue has had this client order id')
+    await note(jobs, payload, job, answered, 'unclear', 'the venue has had this client order id')
     return lookUp(jobs, payload, job, venue)
   }
-  return refusedBy(jobs, payload, job, { venue, answer, resend }, answer.reason)
+  return refusedBy(jobs, payload, job, answered, answer.reason)
 }
 
 async function takeError(
   jobs: SendJobs,
   payload: Payload,
   job: SendJob,
-  { venue, answer, resend }: { venue: Venue; answer: VenueError; resend: boolean },
+  answered: Answered,
+  error: VenueError,
 ): Promise<Step> {
-  const message = redact(answer.message)
-  switch (answer.kind) {
+  const { venue, resend } = answered
+  const message = redact(error.message)
+  switch (error.kind) {
     case 'unclear':
-      await note(jobs, payload, job, 'unclear', message)
+      await note(jobs, payload, job, answered, 'unclear', message)
       return { again: WAIT_MS }
     case 'rate_limited':
     case 'unavailable': {
       // This call did nothing, but one before it may have.
-      await note(jobs, payload, job, resend ? 'unclear' : 'to_send', message)
-      return { again: Math.min(MOST_WAIT_MS, answer.retryAfterMs ?? WAIT_MS) }
+      await note(jobs, payload, job, answered, resend ? 'unclear' : 'to_send', message)
+      return { again: Math.min(MOST_WAIT_MS, error.retryAfterMs ?? WAIT_MS) }
     }
     case 'unauthorised': {
       await refuseAccount(jobs, { exchange: venue.exchange, mode: venue.mode }, message)
-      if (!resend) return reject(jobs, payload, job, 'unauthorised', message)
-      await note(jobs, payload, job, 'unclear', message)
+      if (!resend) return reject(jobs, payload, job, answered, 'unauthorised', message)
+      await note(jobs, payload, job, answered, 'unclear', message)
       return { again: TROUBLE_MS }
     }
     default:
-      return refusedBy(jobs, payload, job, { venue, answer, resend }, message)
+      return refusedBy(jobs, payload, job, answered, message)
   }
 }
 
@@ -298,11 +280,12 @@ async function refusedBy(
   jobs: SendJobs,
   payload: Payload,
   job: SendJob,
-  { venue, resend }: Answered,
+  answered: Answered,
   reason: string,
 ): Promise<Step> {
+  const { venue, resend } = answered
   if (resend) {
-    await note(jobs, payload, job, 'unclear', `refused: ${reason}`)
+    await note(jobs, payload, job, answered, 'unclear', `refused: ${reason}`)
     let found: VenueOrder | null
     try {
       found = await ask(jobs, payload, venue)
@@ -314,6 +297,7 @@ async function refusedBy(
   return within<Step>(jobs, payload, job, async (tx, locked) => {
     const { order, send } = locked
     if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
+    if (!isLatest(send, answered)) return { step: { again: WAIT_MS } }
     if (order.parent_order_id !== null && send.attempts < EXIT_TRIES) {
       const again: OrderSendRow = { ...send, state: 'to_send', last_error: redact(reason) }
       return {
@@ -325,9 +309,17 @@ async function refusedBy(
   })
 }
 
-function reject(jobs: SendJobs, payload: Payload, job: SendJob, reason: string, detail: string): Promise<Step> {
+function reject(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  sent: Pick<Sent, 'attempt'>,
+  reason: string,
+  detail: string,
+): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
     if (!isOpen(locked.order.status) || locked.send.state === 'answered') return { step: 'done' }
+    if (!isLatest(locked.send, sent)) return { step: { again: WAIT_MS } }
     return { outcome: await rejectOutcome(jobs, tx, locked, reason, detail), step: 'done' }
   })
 }
@@ -352,7 +344,7 @@ async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Ven
       const body = ended(order, 'orders.Cancelled', reason)
       return { outcome: await endOutcome(jobs, tx, { ...locked, send: asked }, body), step: 'done' }
     }
-    const step = { again: mayResend(asked, now) ? WAIT_MS : LOOKUP_EVERY_MS }
+    const step = { again: (await leavesAgain(jobs, tx, { ...locked, send: asked })) ? WAIT_MS : LOOKUP_EVERY_MS }
     return { outcome: { writes: [{ kind: 'save_order_sends', rows: [asked] }], events: [] }, step }
   })
 }
@@ -390,7 +382,8 @@ function takeFound(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue,
     const { outcome, order, send } = await reportOutcome(jobs, tx, locked, heard)
     if (!isOpen(order.status)) return { outcome, step: 'done' }
     const hindrance = await hindranceOf(tx, locked.run, order.symbol)
-    const halted = hindrance.system_halt || (hindrance.run_halt && order.parent_order_id === null)
+    const halted =
+      hindrance.system_halt || (hindrance.run_halt && !protects(order, await openPositions(tx, locked.run.id)))
     if (send.cancel_requested_at === null && !halted) {
       const { step } = await lookAfter(tx, { ...locked, order, send }, 0)
       return { outcome, step }
@@ -417,22 +410,24 @@ async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venu
     return { again: WATCH_MS }
   }
   if (!reached) return { again: WATCH_MS }
-  return within<Step>(jobs, payload, job, async (tx, locked) => ({
-    outcome: await swapOutcome(tx, locked, jobs.now()),
-    step: { again: WAIT_MS },
-  }))
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    // Since it was looked at the last time: the stop loss is not given up for what cannot leave.
+    if (!isFree(await hindranceOf(tx, locked.run, order.symbol))) return { step: { again: WATCH_MS } }
+    return { outcome: await swapOutcome(tx, locked, jobs.now()), step: { again: WAIT_MS } }
+  })
 }
 
-/** Keeps what is known of the call, unless a report has told more meanwhile. */
+/** Keeps what is known of the call, unless more is known by now. */
 function note(
   jobs: SendJobs,
   payload: Payload,
   job: SendJob,
+  sent: Sent,
   state: OrderSendRow['state'],
   error: string,
 ): Promise<unknown> {
   return within(jobs, payload, job, async (_tx, { send }) => {
-    if (send.state === 'answered') return { step: {} }
+    if (!isLatest(send, sent)) return { step: {} }
     const noted: OrderSendRow = { ...send, state, last_error: error }
     return { outcome: { writes: [{ kind: 'save_order_sends', rows: [noted] }], events: [] }, step: {} }
   })
@@ -447,7 +442,9 @@ async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promis
   } catch (error) {
     if (!(error instanceof VenueError) || error.kind !== 'unauthorised') throw error
     await refuseAccount(jobs, row, redact(error.message))
-    if (row.state === 'to_send') return reject(jobs, payload, job, 'unauthorised', redact(error.message))
+    if (row.state === 'to_send') {
+      return reject(jobs, payload, job, { attempt: row.attempts }, 'unauthorised', redact(error.message))
+    }
     return { again: TROUBLE_MS }
   }
 }
@@ -475,7 +472,7 @@ async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
     })
     const after = await ask(jobs, payload, venue)
     if (after !== null && !AT_VENUE.has(after.status)) return await takeFoundEnd(jobs, payload, job, venue, after)
-    return { again: CANCEL_CHECK_MS }
+    return { again: Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (entered.send.cancel_attempts + 1)) }
   } catch (error) {
     return retryLater(jobs, venue, error)
   }

@@ -12,7 +12,8 @@ const DEFAULT_LIMIT: RateLimit = { perMinute: 200 }
 const BURST = 0.25
 /** Part of the bucket that reads leave to orders. */
 const RESERVE = 0.4
-const LONGEST_WAIT_MS = { urgent: 10_000, read: 5_000 }
+/** An order that waits for its turn is on record as sent, and no halt holds it back: its job waits, not its call. */
+const LONGEST_WAIT_MS = { urgent: 1_000, read: 5_000 }
 /** A wait is cut into such steps: the bucket may be fuller by then than it seemed. */
 const LONGEST_STEP_MS = 1_000
 /** After a refusal that does not say when to come again. */

@@ -7,9 +7,12 @@ import {
   type Check,
   checkReadiness,
   judgeAccounts,
+  judgeClock,
   judgeConsumers,
   judgeDisk,
+  judgeHeartbeat,
   judgeListeners,
+  judgeMessages,
   judgeMigrations,
   judgeNotifications,
   judgeSequencer,
@@ -34,6 +37,17 @@ const anAccount = (changes: Partial<AccountHealth>): AccountHealth => ({
   ...{ exchange: 'alpaca', mode: 'paper', state: 'ready', stream: 'up', state_reason: null, runs: 2 },
   ...{ reconciledSeconds: 300, pausedSymbols: [] },
   ...changes,
+})
+const aChannel = (failingSeconds: number | null) => ({
+  channel: 'webhook' as const,
+  counts: { to_send: 2, sent: 7, failed: 0, expired: 0, held: 0 },
+  ...{ failingSeconds, lastError: 'webhook: answered 500', sentSeconds: 3 },
+})
+const aBeat = (at: number | null, problem: string | null) => ({
+  id: 'heartbeat' as const,
+  tried_at: new Date(0).toISOString(),
+  beat_at: at === null ? null : new Date(at).toISOString(),
+  problem,
 })
 const listener = (connected: boolean, heardAt: number | null) => ({
   ...{ channel: 'weaver_events', connected, heardAt, reconnects: 0, roundTripMs: 1 },
@@ -83,6 +97,20 @@ test.each<[string, Check, Check['state'], string]>([
   ['stopped', judgeConsumers([consumer({ state: 'stopped', lag: 1, active: false })]), 'degraded', 'start workers'],
   ['stopped, with nothing to do', judgeConsumers([consumer({ state: 'stopped' })]), 'ok', 'history'],
   ['ahead', judgeConsumers([consumer({ state: 'ahead', lag: -1 })]), 'degraded', 'restored'],
+  ['no messages', judgeMessages([]), 'ok', 'none was told yet'],
+  ['messages', judgeMessages([aChannel(300)]), 'ok', 'webhook 7 sent'],
+  [
+    'unsent',
+    judgeMessages([aChannel(301)]),
+    'degraded',
+    '2 messages wait for up to 301 s (webhook: answered 500): try `weaver notify test`',
+  ],
+  ['no heartbeat', judgeHeartbeat(null, false, 0), 'ok', 'is not set'],
+  ['never called', judgeHeartbeat(null, true, 0), 'degraded', 'start workers'],
+  ['beats', judgeHeartbeat(aBeat(0, null), true, 150_000), 'ok', 'heard 150 s ago'],
+  ['silent', judgeHeartbeat(aBeat(0, 'why'), true, 151_000), 'degraded', 'was last heard 151 s ago: why'],
+  ['nobody calls', judgeHeartbeat(aBeat(0, null), true, 151_000), 'degraded', 'no worker calls it'],
+  ['never heard', judgeHeartbeat(aBeat(null, 'why'), true, 0), 'degraded', 'was never heard: why'],
   ['nobody listens', judgeListeners([], 0), 'ok', 'nothing'],
   ['just connected', judgeListeners([listener(true, null)], 0), 'ok', '1 hear'],
   ['hears', judgeListeners([listener(true, 0)], 30_000), 'ok', '1 hear'],
@@ -95,6 +123,9 @@ test.each<[string, Check, Check['state'], string]>([
   ['fuller', judgeNotifications(0.25), 'degraded', 'end it'],
   ['full', judgeNotifications(0.9), 'failing', 'nothing can commit'],
   ['room', judgeDisk(1e9, 'here'), 'ok', '1.0 GB free where here lies'],
+  ['clocks agree', judgeClock(-1_000), 'ok', 'agrees'],
+  ['ahead of the database', judgeClock(90_000), 'degraded', 'clock is 90.0 s ahead of the database'],
+  ['behind the database', judgeClock(-1_001), 'degraded', '1.0 s behind the database'],
   ['little room', judgeDisk(1e9 - 1, 'here'), 'degraded', 'make room soon'],
   ['no room', judgeDisk(2e8 - 1, 'here'), 'failing', 'Postgres stops'],
 ])('%s', (_, check, state, text) => {
@@ -122,17 +153,33 @@ async function newest(): Promise<number> {
 }
 
 test('a real database is looked at in all its parts; without workers Weaver is not ready', async () => {
-  const options = { db: database.db, dataDir: '.', schemaVersion: await newest(), now: Date.now, sleep: never }
+  const options = {
+    db: database.db,
+    dataDir: '.',
+    beats: false,
+    schemaVersion: await newest(),
+    now: Date.now,
+    sleep: never,
+  }
   const checks = await checkReadiness(options)
   expect(states(checks)).toEqual({
     ...{ database: 'ok', migrations: 'ok', workers: 'failing', sequencer: 'ok', consumers: 'ok' },
-    ...{ accounts: 'ok', transactions: 'ok', notifications: 'ok', listeners: 'ok', disk: checks.disk?.state },
+    ...{
+      accounts: 'ok',
+      messages: 'ok',
+      heartbeat: 'ok',
+      clock: 'ok',
+      transactions: 'ok',
+      notifications: 'ok',
+      listeners: 'ok',
+      disk: checks.disk?.state,
+    },
   })
 })
 
 test('a database that is away, or says nothing at all, is told as such and in time', async () => {
   const db = await openDatabase({ url: database.url, applicationName: 'weaver readiness' })
-  const options = { db, dataDir: '.', schemaVersion: 1, now: Date.now, sleep: never }
+  const options = { db, dataDir: '.', beats: false, schemaVersion: 1, now: Date.now, sleep: never }
   const silent = { ...db, read: never, health: db.health }
   const late = await checkReadiness({ ...options, db: silent, sleep: async () => {} })
   await db.close()

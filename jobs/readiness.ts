@@ -10,9 +10,13 @@ import {
   migratedTo,
   type ServerHealth,
   serverHealth,
+  serverTime,
 } from '../db/events/health.ts'
 import { livePools } from '../db/events/leases.ts'
+import type { HeartbeatRow } from '../db/walle/notice_rows.ts'
 import { type AccountHealth, accountHealth } from '../db/walle/queries/accounts.ts'
+import { type ChannelHealth, channelHealth, getHeartbeat } from '../db/walle/queries/notifications.ts'
+import { MOST_SKEW_MS, skewOf } from './clock_skew.ts'
 
 export interface Check {
   /** degraded: Weaver works, and somebody should look; failing: it does not. */
@@ -29,6 +33,10 @@ export const LIMITS = {
   silentMs: 30_000,
   /** Keepers compare accounts once a minute. */
   unreconciledSeconds: 300,
+  /** A message that could not be sent is tried again: after so long somebody should look. */
+  unsentSeconds: 300,
+  /** Beats are a minute apart. */
+  heartbeatSeconds: 150,
   oldestTransactions: 5_000_000,
   oldestTransactionSeconds: 3_600,
   notificationQueue: { degraded: 0.25, failing: 0.9 },
@@ -104,6 +112,31 @@ export function judgeAccounts(accounts: readonly AccountHealth[]): Check {
   )
 }
 
+export function judgeMessages(channels: readonly ChannelHealth[]): Check {
+  const problems = channels.flatMap(({ channel, failingSeconds, lastError, counts }) =>
+    (failingSeconds ?? 0) > LIMITS.unsentSeconds
+      ? [
+          `${counts.to_send} messages wait for up to ${Math.round(failingSeconds ?? 0)} s (${lastError ?? channel}): try \`weaver notify test\``,
+        ]
+      : [],
+  )
+  if (problems.length > 0) return degraded(problems.join('; '))
+  return ok(
+    channels.length === 0
+      ? 'none was told yet'
+      : channels.map(({ channel, counts }) => `${channel} ${counts.sent} sent`).join(', '),
+  )
+}
+
+export function judgeHeartbeat(row: HeartbeatRow | null, isSet: boolean, now: number): Check {
+  if (!isSet) return ok('WEAVER_HEARTBEAT_URL is not set')
+  if (row === null) return degraded('WEAVER_HEARTBEAT_URL was never called: start workers')
+  const age = row.beat_at === null ? null : Math.round((now - Date.parse(row.beat_at)) / 1000)
+  if (age !== null && age <= LIMITS.heartbeatSeconds) return ok(`heard ${age} s ago`)
+  const since = age === null ? 'was never heard' : `was last heard ${age} s ago`
+  return degraded(`${since}: ${row.problem ?? 'no worker calls it, start some'}`)
+}
+
 export function judgeListeners(listeners: DatabaseHealth['listeners'], now: number): Check {
   const deaf = listeners.filter(({ connected, heardAt }) => !connected || (heardAt ?? now) < now - LIMITS.silentMs)
   if (deaf.length > 0) {
@@ -114,6 +147,13 @@ export function judgeListeners(listeners: DatabaseHealth['listeners'], now: numb
     )
   }
   return ok(listeners.length === 0 ? 'nothing in this process listens now' : `${listeners.length} hear themselves`)
+}
+
+/** `skewMs`: how far ours is ahead of the database's at least. */
+export function judgeClock(skewMs: number): Check {
+  const far = `${(Math.abs(skewMs) / 1000).toFixed(1)} s ${skewMs > 0 ? 'ahead of' : 'behind'} the database's`
+  if (Math.abs(skewMs) <= MOST_SKEW_MS) return ok(`it agrees with the database's`)
+  return degraded(`this machine's clock is ${far}: set up time synchronisation on both machines`)
 }
 
 export function judgeTransactions({ transactions, seconds, holder }: ServerHealth['oldest']): Check {
@@ -146,6 +186,8 @@ export async function freeBytes(dataDir: string): Promise<number> {
 export interface ReadinessOptions {
   db: Database
   dataDir: string
+  /** Whether WEAVER_HEARTBEAT_URL is set. */
+  beats: boolean
   schemaVersion: number
   now: () => number
   sleep: (ms: number) => Promise<void>
@@ -155,7 +197,14 @@ export interface ReadinessOptions {
 const ANSWER_MS = 3_000
 const STATEMENT_TIMEOUT_MS = 2_000
 
-export async function checkReadiness({ db, dataDir, schemaVersion, now, sleep }: ReadinessOptions): Promise<Checks> {
+export async function checkReadiness({
+  db,
+  dataDir,
+  beats,
+  schemaVersion,
+  now,
+  sleep,
+}: ReadinessOptions): Promise<Checks> {
   const late = sleep(ANSWER_MS).then(() => failing(`no answer in ${ANSWER_MS / 1000} s`))
   const ask = async (question: (reader: Reader) => Promise<Check>): Promise<Check> => {
     const answer = db.read(async (reader) => {
@@ -187,6 +236,13 @@ export async function checkReadiness({ db, dataDir, schemaVersion, now, sleep }:
     sequencer: ask(async (reader) => judgeSequencer(await logHealth(reader))),
     consumers: ask(async (reader) => judgeConsumers(await consumerHealth(reader))),
     accounts: ask(async (reader) => judgeAccounts(await accountHealth(reader))),
+    messages: ask(async (reader) => judgeMessages(await channelHealth(reader))),
+    heartbeat: ask(async (reader) => judgeHeartbeat(await getHeartbeat(reader), beats, now())),
+    clock: ask(async (reader) => {
+      const asked = now()
+      const theirs = await serverTime(reader)
+      return judgeClock(skewOf(asked, theirs, now()))
+    }),
     transactions: ask(async (reader) => judgeTransactions((await serverHealth(reader)).oldest)),
     notifications: ask(async (reader) => judgeNotifications((await serverHealth(reader)).notificationQueue)),
   }

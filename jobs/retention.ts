@@ -1,5 +1,6 @@
 /** The worker's round that takes old events out of the log. Every process has one; the database lets in one at a time. */
 import { retainOnce } from '../db/events/retention.ts'
+import { record } from '../db/walle/record.ts'
 import { wallClock } from './glados/clock.ts'
 import type { System } from './system.ts'
 
@@ -8,6 +9,7 @@ export interface RetentionRounds {
   stop(): Promise<void>
 }
 
+const DAY_MS = 86_400_000
 /** Not while everything else starts. */
 const FIRST_MS = 60_000
 const EVERY_MS = 3_600_000
@@ -27,6 +29,10 @@ export function startRetention({ db, log, config }: System): RetentionRounds {
       for (const { day, outcome, kept, dropped } of days) {
         if (outcome === 'done') log.info({ day, kept, dropped }, 'old events left the log')
         else log.info({ day, outcome }, 'old events stay in the log for now')
+      }
+      const before = new Date(wallClock.now() - retentionDays * DAY_MS).toISOString()
+      for (const kind of ['drop_notifications', 'drop_window_waits'] as const) {
+        await db.write((tx) => record(tx, { writes: [{ kind, before }], events: [] }))
       }
       if (claims > 0) log.info({ claims }, 'claims of finished jobs were removed')
       return days.some(({ outcome }) => outcome === 'busy') ? AGAIN_MS : EVERY_MS

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectOwner } from '../db/client.ts'
+import { DatabaseUnavailable } from '../db/database.ts'
 import { append } from '../db/events/append.ts'
 import { claim } from '../db/events/claims.ts'
 import { cancelJob } from '../db/events/job_control.ts'
@@ -182,6 +183,34 @@ test('a job that fails before its last attempt waits for the next one', async ()
   await until('it waits', async () => (await jobs()).some(({ state }) => state === 'scheduled'))
   const [row] = await asOwner('select attempts::int, last_error from graphile_worker._private_jobs')
   expect(row).toEqual({ attempts: 1, last_error: 'not today' })
+})
+
+test('a job that the database left in the lurch has as many attempts as before, and waits no longer than at first', async () => {
+  const away = new DatabaseUnavailable('Connection terminated', { code: '08006', cause: null })
+  const tooLong = new DatabaseUnavailable('canceling statement', { code: '57014', cause: null })
+  const errors = [away, new Error('no bars', { cause: away }), away, away, away, tooLong, new Error('not today')]
+  const seen: unknown[] = []
+  await add(0)
+  await start({
+    'greta.run_chunk': async (_, job) => {
+      throw errors[job.attempts - 1]
+    },
+  })
+  for (const error of errors) {
+    await until(`it waits after ${error.message}`, async () => (await outcomes()).length === seen.length + 1)
+    seen.push(
+      ...(await asOwner(
+        `select attempts::int, max_attempts::int as most, extract(epoch from run_at - updated_at)::int as seconds
+         from graphile_worker._private_jobs`,
+      )),
+    )
+    await asOwner('update graphile_worker._private_jobs set run_at = now()')
+  }
+  expect(seen).toEqual([
+    ...[1, 2, 3, 4, 5].map((attempts) => ({ attempts, most: 5 + attempts, seconds: 2 })),
+    { attempts: 6, most: 10, seconds: 2 },
+    { attempts: 7, most: 10, seconds: 6 },
+  ])
 })
 
 test('a payload that does not fit ends its job at once', async () => {

@@ -113,7 +113,9 @@ async function startPool(
   fail: (cause: unknown) => void,
 ): Promise<StartedPool> {
   // One connection a worker, one that listens, one to spare.
-  const pool = openOwnerPool(options.url, { applicationName: `weaver jobs ${name}`, maxConnections: concurrency + 2 })
+  const connections = { applicationName: `weaver jobs ${name}`, maxConnections: concurrency + 2 }
+  // That a job was taken need not outlive the server: what is done in it does, and that proves it.
+  const pool = openOwnerPool(options.url, { ...connections, flush: false })
   pool.on('connect', useOurStatements)
   let registered: Promise<void> | undefined
   const runner = await run({

@@ -29,9 +29,9 @@ async function noBook(): Promise<never> {
  * Without Postgres, for the kill switch: nobody shares the venues' limits, and the simulator, whose books lie there, has
  * nothing that could be cancelled.
  */
-export function openVenuesAlone({ venues }: Config, log: Log, clock: Clock): Promise<Venues> {
-  return createVenues({
-    settings: venues,
+export async function openVenuesAlone(config: Config, log: Log, clock: Clock): Promise<Venues> {
+  const venues = await createVenues({
+    settings: config.venues,
     world: {
       ...clock,
       takeToken: async () => {},
@@ -40,4 +40,5 @@ export function openVenuesAlone({ venues }: Config, log: Log, clock: Clock): Pro
       simBook: { use: noBook, peek: noBook, told: noBook },
     },
   })
+  return { ...venues, configured: () => venues.configured().filter(({ exchange }) => exchange !== 'sim') }
 }

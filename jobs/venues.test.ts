@@ -23,6 +23,7 @@ export default {
     if (key === 'wrong') throw new Error('GOOD_LIVE_API_KEY is no key')
     return key === undefined ? null : { key }
   },
+  address: (settings, mode) => ({ host: mode + '.good.example', custom_host: true, doubts: [] }),
   async open(settings, mode) {
     opened += 1
     if (opened === 1 && settings.key === 'fails once') throw new Error('not now')
@@ -45,26 +46,40 @@ async function adapter(id: string, text: string): Promise<void> {
 test('adapters are found by scanning, and one that does not load is named while the rest works', async () => {
   await adapter('good', VENUE)
   await adapter('broken', 'throw new Error("no such luck")')
-  await adapter('other', "export default { id: 'another', modes: [], settings: () => null, open: () => null }")
+  await adapter(
+    'other',
+    "export default { id: 'another', modes: [], settings: () => null, address: () => null, open: () => null }",
+  )
   await adapter('partial', 'export default { id: "partial" }')
   await writeFile(join(dir, 'notes.txt'), '')
   const venues = await createVenues({ dir, world, settings: { GOOD_PAPER_API_KEY: new Secret('paper secret key') } })
   expect(adapterIds(dir)).toEqual(['broken', 'good', 'other', 'partial'])
   expect(venues.configured()).toEqual([{ exchange: 'good', mode: 'paper' }])
   expect(venues.known()).toEqual([
-    { exchange: 'good', modes: ['paper', 'live'], configured: ['paper'], problems: [] },
-    { exchange: 'broken', modes: [], configured: [], problems: ['the adapter does not load: no such luck'] },
+    {
+      ...{ exchange: 'good', modes: ['paper', 'live'], configured: ['paper'], problems: [] },
+      accounts: [{ mode: 'paper', host: 'paper.good.example', custom_host: true, doubts: [] }],
+    },
+    {
+      exchange: 'broken',
+      modes: [],
+      configured: [],
+      problems: ['the adapter does not load: no such luck'],
+      accounts: [],
+    },
     {
       exchange: 'other',
       modes: [],
       configured: [],
       problems: ['the adapter does not load: its id is another, and its folder other: they must be the same'],
+      accounts: [],
     },
     {
       exchange: 'partial',
       modes: [],
       configured: [],
       problems: ['the adapter does not load: index.ts must export a VenueDefinition by default'],
+      accounts: [],
     },
   ])
   expect(await venues.get('good', 'paper')).toMatchObject({ key: 'paper secret key' })

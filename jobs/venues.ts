@@ -51,7 +51,7 @@ export async function createVenues({ settings, world, dir = ADAPTERS_DIR }: Venu
     } catch (error) {
       const problem = `the adapter does not load: ${messageOf(error)}`
       world.log('error', { exchange: id }, problem)
-      broken.push({ exchange: id, modes: [], configured: [], problems: [problem] })
+      broken.push({ exchange: id, modes: [], configured: [], problems: [problem], accounts: [] })
     }
   }
   for (const [exchange, { problems }] of adapters) {
@@ -84,6 +84,7 @@ export async function createVenues({ settings, world, dir = ADAPTERS_DIR }: Venu
         modes: [...definition.modes],
         configured: [...settings.keys()],
         problems,
+        accounts: [...settings].map(([mode, of]) => ({ mode, ...definition.address(of, mode) })),
       })),
       ...broken,
     ],
@@ -101,6 +102,7 @@ async function load(dir: string, id: string): Promise<VenueDefinition> {
   }
   const isWhole =
     typeof definition?.settings === 'function' &&
+    typeof definition.address === 'function' &&
     typeof definition.open === 'function' &&
     Array.isArray(definition.modes)
   if (!isWhole) throw new Error('index.ts must export a VenueDefinition by default')

@@ -1,7 +1,7 @@
 /** The workers of one process: the sequencer and the job pools, with the handler of every task. */
 import { hostname } from 'node:os'
 import { createSequencer } from '../db/events/sequencer.ts'
-import { POOLS, tasksOf } from '../db/events/tasks.ts'
+import { POOLS, type PoolName, tasksOf } from '../db/events/tasks.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
 import type { Handlers } from './attempt.ts'
@@ -12,8 +12,10 @@ import { CONSUMERS, startConsumers } from './consumers.ts'
 import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { createHostRuns } from './host_client.ts'
 import { endRun } from './live_end.ts'
-import { type LiveWorker, openLiveWorker } from './live_worker.ts'
+import { type LiveHosts, type LiveWorker, openLiveWorker } from './live_worker.ts'
 import type { HostPool } from './marvin/host_pool.ts'
+import { type Notify, openNotify } from './notify.ts'
+import { failedParity } from './parity_job.ts'
 import { startSampling } from './process_samples.ts'
 import { startRetention } from './retention.ts'
 import { createRunDataCache } from './run_data.ts'
@@ -28,10 +30,8 @@ export interface Worker {
 /** Of a worker process: kept free for ticks and orders, however many backtests there are. */
 const LIVE_CONCURRENCY = 4
 
-export interface Hosts {
+export interface Hosts extends LiveHosts {
   hosts: HostPool
-  /** A tick does not wait until a chunk of a backtest is done. */
-  liveHosts: HostPool
   /** Whether it stays: a command's worker, which is gone in a moment, ticks nothing and keeps no account. */
   stays: boolean
   /** What paper and live runs go by. */
@@ -41,7 +41,7 @@ export interface Hosts {
 /** `onFatal`: the workers can do no more; the process is to end and be started again. */
 export async function startWorker(
   system: System,
-  { hosts, liveHosts, stays, time }: Hosts,
+  { hosts, liveHosts, newHosts, stays, time }: Hosts,
   onFatal: (error: Error) => void,
 ): Promise<Worker> {
   const { db, log, url, config } = system
@@ -50,16 +50,24 @@ export async function startWorker(
     sleep: wallClock.sleep,
     onError: (error) => log.error({ err: error }, 'sequencer'),
   })
-  const live = await openLiveWorker(system, liveHosts, time)
+  const live = await openLiveWorker(system, { liveHosts, newHosts }, time)
+  const notify = openNotify(system)
+  const tellsOutside = stays && notify.channels.length > 0
+  const concurrency: Record<PoolName, number> = {
+    live: LIVE_CONCURRENCY,
+    batch: config.workers,
+    // A channel's messages go one after the other.
+    notify: notify.channels.length,
+  }
   const runner: Runner = await startRunner({
     url,
     db,
-    handlers: createHandlers(system, hosts, live),
-    pools: POOLS.map((name) => ({
+    handlers: { ...createHandlers(system, hosts, live), ...notify.handlers },
+    pools: POOLS.filter((name) => name !== 'notify' || tellsOutside).map((name) => ({
       name,
-      concurrency: name === 'live' ? LIVE_CONCURRENCY : config.workers,
+      concurrency: concurrency[name],
       tasks: tasksOf(name),
-    })).filter(({ tasks }) => tasks.length > 0),
+    })),
     strategyTimeoutMs: config.strategyTimeoutMs,
     log: (level, message) => log[level === 'warning' ? 'warn' : level](message),
     onFatal,
@@ -73,6 +81,7 @@ export async function startWorker(
         await record(tx, { ...end, writes: end.writes.filter(({ kind }) => kind !== 'drop_checkpoint') })
       }
       if (run && job.task === 'greta.run_band') await record(tx, failedBand(run.id, job.error))
+      if (run && job.task === 'greta.replay_run') await record(tx, failedParity(run.id, job.error))
     },
     now: wallClock.now,
     newId: wallClock.newId,
@@ -80,13 +89,16 @@ export async function startWorker(
     process: { pid: process.pid, host: hostname() },
   })
   sequencer.start()
-  if (stays) live.start()
+  if (stays) {
+    live.start()
+    await notify.start()
+  }
   const consumers = startConsumers(system, CONSUMERS)
   const retention = startRetention(system)
   const sampling = startSampling(system, hosts)
   return {
     async stop() {
-      await live.stop()
+      await Promise.all([live.stop(), notify.stop()])
       await runner.stop()
       await live.close()
       await consumers.stop()
@@ -97,7 +109,7 @@ export async function startWorker(
   }
 }
 
-function createHandlers(system: System, hosts: HostPool, live: LiveWorker): Handlers {
+function createHandlers(system: System, hosts: HostPool, live: LiveWorker): Omit<Handlers, keyof Notify['handlers']> {
   const { db, config } = system
   const throttle = systemThrottle(system)
   const hostRuns = createHostRuns({ db, hosts, dataDir: config.dataDir })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { notifyVariables } from '../jobs/notify_config.ts'
 import { riskVariables } from '../jobs/risk_config.ts'
 import { VARIABLES as simVariables } from '../jobs/veda/adapters/sim/settings.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
@@ -44,7 +45,7 @@ test('the variables that docs/operations.md tells of are those of the template a
   const told = [...read('docs/operations.md').matchAll(/^\| `([A-Z_]+)`\s*\|/gm)].map(([, name]) => name ?? '')
   const template = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name ?? '')
   const own = [...read('jobs/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => name)
-  const known = [...own, ...Object.keys(riskVariables), ...Object.values(simVariables)]
+  const known = [...own, ...Object.keys(riskVariables), ...Object.keys(notifyVariables), ...Object.values(simVariables)]
   const others = (names: string[]) => names.filter((name) => !name.startsWith('ALPACA_')).toSorted()
   expect(others(told)).toEqual(known.toSorted())
   expect(others(template)).toEqual(known.toSorted())

@@ -2,21 +2,30 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectOwner, openDatabase } from '../db/client.ts'
 import { protect } from '../db/secrets.ts'
-import { createEmptyDatabase } from './support/database.ts'
+import { createMigratedDatabase } from './support/database.ts'
 import { openInProcess } from './support/in_process.ts'
+import { type Received, type Receiver, startReceiver } from './support/receiver.ts'
 import { until } from './support/until.ts'
 import { freePort, launchWeaver, type WeaverProcess } from './support/weaver_process.ts'
 
 const PASSWORD = 'ca.na+ry$(1)[x]{2}%25|^é&"pass'
 const KEY = 'canary-key.*+?$1-0123456789'
 const WRONG = 'canary-wrong-password-42'
+const OUTSIDE = {
+  WEAVER_WEBHOOK_SECRET: 'canary-webhook-secret-01',
+  WEAVER_TELEGRAM_BOT_TOKEN: '987654:canary-telegram-token-02',
+  smtp: 'canary-smtp-password-03',
+  path: '/in/canary-webhook-path-04',
+  heartbeat: '/ping/canary-heartbeat-05',
+}
 
-const spellings = [PASSWORD, KEY, WRONG].flatMap((text) => [
+const spellings = [PASSWORD, KEY, WRONG, ...Object.values(OUTSIDE)].flatMap((text) => [
   text,
   encodeURIComponent(text),
   JSON.stringify(text).slice(1, -1),
@@ -29,10 +38,16 @@ function expectClean(what: string, text: string): void {
   expect({ what, found }).toEqual({ what, found: [] })
 }
 
-let database: Awaited<ReturnType<typeof createEmptyDatabase>>
+let database: Awaited<ReturnType<typeof createMigratedDatabase>>
 let env: Record<string, string>
 let url: string
 let weaver: WeaverProcess
+let receiver: Receiver
+/** Says no at once, in words that hold what it knows of whoever comes. */
+const mailServer = createServer((socket) => {
+  socket.on('error', () => {})
+  socket.end(`554 no to ${OUTSIDE.smtp}\r\n`)
+})
 const role = `weaver_canary_${randomUUID().slice(0, 8)}`
 
 async function asOwner(text: string): Promise<void> {
@@ -52,10 +67,19 @@ const withPassword = (password: string): string => {
 }
 
 beforeAll(async () => {
-  database = await createEmptyDatabase()
+  database = await createMigratedDatabase()
   await asOwner(`create role ${role} superuser login password '${PASSWORD}'`)
   const dataDir = await mkdtemp(join(tmpdir(), 'weaver-secrets-'))
   const port = await freePort()
+  receiver = await startReceiver()
+  await new Promise<void>((resolve) => mailServer.listen(0, '127.0.0.1', resolve))
+  // Whoever is told anything refuses it, in words that hold all that was told.
+  receiver.answers.push(
+    ...Array(500).fill(({ path, headers }: Received) => ({
+      status: 400,
+      body: `no to ${path} ${JSON.stringify(headers)} ${Object.values(OUTSIDE).join(' ')}`,
+    })),
+  )
   url = `http://127.0.0.1:${port}`
   env = {
     DATABASE_URL: withPassword(PASSWORD),
@@ -63,6 +87,15 @@ beforeAll(async () => {
     WEAVER_DATA_DIR: dataDir,
     WEAVER_PORT: String(port),
     WEAVER_LOG_LEVEL: 'debug',
+    WEAVER_WEBHOOK_URL: `${receiver.url}${OUTSIDE.path}`,
+    WEAVER_WEBHOOK_SECRET: OUTSIDE.WEAVER_WEBHOOK_SECRET,
+    WEAVER_TELEGRAM_BOT_TOKEN: OUTSIDE.WEAVER_TELEGRAM_BOT_TOKEN,
+    WEAVER_TELEGRAM_CHAT_ID: '1',
+    WEAVER_TELEGRAM_BASE_URL: receiver.url,
+    WEAVER_SMTP_URL: `smtp://weaver:${OUTSIDE.smtp}@127.0.0.1:${(mailServer.address() as AddressInfo).port}`,
+    WEAVER_MAIL_FROM: 'a@example.org',
+    WEAVER_MAIL_TO: 'b@example.org',
+    WEAVER_HEARTBEAT_URL: `${receiver.url}${OUTSIDE.heartbeat}`,
     WEAVER_WORKERS: '1',
   }
   weaver = launchWeaver('start', env)
@@ -71,6 +104,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await weaver.end('SIGTERM')
+  await receiver.close()
+  mailServer.close()
   await rm(String(env.WEAVER_DATA_DIR), { recursive: true, force: true })
   await asOwner(`drop owned by ${role} cascade`)
   await database.drop()
@@ -144,6 +179,32 @@ test('a job that fails leaves its error behind without them: in its history, its
   await asOwner('drop function public.tell() cascade')
 })
 
+test('those who are told outside get them, and what comes back from there holds none', async () => {
+  await ask('/api/v1/system/halt', { method: 'POST', body: '{}' })
+  const client = await connectOwner({ url: database.url, applicationName: 'owner' })
+  const { rows } = await until('failures on each channel', async () => {
+    const found = await client.query<{ channel: string; last_error: string; row: string }>(
+      'select channel, last_error, n::text as row from weaver.notifications n where last_error is not null order by channel',
+    )
+    return new Set(found.rows.map(({ channel }) => channel)).size === 3 ? found : null
+  })
+  const beat = await until('the heartbeat', async () => {
+    const found = await client.query<{ problem: string }>('select problem from weaver.heartbeats')
+    return found.rows[0]?.problem
+  })
+  await client.end()
+  expect(receiver.received.map(({ path }) => path)).toContain(OUTSIDE.path)
+  expect(receiver.received.map(({ path }) => path)).toContain(`/bot${OUTSIDE.WEAVER_TELEGRAM_BOT_TOKEN}/sendMessage`)
+  for (const { row, last_error } of rows) {
+    expect(last_error).toMatch(/^(webhook|telegram|mail): /)
+    expectClean('what is stored', row)
+  }
+  expect(rows.find(({ channel }) => channel === 'webhook')?.last_error).toContain('answered 400: no to [redacted]')
+  expectClean('the heartbeat', beat)
+  for (const path of ['/readyz', '/metrics', '/api/v1/jobs']) expectClean(path, (await ask(path)).text)
+  await ask('/api/v1/system/resume', { method: 'POST' })
+})
+
 test('no process shows one to others: not in its arguments, and strategies have none in their environment', async () => {
   await ask('/api/v1/strategies')
   const pids = (await readdir('/proc').catch(() => [])).filter(
@@ -175,13 +236,15 @@ test('no command prints one, with the right password or the wrong one', async ()
   const printed = await Promise.all([
     run(['doctor'], {}),
     run(['doctor'], wrong),
+    run(['notify', 'test'], {}),
     run(['runs'], wrong),
-    run(['runs'], { WEAVER_PORT: KEY }),
-    run(['runs'], { DATABASE_URL: `mysql://u:${KEY}@h/d` }),
+    run(['runs'], { WEAVER_WEBHOOK_URL: `ftp://${KEY}`, WEAVER_PORT: KEY, DATABASE_URL: `mysql://u:${KEY}@h/d` }),
   ])
   for (const text of printed) expectClean('what is printed', text)
   expect(printed[0]).toContain('configuration')
-  expect(printed[3]).toContain('WEAVER_PORT')
+  expect(printed[2]).toContain('FAIL  webhook: answered 400')
+  expect(printed[2]).toContain('FAIL  mail: ')
+  for (const name of ['WEAVER_WEBHOOK_URL', 'WEAVER_PORT', 'DATABASE_URL']) expect(printed[4]).toContain(name)
 })
 
 test("Postgres' refusal of a wrong password tells none", async () => {

@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import type { AccountRow } from '../../db/walle/live_rows.ts'
-import { accountPositions, listAccountPositions, listAccounts } from '../../db/walle/queries/accounts.ts'
+import { listAccounts } from '../../db/walle/queries/accounts.ts'
+import { listMarkedAccountPositions, type MarkedAccountPosition } from '../../db/walle/queries/marked.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
 import { account, accountPosition, accounts } from '../schemas/accounts.ts'
@@ -45,7 +46,7 @@ export function accountRoutes({ db: { reader }, commands }: ApiDependencies): Ap
   const router = createRouter()
   router.openapi(listed, async (c) => {
     const rows = await listAccounts(reader)
-    const all = await listAccountPositions(reader)
+    const all = await listMarkedAccountPositions(reader)
     const items = rows.map((row) => ({
       ...row,
       positions: all.filter(({ exchange, mode }) => exchange === row.exchange && mode === row.mode),
@@ -54,11 +55,13 @@ export function accountRoutes({ db: { reader }, commands }: ApiDependencies): Ap
   })
   router.openapi(reconciled, async (c) => {
     const row: AccountRow = await commands.reconcileAccount(c.req.valid('param'))
-    return c.json({ ...row, positions: await accountPositions(reader, row) }, 200)
+    return c.json({ ...row, positions: await listMarkedAccountPositions(reader, row) }, 200)
   })
   router.openapi(accepted, async (c) => {
-    const context = { corrId: c.var.corrId }
-    return c.json(await commands.acceptPosition(c.req.valid('param'), c.req.valid('json').symbol, context), 200)
+    const name = c.req.valid('param')
+    const taken = await commands.acceptPosition(name, c.req.valid('json').symbol, { corrId: c.var.corrId })
+    const marked = (await listMarkedAccountPositions(reader, name)).find(({ symbol }) => symbol === taken.symbol)
+    return c.json(marked as MarkedAccountPosition, 200)
   })
   return router
 }

@@ -1,7 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import type { Reader } from '../../db/database.ts'
+import { newestOfRun } from '../../db/events/read.ts'
 import type { SeriesReport } from '../../db/walle/calendar/inspect.ts'
 import { OutsideCalendarError } from '../../db/walle/calendar/resample.ts'
 import { warningsOf } from '../../db/walle/calendar/warnings.ts'
+import { emptyColumns, mergeColumns } from '../../db/walle/candle_columns.ts'
 import {
   datasetFingerprint,
   datasetVersions,
@@ -10,11 +13,14 @@ import {
   listDatasets,
   listSymbols,
 } from '../../db/walle/queries/candles.ts'
+import { getRun } from '../../db/walle/queries/runs.ts'
 import { readSeries, seriesRange } from '../../db/walle/queries/series.ts'
+import type { CandleColumns } from '../../db/walle/rows.ts'
 import { DomainError } from '../../jobs/glados/errors.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import { bucketBars } from '../buckets.ts'
 import type { ApiDependencies } from '../dependencies.ts'
+import { notFound } from '../errors.ts'
 import { readUpload } from '../import_body.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
 import { adjustment, candles, dataset, imported, symbol } from '../schemas/market.ts'
@@ -38,6 +44,9 @@ const listed = (zone: string) =>
         end: timeIn(zone).optional(),
         limit: limited(100, MOST_CANDLES),
         buckets: z.coerce.number().int().min(1).max(MOST_BUCKETS).optional(),
+        run_id: name.optional().openapi({
+          description: 'With `buckets`: and what this run has seen since, which is stored a little later.',
+        }),
       }),
     },
     responses: answers(200, candles, 'Oldest first; without `start` the newest ones'),
@@ -81,8 +90,8 @@ export function candleRoutes(deps: ApiDependencies): ApiRouter {
   const router = createRouter()
   const notesOfDatasets = createNotes(deps)
   router.openapi(listed(deps.config.timezone), async (c) => {
-    const { buckets, ...query } = c.req.valid('query')
-    if (buckets !== undefined) return c.json(await readBuckets(deps, { ...query, buckets }), 200)
+    const { buckets, run_id, ...query } = c.req.valid('query')
+    if (buckets !== undefined) return c.json(await readBuckets(deps, { ...query, buckets, run_id }), 200)
     const items = await listCandles(reader, query)
     return c.json({ symbol: query.symbol, timeframe: query.timeframe, items }, 200)
   })
@@ -133,6 +142,7 @@ interface BucketQuery {
   start?: string | undefined
   end?: string | undefined
   buckets: number
+  run_id?: string | undefined
 }
 
 async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQuery) {
@@ -144,8 +154,8 @@ async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQue
   const to = Math.min(range?.last ?? 0, query.end === undefined ? Number.POSITIVE_INFINITY : Date.parse(query.end)) + 1
   const read =
     range && from < to ? await readSeries(reader, { symbol, timeframe, from, to, warmupBars: 0 }).catch(refuse) : null
-  const empty = new Float64Array()
-  const bars = read?.columns ?? { time: empty, open: empty, high: empty, low: empty, close: empty, volume: empty }
+  const stored = read?.columns ?? emptyColumns(0)
+  const bars = mergeColumns(stored, await seenSince(reader, query, stored.time.at(-1)))
   const { bucketMs, columns } = bucketBars(bars, frame, query.buckets)
   return {
     symbol,
@@ -159,6 +169,28 @@ async function readBuckets({ db: { reader } }: ApiDependencies, query: BucketQue
       close: Array.from(columns.close),
       volume: Array.from(columns.volume),
     },
+  }
+}
+
+/** Bars of the query that the newest window of a run shows, and that open after those that are stored. */
+async function seenSince(
+  reader: Reader,
+  query: BucketQuery,
+  stored = Number.NEGATIVE_INFINITY,
+): Promise<CandleColumns> {
+  const { symbol, timeframe, start, end, run_id } = query
+  const run = run_id === undefined ? null : await getRun(reader, run_id)
+  if (run_id !== undefined && run === null) throw notFound('run', run_id)
+  const event = run && (await newestOfRun(reader, run.id, 'data.WindowReady'))
+  const seen = event?.payload.windows.findLast((one) => one.symbol === symbol && one.timeframe === timeframe)?.columns
+  if (seen == null) return emptyColumns(0)
+  const from = Math.max(stored + 1, start === undefined ? 0 : Date.parse(start))
+  const to = end === undefined ? Number.POSITIVE_INFINITY : Date.parse(end)
+  const wanted = seen.time.map((time) => time >= from && time <= to)
+  const column = (name: keyof CandleColumns) => Float64Array.from(seen[name].filter((_, index) => wanted[index]))
+  return {
+    ...{ time: column('time'), open: column('open'), high: column('high') },
+    ...{ low: column('low'), close: column('close'), volume: column('volume') },
   }
 }
 

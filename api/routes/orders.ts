@@ -21,6 +21,10 @@ const listed = (zone: string) =>
       query: z.object({
         run_id: name.optional(),
         status: z.enum(ORDER_STATUSES).optional(),
+        open: z
+          .stringbool()
+          .optional()
+          .openapi({ description: 'Only orders that may still fill, or only the others.' }),
         symbol: name.optional(),
         start_time: timeIn(zone).optional(),
         end_time: timeIn(zone).optional(),

@@ -1,8 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { pageOfRun } from '../../db/events/read.ts'
-import { listAccountPositions } from '../../db/walle/queries/accounts.ts'
+import { summariseTicks } from '../../db/walle/queries/live_runs.ts'
+import { listMarkedAccountPositions, listMarkedPositions } from '../../db/walle/queries/marked.ts'
 import { EXACT_TOTAL, type Page, type Paging } from '../../db/walle/queries/page.ts'
-import { listPositions, pageDecisions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
+import { pageDecisions, pageFills, pageTrades, readEquity } from '../../db/walle/queries/results.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { downsample, drawdowns } from '../../jobs/report/downsample.ts'
@@ -10,7 +11,7 @@ import type { ApiDependencies } from '../dependencies.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
 import { accountPosition } from '../schemas/accounts.ts'
-import { decision, equityPoint, fill, position, trade } from '../schemas/runs.ts'
+import { decision, equityPoint, fill, position, tickSummary, trade } from '../schemas/runs.ts'
 import { runEvent } from '../schemas/system.ts'
 import { answers, name, pageOf, paging, params } from '../schemas/values.ts'
 
@@ -18,6 +19,8 @@ const tags = ['results']
 const MOST_ROWS = 1_000
 const MOST_POINTS = 5_000
 const LEAST_POINTS = 4
+/** A day of minutes. */
+const TICKS_SUMMED = 1_440
 
 const equity = createRoute({
   method: 'get',
@@ -61,9 +64,18 @@ const decisions = createRoute({
         .enum(['acted', 'skipped'])
         .optional()
         .openapi({ description: 'Only decisions that asked for something, or only ticks that did nothing.' }),
+      order: z.enum(['asc', 'desc']).default('asc').openapi({ description: 'asc: oldest first.' }),
     }),
   },
-  responses: answers(200, pageOf(decision), 'A page, oldest first'),
+  responses: answers(200, pageOf(decision), 'A page'),
+})
+const ticks = createRoute({
+  method: 'get',
+  path: '/runs/{id}/ticks',
+  tags,
+  summary: 'How the clock served a paper or live run lately: its newest tick, how late ticks were, which were missed',
+  request: { params },
+  responses: answers(200, tickSummary, 'Of its newest ticks'),
 })
 const events = pagedRoute('/runs/{id}/events', 'What the run wrote to the log', runEvent)
 
@@ -112,6 +124,10 @@ export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
     const shown = items.map(({ intents, ...rest }) => ({ ...rest, intents: intents.map((intent) => ({ ...intent })) }))
     return c.json(pageJson({ items: shown, ...counted }, query), 200)
   })
+  router.openapi(ticks, async (c) => {
+    const { id } = await runOf(c.req.valid('param').id)
+    return c.json(await summariseTicks(reader, id, TICKS_SUMMED), 200)
+  })
   router.openapi(events, async (c) => {
     const { id } = await runOf(c.req.valid('param').id)
     const query = c.req.valid('query')
@@ -122,10 +138,13 @@ export function resultRoutes({ db: { reader } }: ApiDependencies): ApiRouter {
   router.openapi(positions, async (c) => {
     const { run_id } = c.req.valid('query')
     if (run_id === undefined) {
-      return c.json({ items: await listPositions(reader), accounts: await listAccountPositions(reader) }, 200)
+      return c.json(
+        { items: await listMarkedPositions(reader), accounts: await listMarkedAccountPositions(reader) },
+        200,
+      )
     }
     const { id } = await runOf(run_id)
-    return c.json({ items: await listPositions(reader, id), accounts: [] }, 200)
+    return c.json({ items: await listMarkedPositions(reader, id), accounts: [] }, 200)
   })
   return router
 }

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { createThrottle } from '../../db/events/throttle.ts'
+import { paritySummary } from '../../db/walle/queries/parity.ts'
 import { invalidationsOf } from '../../db/walle/queries/run_data.ts'
 import { getRun, listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
@@ -144,7 +145,9 @@ export function runRoutes({ db, commands, config, clock }: ApiDependencies): Api
     // Without a body nothing was validated, and nothing is to be different.
     const request = (c.req.valid('json') ?? {}) as CloneRequest
     const { run, differences } = await commands.cloneRun(id, request, { corrId: c.var.corrId })
-    return c.json({ run: await runJson(run), differences }, 201)
+    const source = await getRun(db.reader, id)
+    const parity = source === null || source.mode === 'backtest' ? null : await paritySummary(db.reader, id)
+    return c.json({ run: await runJson(run), differences, parity }, 201)
   })
   router.openapi(started, async (c) => {
     const { id } = c.req.valid('param')

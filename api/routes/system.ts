@@ -82,6 +82,7 @@ export function systemRoutes(
       modes: [...one.modes],
       configured: [...one.configured],
       problems: [...one.problems],
+      accounts: one.accounts.map(({ mode, host, custom_host }) => ({ mode, host, custom_host })),
     }))
     const modes = MODES.filter(
       (mode) => mode === 'backtest' || found.some(({ configured }) => configured.includes(mode)),

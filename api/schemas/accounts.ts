@@ -16,6 +16,11 @@ export const accountPosition = z
       .string()
       .nullable()
       .openapi({ description: 'Why no new order in the symbol leaves, and what to do; null: orders leave.' }),
+    last_price: z.number().nullable(),
+    unrealised_pnl: decimal
+      .nullable()
+      .openapi({ description: 'Of what the runs hold, at `last_price`; null: they hold none, or no price is known.' }),
+    marked_at: instant.nullable().openapi({ description: 'As of when `last_price` is.' }),
   })
   .openapi('AccountPosition')
 

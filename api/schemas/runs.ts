@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { MODES } from '../../strategies/api.ts'
+import { paritySummary } from './parity.ts'
 import { decimal, id, instant, json, name, object, timeframe, timeIn } from './values.ts'
 
 export const DECISION_KINDS = ['acted', 'noted', 'skipped', 'risk', 'rejected'] as const
@@ -99,6 +100,9 @@ export const clonedRun = z
     differences: z
       .array(z.object({ field: z.string(), from: json, to: json }))
       .openapi({ description: 'In what the clone differs from its source, by path such as `config.fast`.' }),
+    parity: paritySummary
+      .nullable()
+      .openapi({ description: 'What the newest replay of a paper or live source came to; null for a backtest.' }),
   })
   .openapi('ClonedRun')
 
@@ -178,6 +182,26 @@ export const decision = z
   })
   .openapi('Decision')
 
+const tick = z.object({
+  bar_index: z.number(),
+  ts: instant.openapi({ description: 'The boundary.' }),
+  drift_ms: z.number().nullable().openapi({ description: 'How long after the boundary it was emitted.' }),
+  missed_reason: z.string().nullable().openapi({ description: 'Null: it was emitted.' }),
+  done_at: instant.nullable().openapi({ description: 'Null: it is under way.' }),
+})
+
+export const tickSummary = z
+  .object({
+    last: tick.nullable(),
+    ticks: z.number().openapi({ description: 'How many of the newest ticks, 1,440 at most, the rest is about.' }),
+    missed: z.array(z.object({ reason: z.string(), count: z.number(), last_ts: instant })),
+    drift_ms: z
+      .object({ p50: z.number(), p99: z.number(), max: z.number() })
+      .nullable()
+      .openapi({ description: 'Of those that were emitted.' }),
+  })
+  .openapi('TickSummary')
+
 export const position = z
   .object({
     run_id: id,
@@ -188,6 +212,11 @@ export const position = z
       .nullable()
       .openapi({ description: 'What the open quantity cost, exact; null where it was not kept.' }),
     realised_pnl: decimal,
-    last_price: z.number().nullable(),
+    last_price: z
+      .number()
+      .nullable()
+      .openapi({ description: 'What the venue’s stream told last, or the close of the newest tick.' }),
+    unrealised_pnl: decimal.nullable().openapi({ description: 'At `last_price`; null: no price is known.' }),
+    marked_at: instant.nullable().openapi({ description: 'As of when `last_price` is; null of a backtest.' }),
   })
   .openapi('Position')

@@ -27,6 +27,15 @@ export const info = z
         modes: z.array(z.string()),
         configured: z.array(z.string()).openapi({ description: 'Modes that it has what it needs for.' }),
         problems: z.array(z.string()).openapi({ description: 'What is wrong with it or its settings.' }),
+        accounts: z.array(
+          z.object({
+            mode: z.string(),
+            host: z.string().nullable().openapi({ description: 'Where orders go; null: nowhere beyond Weaver.' }),
+            custom_host: z
+              .boolean()
+              .openapi({ description: "It is not the exchange's own: an emulator, a proxy, or a mistake." }),
+          }),
+        ),
       }),
     ),
     timezone: z.string(),

@@ -71,7 +71,7 @@ export const problem = z
 type Schema = z.ZodType
 
 /** The answers of a route: its own, and any error in the one shape. */
-export function answers<Status extends 200 | 201, Body extends Schema>(
+export function answers<Status extends 200 | 201 | 202, Body extends Schema>(
   status: Status,
   schema: Body,
   description: string,

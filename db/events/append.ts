@@ -23,20 +23,21 @@ export interface AppendOptions {
 
 /**
  * Appends events, in their order, and adds the jobs that they set off, in the caller's transaction. An event that is not
- * registered or does not fit is an error before anything is written. Appends of one run are made one transaction after
+ * registered or does not fit is an error before anything is sent; what Postgres refuses fails the transaction. Appends of one run are made one transaction after
  * the other, by its row lock: so their ids, and with them their seqs, are in the order in which they were committed.
  */
 export async function append(tx: WriteTx, events: readonly NewEvent[], options: AppendOptions = {}): Promise<void> {
   const envelopes = events.map((event, index) => seal(event, index))
   const jobs = options.route === false ? [] : events.flatMap(jobsOf)
   const specs = [...jobs, ...(options.jobs ?? [])].map(checkJob)
-  if (envelopes.length > 0) {
-    const runs = [...new Set(events.flatMap(({ run_id }) => (run_id === null ? [] : [run_id])))]
-    for (let from = 0; from < envelopes.length; from += BATCH) {
-      await insert(tx, runs, `[${envelopes.slice(from, from + BATCH).join(',')}]`)
-    }
+  const runs = [...new Set(events.flatMap(({ run_id }) => (run_id === null ? [] : [run_id])))]
+  for (let from = 0; from < envelopes.length; from += BATCH) {
+    const batch = [`[${envelopes.slice(from, from + BATCH).join(',')}]`, runs]
+    // Of a long history only one batch is under way at a time.
+    if (from + BATCH < envelopes.length) await tx.execute(INSERT, batch)
+    else tx.send(INSERT, batch)
   }
-  if (specs.length > 0) await tx.query('select weaver.enqueue($1::jsonb)', [JSON.stringify(specs)])
+  if (specs.length > 0) tx.send('select weaver.enqueue($1::jsonb)', [JSON.stringify(specs)])
 }
 
 /** The whole envelope as JSON. */
@@ -98,18 +99,13 @@ function checkJob({ task, payload, queue }: NewJob) {
  * One round trip: the rows are joined with the count of the locked runs, so that all of these are locked before the first
  * row gets its id. Not `for update`, which would keep others from inserting rows that refer to the run.
  */
-async function insert(tx: WriteTx, runs: readonly string[], envelopes: string): Promise<void> {
-  await tx.query(
-    `with locked as materialized (
-       select id from weaver.runs where id = any ($2::uuid[]) order by id for no key update
-     ), added as (
-       insert into weaver.outbox (event_id, type, run_id, corr_id, causation_id, payload)
-       select (e ->> 'id')::uuid, e ->> 'type', (e ->> 'run_id')::uuid, (e ->> 'corr_id')::uuid,
-         (e ->> 'causation_id')::uuid, e
-       from (select count(*) from locked) first cross join jsonb_array_elements($1::jsonb) with ordinality as list (e, n)
-       order by n
-     )
-     select pg_notify('${APPENDED}', '')`,
-    [envelopes, runs],
+const INSERT = `with locked as materialized (
+    select id from weaver.runs where id = any ($2::uuid[]) order by id for no key update
+  ), added as (
+    insert into weaver.outbox (event_id, type, run_id, corr_id, causation_id, payload)
+    select (e ->> 'id')::uuid, e ->> 'type', (e ->> 'run_id')::uuid, (e ->> 'corr_id')::uuid,
+      (e ->> 'causation_id')::uuid, e
+    from (select count(*) from locked) first cross join jsonb_array_elements($1::jsonb) with ordinality as list (e, n)
+    order by n
   )
-}
+  select pg_notify('${APPENDED}', '')`

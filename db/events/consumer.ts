@@ -3,7 +3,8 @@
  * whichever process; it never passes over an event, and what fails is tried again until it works or a person decides.
  */
 import { z } from 'zod'
-import { type Database, DatabaseUnavailable, type WriteTx } from '../database.ts'
+import type { Database, WriteTx } from '../database.ts'
+import { isOutage } from '../unavailable.ts'
 import { SEQUENCED } from './append.ts'
 import { createLeader, type Leader, type Next } from './leader.ts'
 import { type Batch, consume, HandlerFailed, markFailing, takeOn } from './offsets.ts'
@@ -23,6 +24,8 @@ const SETTINGS = z.strictObject({
     .array(z.custom<EventType>((type) => typeof type === 'string' && isEventType(type), 'is no type of the registry'))
     .min(1)
     .optional(),
+  /** Where its first instance ever begins: at the oldest event, or with what comes from then on. */
+  startAt: z.enum(['oldest', 'head']).default('oldest'),
   /** Events per transaction, at most. After a failure it is smaller for a while. */
   batchSize: whole(1, 5_000).default(200),
   /** The log is looked at this often even if no notification comes. */
@@ -83,6 +86,7 @@ export function createConsumer(definition: ConsumerDefinition, dependencies: Con
     consume({
       db,
       consumerId: id,
+      startAt: settings.startAt,
       limit,
       statementTimeoutMs: settings.handlerTimeoutMs,
       ...(settings.types && { types: settings.types }),
@@ -90,7 +94,7 @@ export function createConsumer(definition: ConsumerDefinition, dependencies: Con
     })
 
   async function fail(error: unknown): Promise<Next> {
-    if (error instanceof HandlerFailed && error.events.length > 1 && !isAway(error)) {
+    if (error instanceof HandlerFailed && error.events.length > 1 && !isOutage(error.cause)) {
       // Half as many, and so on: what stands in the way has a name in the end, and what comes before it is done.
       size = Math.floor(error.events.length / 2)
       return 'again'
@@ -128,7 +132,7 @@ export function createConsumer(definition: ConsumerDefinition, dependencies: Con
     channel: SEQUENCED,
     pollMs: settings.pollMs,
     standByMs: settings.standByMs,
-    onLead: () => takeOn(db, id, lagLimit, dependencies.holder),
+    onLead: () => takeOn(db, id, { lagLimit, holder: dependencies.holder, startAt: settings.startAt }),
     round,
   })
   return { id, ...leader, runOnce: () => once(batchSize) }
@@ -143,14 +147,7 @@ function checked(given: unknown): z.output<typeof SETTINGS> {
 
 function seqOf(error: unknown): number | null {
   if (error instanceof UnreadableEvent) return error.row.seq
-  return error instanceof HandlerFailed && !isAway(error) ? (error.events[0]?.seq ?? null) : null
-}
-
-const STATEMENT_TIMED_OUT = '57014'
-
-/** The database is why, not the event; a statement that took too long is the handler's. */
-function isAway({ cause }: HandlerFailed): boolean {
-  return cause instanceof DatabaseUnavailable && cause.code !== STATEMENT_TIMED_OUT
+  return error instanceof HandlerFailed && !isOutage(error.cause) ? (error.events[0]?.seq ?? null) : null
 }
 
 const STEP_MS = 250

@@ -108,6 +108,15 @@ export async function serverHealth(reader: Reader): Promise<ServerHealth> {
   return { ...rest, oldest: { transactions, seconds, holder } }
 }
 
+/** Epoch milliseconds. */
+export async function serverTime(reader: Reader): Promise<number> {
+  const [row] = await reader.query<{ now: number }>(
+    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as now',
+  )
+  if (row === undefined) throw new Error('the server does not tell the time')
+  return row.now
+}
+
 export interface TableHealth {
   table: string
   dead: number

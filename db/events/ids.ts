@@ -41,3 +41,8 @@ export function venueEventId(runId: string, clientOrderId: string, fact: string)
 export function orderId(runId: string, clientOrderId: string): string {
   return derived(`order:${clientOrderId}`, runId)
 }
+
+/** Of what is told once while a halt holds. */
+export function haltEventId(haltId: string, fact: string): string {
+  return derived(`halt:${fact}`, haltId)
+}

@@ -64,6 +64,23 @@ const entry = (id: string, outcome: string, rest: object = {}) => ({
   ...rest,
 })
 
+test('jobs of a run come in the order of its lock, whichever transaction began first', async () => {
+  const order: string[] = []
+  await inTx(async (first) => {
+    await first.query('select 1')
+    order.push(await queue.add(run))
+    await append(first, [], { jobs: [chunkOf(run, 0)] })
+  })
+  const [late] = await database.db.reader.query<{ id: string }>(
+    'select id::text from weaver.job_overview where id <> $1',
+    [order[0]],
+  )
+  const lease = await fetched()
+  expect(lease.id).toBe(order[0])
+  await inTx((tx) => finishJob(tx, lease))
+  expect((await fetched()).id).toBe(late?.id)
+})
+
 test('a finished job is in the history by the transaction that finished it, with its times', async () => {
   const id = await queue.add(run)
   const lease = await fetched()
@@ -76,7 +93,7 @@ test('a finished job is in the history by the transaction that finished it, with
   await inTx((tx) => finishJob(tx, lease))
   expect(await history()).toEqual([entry(id, 'done')])
   const [times] = await queue.asOwner(
-    `select due_at = created_at as due_at_once, started_at > due_at as then_started, finished_at > started_at as then_finished,
+    `select due_at >= created_at as due_at_once, started_at > due_at as then_started, finished_at > started_at as then_finished,
        wait = started_at - due_at as wait, duration = finished_at - started_at as duration from weaver.job_history`,
   )
   expect(times).toEqual({ due_at_once: true, then_started: true, then_finished: true, wait: true, duration: true })

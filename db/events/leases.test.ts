@@ -8,6 +8,7 @@ import type { WriteTx } from '../database.ts'
 import { append } from './append.ts'
 import { claim } from './claims.ts'
 import {
+  excuseJob,
   finishJob,
   livePools,
   putBackJob,
@@ -103,6 +104,31 @@ test('a job that is put back keeps its attempts and frees its queue', async () =
   const [row] = await database.db.reader.query<{ id: number }>('select id, state from weaver.job_overview')
   expect(row).toMatchObject({ state: 'scheduled' })
   expect(await stateOf(String(row?.id))).toEqual({ locked_by: null, attempts: 0, queue_locked_by: null })
+})
+
+test('an outage uses up no attempt, however often, and no lease comes twice; at the limit it does', async () => {
+  const id = await addJob(await insertRun(database.db))
+  const seen: number[] = []
+  const excuse = async (most: number) => {
+    const lease = await fetchAs('pool-a', id)
+    seen.push(lease.attempts)
+    expect(await inTx((tx) => excuseJob(tx, lease, { error: 'gone', delayMs: 0 }, most))).toBe(true)
+    // The lease has gone with it.
+    expect(await inTx((tx) => excuseJob(tx, lease, { error: 'gone', delayMs: 0 }, most))).toBe(false)
+  }
+  for (let times = 0; times < 6; times++) await excuse(100)
+  expect(seen).toEqual([1, 2, 3, 4, 5, 6])
+  const attempts = async () => {
+    const text = 'select attempts::int, max_attempts::int, last_error from graphile_worker._private_jobs where id = $1'
+    const [row] = await asOwner(text, [id])
+    return row
+  }
+  expect(await attempts()).toEqual({ attempts: 6, max_attempts: 11, last_error: 'gone' })
+  expect(await stateOf(id)).toMatchObject({ locked_by: null, queue_locked_by: null })
+  const outcomes = await asOwner('select distinct outcome from weaver.job_runs where job_id = $1', [id])
+  expect(outcomes).toEqual([{ outcome: 'failed' }])
+  await excuse(11)
+  expect(await attempts()).toMatchObject({ attempts: 7, max_attempts: 11 })
 })
 
 test("a living pool's jobs are left alone; a dead one's are free at once, with their attempt", async () => {

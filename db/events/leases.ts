@@ -42,6 +42,23 @@ export async function failJob(tx: WriteTx, lease: Lease, { outcome, error, delay
   return row?.done === true
 }
 
+/** A job is excused at most until it was tried so often: some hours of a database that answers now and then. */
+export const MOST_EXCUSED = 10_000
+
+/** Records that this attempt failed for want of the database: the job may be tried once more for it. Otherwise as failJob. */
+export async function excuseJob(
+  tx: WriteTx,
+  { id, lockedBy, attempts }: Lease,
+  { error, delayMs }: Omit<Failure, 'outcome'>,
+  mostAttempts = MOST_EXCUSED,
+): Promise<boolean> {
+  const [row] = await tx.query<{ done: boolean }>(
+    `select weaver.excuse_job($1::bigint, $2, $3, $4, $5 * interval '1 millisecond', $6) as done`,
+    [id, lockedBy, attempts, redact(error), delayMs, mostAttempts],
+  )
+  return row?.done === true
+}
+
 /** Back into the queue without using up an attempt; false as in finishJob. */
 export async function putBackJob(tx: WriteTx, { id, lockedBy, attempts }: Lease, delayMs: number): Promise<boolean> {
   const [row] = await tx.query<{ done: boolean }>(

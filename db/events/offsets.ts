@@ -3,9 +3,13 @@ import type { Database, WriteTx } from '../database.ts'
 import { isReadable, type LoggedEvent, readLog, UnreadableEvent } from './read.ts'
 import type { EventType } from './registry.ts'
 
+export type StartAt = 'oldest' | 'head'
+
 export interface ConsumeOptions {
   db: Database
   consumerId: string
+  /** Where one begins that nobody knows yet. Absent: at the oldest event. */
+  startAt?: StartAt
   /** Events per transaction. */
   limit: number
   /** Only these are handed over; the offset moves over the others. Absent: all. */
@@ -54,6 +58,8 @@ export class LogGap extends Error {
   override readonly name = 'LogGap'
 }
 
+/** With $2: it begins at the head. */
+const FIRST_OFFSET = 'case when $2 then (select coalesce(max(seq), -1) from weaver.outbox_seq) else -1 end'
 /** Seqs that one batch looks at, at most: those of other types are many. */
 const LOOKED_AT = 10_000
 
@@ -69,7 +75,10 @@ export async function consume(options: ConsumeOptions): Promise<Batch> {
   if (batch !== 'unknown') return batch
   // In a transaction of its own: another instance must not wait for the end of this one's batch.
   await db.write((tx) =>
-    tx.execute('insert into weaver.consumer_offsets (consumer_id) values ($1) on conflict do nothing', [consumerId]),
+    tx.execute(
+      `insert into weaver.consumer_offsets (consumer_id, last_offset) values ($1, ${FIRST_OFFSET}) on conflict do nothing`,
+      [consumerId, options.startAt === 'head'],
+    ),
   )
   return consume(options)
 }
@@ -169,12 +178,17 @@ async function mustBeWhole(tx: WriteTx, after: number, to: number): Promise<void
 }
 
 /** The instance has taken the consumer on. */
-export async function takeOn(db: Database, consumerId: string, lagLimit: number | null, holder: string): Promise<void> {
+export async function takeOn(
+  db: Database,
+  consumerId: string,
+  { lagLimit, holder, startAt }: { lagLimit: number | null; holder: string; startAt: StartAt },
+): Promise<void> {
   await db.write((tx) =>
     tx.execute(
-      `insert into weaver.consumer_offsets (consumer_id, lag_limit, holder) values ($1, $2, $3)
+      `insert into weaver.consumer_offsets (consumer_id, last_offset, lag_limit, holder)
+       values ($1, ${FIRST_OFFSET}, $3, $4)
        on conflict (consumer_id) do update set lag_limit = excluded.lag_limit, holder = excluded.holder`,
-      [consumerId, lagLimit, holder],
+      [consumerId, startAt === 'head', lagLimit, holder],
     ),
   )
 }

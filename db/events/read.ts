@@ -145,6 +145,25 @@ export async function getEvent(reader: Reader, id: string): Promise<Envelope | n
   return row?.payload ?? null
 }
 
+/** Of a run's newest events, so many are looked at. */
+const NEWEST_OF_RUN = 100
+
+/** The newest event of a type among the newest of its run; null: there is none. */
+export async function newestOfRun<T extends EventType>(
+  reader: Reader,
+  runId: string,
+  type: T,
+): Promise<Envelope<T> | null> {
+  const [row] = await reader.query<{ payload: Envelope<T> }>(
+    `select o.payload from (
+       select seq, type, outbox_id, created_at from weaver.outbox_seq where run_id = $1::uuid order by seq desc limit $3
+     ) s join lateral (${ROW_OF_SEQ}) o on true
+     where s.type = $2 order by s.seq desc limit 1`,
+    [runId, type, NEWEST_OF_RUN],
+  )
+  return row?.payload ?? null
+}
+
 /** The events of a type that have the same cause as another one of their run, and came before it; in their order. */
 export async function listSiblings<T extends EventType>(
   reader: Reader,

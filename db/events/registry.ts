@@ -7,6 +7,7 @@ import { dataEvents } from './types/data.ts'
 import { jobEvents } from './types/job.ts'
 import type { EventDefinition } from './types/kinds.ts'
 import { liveEvents } from './types/live.ts'
+import { marketEvents } from './types/market.ts'
 import { orderEvents } from './types/orders.ts'
 import { runEvents } from './types/run.ts'
 import { strategyEvents } from './types/strategy.ts'
@@ -19,6 +20,7 @@ export const EVENTS = {
   ...backtestEvents,
   ...liveEvents,
   ...dataEvents,
+  ...marketEvents,
   ...orderEvents,
   ...accountEvents,
   ...jobEvents,

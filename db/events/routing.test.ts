@@ -15,11 +15,8 @@ test('a tick of a backtest first matches the open orders, then wakes the strateg
   ])
 })
 
-test('a tick of the wall clock wakes the strategy', () => {
-  const event = tick(RUN, 0, false)
-  expect(jobsOf(event)).toEqual([
-    { task: 'marvin.on_live_tick', payload: { run_id: RUN, event_id: event.id }, queue: `run:${RUN}` },
-  ])
+test('a tick of the wall clock sets off nothing by itself: it is told with the fetch of its windows', () => {
+  expect(jobsOf(tick(RUN, 0, false))).toEqual([])
 })
 
 test('what nobody subscribes to sets off no job', () => {

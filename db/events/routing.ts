@@ -10,7 +10,8 @@ type CausedTask = {
 function subscribers(event: NewEvent): readonly CausedTask[] {
   switch (event.type) {
     case 'clock.Tick':
-      return event.payload.is_backtest ? ['greta.match_orders', 'marvin.on_tick'] : ['marvin.on_live_tick']
+      // A live one comes with its fetch: whoever hears of the tick wants its bars.
+      return event.payload.is_backtest ? ['greta.match_orders', 'marvin.on_tick'] : []
     case 'backtest.FetchWindow':
       return ['greta.fetch_window']
     case 'live.FetchWindow':

@@ -5,6 +5,8 @@ import { definitionOf, type EventType } from './registry.ts'
 
 export interface RunLogPage {
   events: LogEvent[]
+  /** Of each, `outbox.id`. */
+  places: number[]
   /** The place of the last one; null when there is none. */
   last: string | null
 }
@@ -32,5 +34,18 @@ export async function readRunLog(
     const problem = `${issue?.path.join('.')}: ${issue?.message}`
     throw new MisfitEvent(`event ${event.id} (${event.type}) is of another version of Weaver, or changed: ${problem}`)
   }
-  return { events: rows.map((row) => row.payload), last: rows.at(-1)?.id ?? null }
+  return {
+    events: rows.map((row) => row.payload),
+    places: rows.map(({ id }) => Number(id)),
+    last: rows.at(-1)?.id ?? null,
+  }
+}
+
+/** The place of the run's newest event; 0: it has none. */
+export async function lastOfRun(reader: Reader, runId: string): Promise<number> {
+  const [row] = await reader.query<{ id: string }>(
+    'select o.id::text as id from weaver.outbox o where o.run_id = $1::uuid order by o.id desc limit 1',
+    [runId],
+  )
+  return Number(row?.id ?? 0)
 }

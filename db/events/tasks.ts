@@ -4,8 +4,11 @@
  */
 import { z } from 'zod'
 
-/** Workers of their own each. All jobs of one run go to one pool: a pool keeps only its own jobs of a queue in order. */
-export const POOLS = ['live', 'batch'] as const
+/**
+ * Workers of their own each. All jobs of one run go to one pool: a pool keeps only its own jobs of a queue in order. What
+ * waits for somebody else's server (`notify`) holds up neither orders nor backtests.
+ */
+export const POOLS = ['live', 'batch', 'notify'] as const
 export type PoolName = (typeof POOLS)[number]
 
 export interface Backoff {
@@ -59,10 +62,9 @@ export const TASKS = {
   'greta.finish_run': { payload: z.strictObject({ run_id: id }), ...LONG, priority: 0 },
   /** A paper or live run is made ready: its account is asked for, its ledger opened; from then on the clock knows it. */
   'veda.start_run': { payload: z.strictObject({ run_id: id }), ...LIVE },
-  /** The strategy hears of the tick, and may ask for windows. */
-  'marvin.on_live_tick': { payload: caused, ...LIVE, strategy: true },
   /** Waits for the bar that has just closed, at most the run's bar_wait, and gives the windows. */
   'veda.fetch_window': { payload: caused, ...LIVE },
+  /** The strategy hears of the tick, may ask for more windows, and decides. */
   'marvin.on_live_window': { payload: caused, ...LIVE, strategy: true },
   /** The strategy hears that an order of its changed, as it happens. */
   'marvin.on_order': { payload: caused, ...LIVE, strategy: true },
@@ -85,6 +87,26 @@ export const TASKS = {
   'veda.end_run': { payload: z.strictObject({ run_id: id }), ...LIVE },
   /** The next page of an exchange's history. */
   'veda.fetch_candles': { payload: z.strictObject({ fetch_id: id }), ...LONG, drivesRun: false },
+  /** A message to a person or a program outside. Tried fifteen times in a day. */
+  'glados.send_notification': {
+    payload: z.strictObject({ notification_id: id }),
+    pool: 'notify',
+    priority: 0,
+    timeoutMs: 60_000,
+    drivesRun: false,
+    strategy: false,
+    maxAttempts: 15,
+    backoff: { firstMs: 10_000, factor: 3, mostMs: 10_800_000 },
+  },
+  /** A paper or live run is played again from its log. */
+  'greta.replay_run': {
+    payload: z.strictObject({ run_id: id }),
+    ...LONG,
+    priority: 20,
+    timeoutMs: 3_600_000,
+    drivesRun: false,
+    strategy: true,
+  },
   /** A completed backtest is played again under a dozen other fill models. After everything that somebody waits for. */
   'greta.run_band': {
     payload: z.strictObject({ run_id: id }),

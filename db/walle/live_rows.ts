@@ -37,6 +37,8 @@ export interface AccountPositionRow {
   runs_qty: string
   /** Held at the venue, and no run's: bought by hand, or left by a run that was archived. */
   unattributed_qty: string
+  /** Of it, what the venue kept less of purchases as its fee than was booked; negative: more. */
+  fee_adjustment: string
   /** No new order in this symbol until a person or a reconciliation clears it. */
   paused_reason: string | null
 }
@@ -62,6 +64,8 @@ export interface OrderSendRow {
   run_id: string
   exchange: string
   mode: TradingMode
+  /** When it was asked for, by the clock that all of its sending goes by. */
+  wanted_at: string
   state: SendState
   attempts: number
   /** Times that the venue was asked since the last attempt and did not know the order. */
@@ -72,6 +76,8 @@ export interface OrderSendRow {
   cancel_attempts: number
   /** Who asked for it, and why. */
   cancel_reason: string | null
+  /** The newest close of its symbol that the run had seen when it was placed; null: none, or the order is an exit. */
+  decided_close: string | null
 }
 
 export interface VenueUpdateRow {
@@ -138,6 +144,7 @@ export const ACCOUNT_POSITIONS: Table<AccountPositionRow> = {
     venue_qty: 'numeric',
     runs_qty: 'numeric',
     unattributed_qty: 'numeric',
+    fee_adjustment: 'numeric',
     paused_reason: 'text',
   },
 }
@@ -163,6 +170,7 @@ export const ORDER_SENDS: Table<OrderSendRow> = {
     run_id: 'uuid',
     exchange: 'text',
     mode: 'text',
+    wanted_at: 'timestamptz',
     state: 'text',
     attempts: 'integer',
     lookups: 'integer',
@@ -171,6 +179,7 @@ export const ORDER_SENDS: Table<OrderSendRow> = {
     cancel_requested_at: 'timestamptz',
     cancel_attempts: 'integer',
     cancel_reason: 'text',
+    decided_close: 'numeric',
   },
 }
 

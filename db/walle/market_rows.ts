@@ -1,4 +1,4 @@
-/** Rows of market data for paper and live runs (migration 014), in the notation of rows.ts. */
+/** Rows of market data for paper and live runs (migrations 014 and 020), in the notation of rows.ts. */
 import type { Timeframe } from '../../strategies/api.ts'
 import type { Table } from './columns.ts'
 import type { Adjustment } from './import/adjustment.ts'
@@ -49,6 +49,21 @@ export interface CandleFetchRow {
   error: string | null
 }
 
+/** The newest price that a venue's stream told of. */
+export interface MarketMarkRow {
+  exchange: string
+  mode: TradingMode
+  symbol: string
+  price: string
+  source: 'bar' | 'quote' | 'trade'
+  /** When it was so at the venue; it never goes back. */
+  marked_at: string
+  /** Open time of the newest bar that `market.Bar` told of. */
+  bar_time: string | null
+  /** Market events that were left out because the log was behind; those of a write are added. */
+  dropped: number
+}
+
 export const CANDLE_FETCHES: Table<CandleFetchRow> = {
   name: 'weaver.candle_fetches',
   columns: {
@@ -84,5 +99,19 @@ export const WINDOW_WAITS: Table<WindowWaitRow> = {
     in_hand_ms: 'float8',
     missing: 'jsonb',
     late: 'integer',
+  },
+}
+
+export const MARKET_MARKS: Table<MarketMarkRow> = {
+  name: 'weaver.market_marks',
+  columns: {
+    exchange: 'text',
+    mode: 'text',
+    symbol: 'text',
+    price: 'numeric',
+    source: 'text',
+    marked_at: 'timestamptz',
+    bar_time: 'timestamptz',
+    dropped: 'bigint',
   },
 }

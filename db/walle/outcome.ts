@@ -15,7 +15,10 @@ import type {
   RunLedgerRow,
   VenueUpdateRow,
 } from './live_rows.ts'
-import type { BarCoverageRow, CandleFetchRow, WindowWaitRow } from './market_rows.ts'
+import type { BarCoverageRow, CandleFetchRow, MarketMarkRow, WindowWaitRow } from './market_rows.ts'
+import type { HeartbeatRow, NotificationRow } from './notice_rows.ts'
+import type { HopRow } from './parity_rows.ts'
+import type { ParityChanges } from './record/parity.ts'
 import type {
   BandRow,
   CandleText,
@@ -83,8 +86,22 @@ export type LiveWrite =
   | { kind: 'save_bar_coverage'; rows: BarCoverageRow[] }
   | { kind: 'save_window_waits'; rows: WindowWaitRow[] }
   | { kind: 'save_candle_fetches'; rows: CandleFetchRow[] }
+  /** Those whose id is not there yet. */
+  | { kind: 'add_notifications'; rows: NotificationRow[] }
+  | { kind: 'save_notifications'; rows: NotificationRow[] }
+  /** Those that are done with, and older. */
+  | { kind: 'drop_notifications'; before: string }
+  /** Older ones, but for those of running runs that tell of late bars: they are counted as long as it runs. */
+  | { kind: 'drop_window_waits'; before: string }
+  | { kind: 'save_heartbeat'; row: HeartbeatRow }
+  /** A mark that is older than the stored one leaves that as it is. */
+  | { kind: 'save_market_marks'; rows: MarketMarkRow[] }
   /** As received; only ever added to. */
   | { kind: 'insert_venue_updates'; rows: VenueUpdateRow[] }
+  /** Of the run's newest replay; the first makes it. */
+  | { kind: 'update_parity'; run_id: string; changes: ParityChanges }
+  /** In the order in which the strategy was spoken to; only ever added to. */
+  | { kind: 'insert_hops'; rows: HopRow[] }
   /** The runs' ticks under way, of many runs at once. */
   | { kind: 'open_ticks'; rows: { run_id: string; bar_index: number; corr_id: string }[] }
 

@@ -143,6 +143,8 @@ test('decisions and the ticks that did nothing are one list by time, and ranges 
     [8, 8, 'noted', 1],
   ]
   expect(await list()).toEqual([refused, acted, skipped, noted])
+  const newest = await pageDecisions(reader, run.id, { page: 1, page_size: 2, order: 'desc' })
+  expect(newest.items.map(({ kind }) => kind)).toEqual(['noted', 'skipped'])
   expect(await list('acted')).toEqual([acted])
   expect(await list('skipped')).toEqual([refused, skipped])
   expect(await summariseSkips(reader, run.id, 1)).toEqual([
@@ -344,6 +346,31 @@ test('a recorder reads under lock, records the outcome and gives the result', as
   expect(status).toBe('pending')
   expect((await getRun(database.db.reader, run.id))?.status).toBe('running')
 })
+
+test.each(['40P01', '40001'])(
+  'what Postgres gave up with %s for the sake of others is recorded at the second time, or said to be away',
+  async (code) => {
+    const recorder = createRecorder(database.db)
+    const run = aRun(code === '40001' ? 92 : 93)
+    const giveUp = `do $$ begin raise exception using errcode = '${code}', message = 'deadlock detected'; end $$`
+    let tries = 0
+    const recorded = (conflicts: number) =>
+      recorder(async (reader) => {
+        tries += 1
+        if (tries <= conflicts) await reader.query(giveUp)
+        return { outcome: { writes: [{ kind: 'create_run', run }], events: [] }, result: tries }
+      })
+    await expect(recorded(2)).rejects.toMatchObject({ name: 'DatabaseUnavailable', code })
+    expect([tries, await getRun(database.db.reader, run.id)]).toEqual([2, null])
+    tries = 0
+    expect(await recorded(1)).toBe(2)
+    expect((await getRun(database.db.reader, run.id))?.id).toBe(run.id)
+    tries = 0
+    // Another error is told at once.
+    await expect(recorded(0)).rejects.toMatchObject({ code: '23505' })
+    expect(tries).toBe(1)
+  },
+)
 
 test('who holds a reader can neither write nor lock (I1)', async () => {
   const { reader } = database.db

@@ -184,7 +184,7 @@ function follow({ db }: System, id: string, failed: Promise<Error>): Promise<Run
 }
 
 /** Looks until there is something, with a progress bar on a terminal. */
-async function watch<T>(
+export async function watch<T>(
   name: string,
   failed: Promise<Error>,
   look: (show: (progress: number) => void) => Promise<T | null>,

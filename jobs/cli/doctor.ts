@@ -4,8 +4,10 @@ import { existsSync } from 'node:fs'
 import { openOwnerPool } from '../../db/client.ts'
 import { pendingMigrations } from '../../db/migrate.ts'
 import { serverState } from '../../db/server_state.ts'
+import { MOST_SKEW_MS } from '../clock_skew.ts'
 import { openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
+import { createChannels } from '../notify_channels.ts'
 import { freeBytes, judgeDisk } from '../readiness.ts'
 import { openPostgres } from '../system.ts'
 import { VERSION } from '../version.ts'
@@ -20,10 +22,8 @@ export interface Finding {
   ok: boolean
 }
 
-const MOST_CLOCK_SKEW_MS = 1_000
-
 export async function doctorCommand(context: CliContext): Promise<number> {
-  const findings: Finding[] = [configuration(context), page()]
+  const findings: Finding[] = [configuration(context), page(), ...outside(context)]
   findings.push(await disk(context))
   const database = await checkDatabase(context)
   findings.push(...database)
@@ -35,6 +35,24 @@ export async function doctorCommand(context: CliContext): Promise<number> {
 function configuration({ config }: CliContext): Finding {
   const where = config.databaseUrl ? 'the given DATABASE_URL' : `embedded Postgres in ${config.dataDir}`
   return { name: 'configuration', ok: true, text: `Weaver ${VERSION}, ${where}, ${config.host}:${config.port}` }
+}
+
+/** Where Weaver tells what happens. That it arrives, `weaver notify test` tries. */
+function outside({ config }: CliContext): Finding[] {
+  const channels = createChannels(config.notify, wallClock.now)
+  const list = channels.map(({ name, target }) => `${name} (${target})`).join(', ')
+  const notified =
+    channels.length === 0
+      ? 'nobody is told of fills, errors and halts: set WEAVER_WEBHOOK_URL, WEAVER_TELEGRAM_… or WEAVER_SMTP_URL'
+      : `${config.notify.kinds.join(', ')} of ${config.notify.modes.join(' and ')} by ${list}; \`weaver notify test\` tries`
+  const heartbeat =
+    config.heartbeatUrl === null
+      ? 'nobody notices when Weaver is gone: set WEAVER_HEARTBEAT_URL'
+      : `${new URL(config.heartbeatUrl.reveal()).host} is called each minute`
+  return [
+    { name: 'messages', ok: true, text: notified },
+    { name: 'heartbeat', ok: true, text: heartbeat },
+  ]
 }
 
 function page(): Finding {
@@ -68,7 +86,7 @@ async function checkDatabase({ config, log }: CliContext): Promise<Finding[]> {
         text:
           pending.length === 0 ? 'up to date' : `${pending.length} to apply: the next start or \`weaver migrate\` does`,
       },
-      Math.abs(skew) <= MOST_CLOCK_SKEW_MS
+      Math.abs(skew) <= MOST_SKEW_MS
         ? { name: 'clock', ok: true, text: `${skew} ms from the database's` }
         : {
             name: 'clock',

@@ -1,35 +1,50 @@
 /** What `weaver doctor` finds out about exchanges: each is asked for its account, with the credentials that it has. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { MOST_SKEW_MS } from '../clock_skew.ts'
 import { wallClock } from '../glados/clock.ts'
 import type { Venues } from '../live.ts'
 import type { TradingMode, Venue } from '../veda/venue.ts'
 import type { Finding } from './doctor.ts'
 
 const ANSWER_MS = 15_000
-/** Beyond this the bars of a tick are asked for too early or too late. */
-const MOST_SKEW_MS = 1_000
 
 export async function checkVenues(venues: Venues): Promise<Finding[]> {
   const findings: Finding[] = []
-  for (const { exchange, configured, problems } of venues.known()) {
+  for (const { exchange, accounts, problems } of venues.known()) {
     findings.push(...problems.map((problem) => ({ name: exchange, ok: false, text: problem })))
-    for (const mode of configured) findings.push(...(await checkVenue(venues, exchange, mode)))
+    for (const { mode, doubts, ...address } of accounts) {
+      const name = `${exchange} ${mode}`
+      findings.push(...doubts.map((doubt) => ({ name, ok: false, text: doubt })))
+      findings.push(...(await checkVenue(venues, { exchange, mode, ...address })))
+    }
   }
   return findings
 }
 
-async function checkVenue(venues: Venues, exchange: string, mode: TradingMode): Promise<Finding[]> {
+interface Account {
+  exchange: string
+  mode: TradingMode
+  host: string | null
+  custom_host: boolean
+}
+
+async function checkVenue(venues: Venues, { exchange, mode, host, custom_host }: Account): Promise<Finding[]> {
   const name = `${exchange} ${mode}`
   try {
     const venue = await inTime(venues.get(exchange, mode))
-    const { blocked, currency, equity } = await inTime(venue.account())
-    const account = blocked === null ? `equity ${equity} ${currency}` : `nothing can be traded: ${blocked}`
+    const { account_number, blocked, currency, equity } = await inTime(venue.account())
+    const state = blocked === null ? `active, equity ${equity} ${currency}` : `nothing can be traded: ${blocked}`
+    const where = host === null ? '' : ` at ${host}${custom_host ? ", which is NOT the exchange's own host" : ''}`
+    const account = `${mode} account ${masked(account_number)}${where}: ${state}`
     return [{ name, ok: blocked === null, text: account }, await checkTime(name, venue)]
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
     return [{ name, ok: false, text: `${text}: check its credentials and the network` }]
   }
 }
+
+/** Enough to tell it from another one. */
+const masked = (number: string): string => `…${number.slice(-4)}`
 
 async function checkTime(name: string, venue: Venue): Promise<Finding> {
   const asked = wallClock.now()

@@ -19,6 +19,7 @@ import type { ImportOptions } from './import.ts'
 import type { JobsOptions } from './jobs.ts'
 import type { OrdersOptions } from './orders.ts'
 import type { RebuildOptions } from './rebuild.ts'
+import type { ReplayOptions } from './replay.ts'
 import type { RunsOptions } from './runs.ts'
 import { addStrategyCommands } from './strategy_commands.ts'
 import type { TraceOptions } from './trace.ts'
@@ -127,6 +128,12 @@ function createProgram(wrap: Wrap): Command {
     .action(wrap(async (context) => (await import('./doctor.ts')).doctorCommand(context)))
   accounts(program, wrap)
   consumers(program, wrap)
+  program
+    .command('notify')
+    .description('messages to people and programs outside')
+    .command('test')
+    .description('send one on every channel that is set, and say what came of it')
+    .action(wrap(async (context) => (await import('./notify.ts')).notifyTestCommand(context)))
   addStrategyCommands(program, wrap, { keyValue, list, timeframe })
   return program
 }
@@ -155,6 +162,10 @@ function steering(program: Command, wrap: Wrap): void {
       'the kill switch: no order leaves but cancels, and every open order is cancelled; also without Postgres',
     )
     .option('--reason <text>', 'for the record')
+    .option('--drill', 'prove on a paper account that it works, and resume', false)
+    .option('--exchange <name>', 'of the drill', 'sim')
+    .option('--symbol <symbol>', 'of the drill; default SIM/USD at sim, else BTC/USD')
+    .option('--anyway', 'a drill also with live runs, or with open orders, which are cancelled', false)
     .action(wrap(async (context, options: HaltOptions) => (await import('./halt.ts')).haltCommand(context, options)))
   program
     .command('resume')
@@ -323,6 +334,17 @@ function lookingBack(program: Command, wrap: Wrap): void {
     .action(
       wrap(async (context, order: string, options: TraceOptions) =>
         (await import('./trace.ts')).traceCommand(context, order, options),
+      ),
+    )
+  program
+    .command('replay')
+    .description('plays a paper or live run again from what it recorded, and says what differs')
+    .argument('<run>', 'its id')
+    .option('--tolerance-bps <bps>', 'how far a fill may lie from the fill model’s; default 10')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, run: string, options: ReplayOptions) =>
+        (await import('./replay.ts')).replayCommand(context, run, options),
       ),
     )
   program

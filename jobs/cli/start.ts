@@ -51,6 +51,7 @@ async function serve(
     await tellSystem(system, 'system.Started')
     await Promise.race([workers?.ready, stop])
     context.print(`Weaver is ready: ${server.url}`)
+    for (const line of strangeHosts(control)) context.print(line)
     const end = await Promise.race([stop, control.failed])
     if (end instanceof Error) {
       context.log.error({ err: end }, 'ending, to be started again')
@@ -65,6 +66,17 @@ async function serve(
     await workers?.stop()
     await control.close()
   }
+}
+
+/** An emulator must not be mistaken for the exchange, nor the other way round. */
+function strangeHosts({ venues }: Control): string[] {
+  return venues
+    .known()
+    .flatMap(({ exchange, accounts }) =>
+      accounts
+        .filter(({ custom_host }) => custom_host)
+        .map(({ mode, host }) => `Orders of ${exchange} ${mode} go to ${host}, which is not the exchange's own host.`),
+    )
 }
 
 async function tellSystem({ db }: System, type: 'system.Started' | 'system.Stopping'): Promise<void> {
@@ -102,7 +114,11 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
     catalog: control.catalog,
     exchanges: control.venues.known,
     trace: (order) => control.tracer.trace(order),
-    readiness: () => checkReadiness({ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep }),
+    readiness: () =>
+      checkReadiness({
+        ...{ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep },
+        beats: config.heartbeatUrl !== null,
+      }),
     metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now }),
     config: apiConfigOf(config),
     version: VERSION,

@@ -7,8 +7,9 @@ import type { Reader } from '../../db/database.ts'
 import type { NewEvent } from '../../db/events/envelope.ts'
 import { tickEventId } from '../../db/events/ids.ts'
 import type { NewJob } from '../../db/events/tasks.ts'
-import type { HaltRow, TradingMode } from '../../db/walle/live_rows.ts'
+import type { AccountRow, HaltRow, TradingMode } from '../../db/walle/live_rows.ts'
 import type { Outcome, Write } from '../../db/walle/outcome.ts'
+import { lockAccount } from '../../db/walle/queries/accounts.ts'
 import { activeHalt, activeHalts, knownAccounts, lockHalts, runsWithOpenOrders } from '../../db/walle/queries/halts.ts'
 import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { lockRun } from '../../db/walle/queries/runs.ts'
@@ -25,8 +26,11 @@ export interface HaltDependencies {
   newId: () => string
   /** What a run's limits on losses remember, as if it began now: or the next tick would halt it again. */
   forgetLosses: (riskWatch: Json) => Json
-  /** Takes away the halt file, which says the same while Postgres is away. */
-  clearHaltFile: () => Promise<void>
+  /** Says the same while Postgres is away. */
+  haltFile: {
+    read: () => Promise<{ reason: string | null; by: string } | null>
+    clear: () => Promise<void>
+  }
 }
 
 export interface HaltRequest {
@@ -47,6 +51,7 @@ export interface Halted {
 export function createHaltCommands(deps: HaltDependencies) {
   return {
     halt: (request: HaltRequest, context: CommandContext) => haltSystem(deps, request, context),
+    haltByFile: (context: CommandContext) => haltByFile(deps, context),
     resume: (by: string, context: CommandContext) => resumeSystem(deps, by, context),
     resumeRun: (runId: string, by: string, context: CommandContext) => resumeRun(deps, runId, by, context),
     halts: () => activeHalts(deps.reader),
@@ -55,23 +60,49 @@ export function createHaltCommands(deps: HaltDependencies) {
 
 export type HaltCommands = ReturnType<typeof createHaltCommands>
 
-async function haltSystem(deps: HaltDependencies, request: HaltRequest, context: CommandContext): Promise<Halted> {
+function haltSystem(deps: HaltDependencies, request: HaltRequest, context: CommandContext): Promise<Halted> {
   return deps.recorder(async (tx) => {
     await lockHalts(tx)
-    const known = await activeHalt(tx, null)
-    const at = new Date(deps.now()).toISOString()
-    const halt = known ?? newHalt(deps, request, null, at)
-    const runs = await runsWithOpenOrders(tx)
-    const accounts = await knownAccounts(tx)
-    return {
-      outcome: {
-        writes: known ? [] : [{ kind: 'save_halts', rows: [halt] }],
-        events: known ? [] : [haltEvent(deps, halt, null, context.corrId)],
-        // Ours run by run, under each run's lock, for which the halt itself must not wait; then what else lies open.
-        jobs: [...runs.map(cancelRunJob), ...accounts.map(cancelAllJob)],
-      },
-      result: { halt, already: known !== null, runs: runs.length },
+    return haltLocked(deps, tx, request, context)
+  })
+}
+
+interface HaltOutcome {
+  outcome: Outcome
+  result: Halted
+}
+
+async function haltLocked(
+  deps: HaltDependencies,
+  tx: Reader,
+  request: HaltRequest,
+  context: CommandContext,
+): Promise<HaltOutcome> {
+  const known = await activeHalt(tx, null)
+  const at = new Date(deps.now()).toISOString()
+  const halt = known ?? newHalt(deps, request, null, at)
+  const runs = await runsWithOpenOrders(tx)
+  const accounts = await knownAccounts(tx)
+  return {
+    outcome: {
+      writes: known ? [] : [{ kind: 'save_halts', rows: [halt] }],
+      events: known ? [] : [haltEvent(deps, halt, null, context.corrId)],
+      // Ours run by run, under each run's lock, for which the halt itself must not wait; then what else lies open.
+      jobs: [...runs.map(cancelRunJob), ...accounts.map(cancelAllJob)],
+    },
+    result: { halt, already: known !== null, runs: runs.length },
+  }
+}
+
+/** What so far only the file says. Who resumes takes the file away first: what is gone under the lock is no halt any more. */
+function haltByFile(deps: HaltDependencies, context: CommandContext): Promise<Halted | null> {
+  return deps.recorder<Halted | null>(async (tx) => {
+    await lockHalts(tx)
+    const file = await deps.haltFile.read()
+    if (file === null || (await activeHalt(tx, null)) !== null) {
+      return { outcome: { writes: [], events: [] }, result: null }
     }
+    return haltLocked(deps, tx, { rule: 'halt_file', ...file }, context)
   })
 }
 
@@ -112,18 +143,33 @@ function haltEvent(
 
 /**
  * A run that broke one of its limits at a tick: to be recorded in the transaction that found it, under the run's lock.
- * Ticks go on; only cancels leave. Its open orders stay: exits that protect may be among them.
+ * Ticks go on; only cancels leave. Its open orders are cancelled but for those that protect what it holds.
  */
 export function haltRunOutcome(
   run: Pick<RunRow, 'id' | 'halted' | 'last_event_id' | 'open_corr_id'>,
   barIndex: number,
+  breach: Breach,
+  now: number,
+): Outcome {
+  // Out of the way of the tick's own events; a tick can break a limit once.
+  const id = tickEventId(run.id, barIndex, HALT_ORDINAL)
+  const tickId = tickEventId(run.id, barIndex, 0)
+  return haltRun(run, { id, cause: tickId, corrId: run.open_corr_id ?? tickId }, breach, now)
+}
+
+/** The same for a run that broke it by what the market said between two ticks: no tick caused it. */
+export function haltBetweenTicks(run: Pick<RunRow, 'id' | 'halted'>, id: string, breach: Breach, now: number): Outcome {
+  return haltRun(run, { id, cause: null, corrId: id }, breach, now)
+}
+
+function haltRun(
+  run: Pick<RunRow, 'id' | 'halted'>,
+  { id, cause, corrId }: { id: string; cause: string | null; corrId: string },
   { rule, detail }: Breach,
   now: number,
 ): Outcome {
   if (run.halted !== null) return { writes: [], events: [] }
   const at = new Date(now).toISOString()
-  // Out of the way of the tick's own events; a tick can break a limit once.
-  const id = tickEventId(run.id, barIndex, HALT_ORDINAL)
   const halt: HaltRow = {
     id,
     run_id: run.id,
@@ -134,27 +180,47 @@ export function haltRunOutcome(
     resumed_at: null,
     resumed_by: null,
   }
-  const tickId = tickEventId(run.id, barIndex, 0)
   return {
     writes: [
       { kind: 'save_halts', rows: [halt] },
       { kind: 'update_run', id: run.id, changes: { halted: { rule, at } } },
     ],
-    events: [haltEvent({ newId: () => id }, halt, tickId, run.open_corr_id ?? tickId)],
+    events: [haltEvent({ newId: () => id }, halt, cause, corrId)],
+    jobs: [cancelRunJob(run.id)],
   }
 }
 
 const HALT_ORDINAL = 1_000_000
 
 async function resumeSystem(deps: HaltDependencies, by: string, context: CommandContext): Promise<HaltRow | null> {
-  // First the file: were it read again after the row has ended, the halt would come back by itself.
-  await deps.clearHaltFile()
-  return deps.recorder(async (tx) => {
+  // What only the file says becomes a row first: whatever fails on the way out of a halt, one of the two is left.
+  await haltByFile(deps, context)
+  // Before the row ends: were the file read again after that, the halt would come back by itself.
+  await deps.haltFile.clear()
+  return deps.recorder<HaltRow | null>(async (tx) => {
     await lockHalts(tx)
     const halt = await activeHalt(tx, null)
     if (!halt) return { outcome: { writes: [], events: [] }, result: null }
-    return { outcome: ended(deps, halt, by, context, []), result: halt }
+    return { outcome: ended(deps, halt, by, context, await askedFirst(deps, tx)), result: halt }
   })
+}
+
+/** After a halt nobody knows what became of what: each venue is asked before the first order leaves. */
+async function askedFirst({ now }: HaltDependencies, tx: Reader): Promise<Write[]> {
+  const rows: AccountRow[] = []
+  for (const name of await knownAccounts(tx)) {
+    const account = await lockAccount(tx, name)
+    if (account?.state !== 'ready') continue
+    rows.push({
+      ...account,
+      state: 'unknown',
+      state_reason: 'it was halted: its venue is asked first',
+      reconcile_requested_at: new Date(now()).toISOString(),
+    })
+  }
+  // Its keeper looks at once.
+  await tx.query(`select pg_notify('weaver_account', '')`)
+  return [{ kind: 'save_accounts', rows }]
 }
 
 async function resumeRun(

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { PlaceIntent } from '../../strategies/api.ts'
 
 export const riskSchema = z.strictObject({
-  /** Quote currency: quantity times the order's price, or the last close for a market order. */
+  /** Quote currency: quantity times the highest price that the order is to trade at. Closing a position is always allowed. */
   max_order_notional: z.coerce.number().positive().nullable().optional(),
   /** Units of the symbol, long or short, after the order. */
   max_position: z.coerce.number().positive().nullable().optional(),
@@ -58,14 +58,14 @@ function checkOrder(intent: PlaceIntent, limits: RiskLimits, picture: RiskPictur
   if (allowed && !allowed.includes(intent.symbol)) {
     return { rule: 'symbol_allow_list', detail: `${intent.symbol} is not on the list` }
   }
-  if (!Number.isFinite(price)) {
-    const rule = limits.max_order_notional != null ? 'max_order_notional' : 'price_collar_bps'
-    if (limits[rule] != null) return { rule, detail: `no price of ${intent.symbol} is known yet` }
+  const unknown = `no price of ${intent.symbol} is known yet`
+  const most = limits.max_order_notional
+  if (most != null && !makesSmaller(intent, picture)) {
+    const notional = qty * highestPrice(intent, picture.lastClose)
+    if (Number.isNaN(notional)) return { rule: 'max_order_notional', detail: unknown }
+    if (notional > most) return { rule: 'max_order_notional', detail: `${notional} is above ${most}` }
   }
-  const notional = qty * price
-  if (limits.max_order_notional != null && notional > limits.max_order_notional) {
-    return { rule: 'max_order_notional', detail: `${notional} is above ${limits.max_order_notional}` }
-  }
+  if (limits.price_collar_bps != null && Number.isNaN(price)) return { rule: 'price_collar_bps', detail: unknown }
   const after = Math.abs(positionAfter(intent, picture))
   if (limits.max_position != null && after > limits.max_position && after > Math.abs(picture.positionQty)) {
     return { rule: 'max_position', detail: `${after} would be above ${limits.max_position}` }
@@ -77,6 +77,16 @@ function checkOrder(intent: PlaceIntent, limits: RiskLimits, picture: RiskPictur
     return { rule: 'price_collar_bps', detail: `${price} is ${away.toFixed(1)} bps from the last close ${lastClose}` }
   }
   return null
+}
+
+/** A sale's limit says how little it may bring, and a purchase's stop from where on it may cost anything: the market says more. */
+export function highestPrice(
+  { side, limit_price, stop_price }: Pick<PlaceIntent, 'side' | 'limit_price' | 'stop_price'>,
+  lastClose: number,
+): number {
+  if (side === 'buy' && limit_price !== null) return Number(limit_price)
+  if (side === 'sell' && stop_price !== null) return Math.max(Number(stop_price), Number(limit_price ?? 0))
+  return Math.max(Number(limit_price ?? stop_price ?? 0), lastClose)
 }
 
 /** How many orders there are. */
@@ -96,10 +106,13 @@ function checkFlow(limits: RiskLimits, picture: RiskPicture): RiskRefusal | null
 
 /** After too large a loss an order may only make a position smaller. */
 function checkLosses(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
+  return makesSmaller(intent, picture) ? null : checkHalt(limits, picture)
+}
+
+function makesSmaller(intent: PlaceIntent, picture: RiskPicture): boolean {
   const before = picture.positionQty
   const after = positionAfter(intent, picture)
-  if (Math.abs(after) < Math.abs(before) && after * before >= 0) return null
-  return checkHalt(limits, picture)
+  return Math.abs(after) < Math.abs(before) && after * before >= 0
 }
 
 function positionAfter({ side, qty }: PlaceIntent, { positionQty }: RiskPicture): number {

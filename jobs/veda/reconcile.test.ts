@@ -20,7 +20,16 @@ const our = (changes: Partial<OurOrder> = {}): OurOrder => ({
 const theirs = (changes: Partial<VenueOrder> = {}): VenueOrder => ({
   ...{ exchange_order_id: 'x1', client_order_id: 'c1', symbol: 'AAPL', side: 'buy', order_type: 'limit', qty: '10' },
   ...{ limit_price: '1', stop_price: null, time_in_force: 'gtc', status: 'accepted', filled_qty: '0' },
-  ...{ filled_avg_price: null, reject_reason: null, replaced_by: null, submitted_at: 0, updated_at: 5, ...changes },
+  ...{
+    filled_avg_price: null,
+    fee: null,
+    fee_qty: null,
+    reject_reason: null,
+    replaced_by: null,
+    submitted_at: 0,
+    updated_at: 5,
+    ...changes,
+  },
 })
 const fill = (changes: Partial<Execution> = {}): Execution => ({
   ...{ execution_id: 'e1', exchange_order_id: 'x1', client_order_id: 'c1', symbol: 'AAPL', side: 'buy', qty: '1' },
@@ -99,19 +108,27 @@ test('a missing order is said after three times over half a minute, and forgotte
 
 const row = (changes: Partial<AccountPositionRow> = {}): AccountPositionRow => ({
   ...{ exchange: 'sim', mode: 'paper', symbol: 'AAPL', venue_qty: '10', runs_qty: '7', unattributed_qty: '3' },
-  ...{ paused_reason: null, ...changes },
+  ...{ fee_adjustment: '0', paused_reason: null, ...changes },
 })
 const names = { exchange: 'sim', mode: 'paper' } as const
 const settling = { settleMs: 2_000, mostMs: 60_000 }
 
 function judged(
   venueQty: string,
-  options: { before?: Differences; moving?: string[]; now?: number; cashUnchanged?: boolean; paused?: string } = {},
+  options: {
+    before?: Differences
+    moving?: string[]
+    now?: number
+    cashUnchanged?: boolean
+    paused?: string
+    feeRate?: string
+    adjusted?: string
+  } = {},
 ) {
   const compared = comparePositions({
     ...names,
     first: false,
-    rows: [row({ paused_reason: options.paused ?? null })],
+    rows: [row({ paused_reason: options.paused ?? null, fee_adjustment: options.adjusted ?? '0' })],
     runs: [{ symbol: 'AAPL', qty: '7' }],
     venue: venueQty === '0' ? [] : [{ symbol: 'AAPL', qty: venueQty, avg_price: '1' }],
     foreign: [],
@@ -121,6 +138,8 @@ function judged(
     ...settling,
     now,
     cashUnchanged,
+    feeRate: () => options.feeRate ?? null,
+    purchases: new Map([['AAPL', { qty: '8', kept: '0.012', fills: 2 }]]),
   })
 }
 
@@ -152,6 +171,36 @@ test.each([
   ['0', true, 'position_mismatch'],
 ])('10 in the books and %s at the venue, cash unchanged: %s, is a %s', (venueQty, cashUnchanged, expected) => {
   expect(judged(venueQty, { cashUnchanged }).findings.map((one) => one.class)).toEqual([expected])
+})
+
+// 8 were bought and 0.012 of them booked as fees; the venue keeps 0.02 at most.
+test.each([
+  ['10.012', '0', true],
+  ['10.0120002', '0', true],
+  ['10.013', '0', false],
+  ['9.992', '0', true],
+  ['9.991', '0', false],
+  ['10.002', '0.01', true],
+  ['10.003', '0.01', false],
+  ['9.982', '0.01', true],
+  ['9.981', '0.01', false],
+])(
+  'at most the fees that can have been kept: 10 in the books, %s at the venue, %s known as fees',
+  (venue, adjusted, isFee) => {
+    const told = judged(venue, { feeRate: '0.0025', adjusted })
+    expect([told.paused.length, told.findings[0]?.class]).toEqual(
+      isFee ? [0, 'fee_adjustment'] : [1, 'position_mismatch'],
+    )
+    const difference = new Decimal(venue).minus(10)
+    expect(told.rows[0]).toMatchObject({
+      unattributed_qty: isFee ? difference.plus(3).toString() : '3',
+      fee_adjustment: isFee ? difference.plus(adjusted).toString() : adjusted,
+    })
+  },
+)
+
+test('where fills tell their fees no difference is one of fees', () => {
+  expect(judged('10.001').findings[0]?.class).toBe('position_mismatch')
 })
 
 test('what belongs to nobody at the first sight never changes by itself, whatever runs trade', () => {

@@ -206,6 +206,7 @@ export function comparePositions(input: PositionsInput): ComparedPosition[] {
         venue_qty: held.toString(),
         runs_qty: ours.toString(),
         unattributed_qty: unattributed.toString(),
+        fee_adjustment: row?.fee_adjustment ?? '0',
         paused_reason: row?.paused_reason ?? null,
       },
       difference: held.minus(ours).minus(unattributed).toString(),
@@ -223,6 +224,14 @@ export interface Settling {
   mostMs: number
 }
 
+interface Circumstances {
+  now: number
+  cashUnchanged: boolean
+  /** The most that is kept of a purchase where fills do not tell it exactly; null: they do. */
+  feeRate: (symbol: string) => string | null
+  purchases: ReadonlyMap<string, Purchases>
+}
+
 export interface PositionsJudged {
   rows: AccountPositionRow[]
   findings: Finding[]
@@ -233,12 +242,32 @@ export interface PositionsJudged {
   unsettled: string[]
 }
 
+/** What the account's runs bought of a symbol, and what their fills say was kept of that as fees. */
+export interface Purchases {
+  qty: string
+  kept: string
+  fills: number
+}
+
+/** What rounding can make of a fill's fee, be it of many executions. */
+const ROUNDING_A_FILL = new Decimal('0.0000001')
+
+/** Between none and the highest, whatever was booked: so far the fees that were kept of purchases can be from those on record. */
+function isFee(adjustment: Decimal, rate: string | null, bought: Purchases | undefined): boolean {
+  if (rate === null || bought === undefined) return false
+  const slack = ROUNDING_A_FILL.times(bought.fills)
+  const most = new Decimal(bought.qty).times(rate).minus(bought.kept)
+  return adjustment.lte(slack.plus(bought.kept)) && adjustment.gte(atLeastZero(most).plus(slack).neg())
+}
+
+const atLeastZero = (value: Decimal) => (value.gt(ZERO) ? value : ZERO)
+
 /** `moving`: symbols with orders that may have filled just now. Only for them a difference is given time. */
 export function judgePositions(
   compared: readonly ComparedPosition[],
   before: Differences,
   moving: ReadonlySet<string>,
-  { now, cashUnchanged, settleMs, mostMs }: Settling & { now: number; cashUnchanged: boolean },
+  { now, cashUnchanged, settleMs, mostMs, feeRate, purchases }: Settling & Circumstances,
 ): PositionsJudged {
   const judged: PositionsJudged = { rows: [], findings: [], paused: [], differences: new Map(), unsettled: [] }
   const differences = new Map<string, { difference: string; since: number; first: number }>()
@@ -259,6 +288,14 @@ export function judgePositions(
       judged.rows.push(row)
       continue
     }
+    const adjustment = new Decimal(row.fee_adjustment).plus(difference)
+    if (isFee(adjustment, feeRate(symbol), purchases.get(symbol))) {
+      differences.delete(symbol)
+      judged.findings.push(feeAdjusted(row, difference))
+      const unattributed_qty = new Decimal(row.unattributed_qty).plus(difference).toString()
+      judged.rows.push({ ...row, unattributed_qty, fee_adjustment: adjustment.toString(), paused_reason: null })
+      continue
+    }
     const finding = mismatch(row, difference, cashUnchanged)
     judged.findings.push(finding)
     if (row.paused_reason === null) judged.paused.push({ symbol, reason: finding.detail })
@@ -273,6 +310,16 @@ function explained({ symbol, venue_qty }: AccountPositionRow): Finding {
     symbol,
     client_order_id: null,
     detail: `the venue's ${venue_qty} is what the runs and what is unattributed make: the symbol goes on`,
+  }
+}
+
+function feeAdjusted({ symbol, venue_qty }: AccountPositionRow, difference: string): Finding {
+  const kept = new Decimal(difference).gt(ZERO) ? 'less' : 'more'
+  return {
+    class: 'fee_adjustment',
+    symbol,
+    client_order_id: null,
+    detail: `of what was bought the venue kept ${new Decimal(difference).abs()} ${kept} as fees than was booked, it holds ${venue_qty}: counted as unattributed, and the symbol goes on`,
   }
 }
 

@@ -53,7 +53,11 @@ interface Record {
   gaps: number
 }
 
-const open = (qty: string): Record => ({ known: { row: row(qty), fills: [] }, events: [], gaps: 0 })
+const open = (qty: string): Record => ({
+  known: { row: row(qty), fills: [], decidedClose: '100' },
+  events: [],
+  gaps: 0,
+})
 
 /** As the shell does: the row by its projection, the fills by their events. */
 function hear(record: Record, report: OrderReport): void {
@@ -64,6 +68,7 @@ function hear(record: Record, report: OrderReport): void {
     const event = { ...body, run_id: RUN, corr_id: RUN, ts: NOW } as unknown as OrderEvent
     const fills: KnownFill[] = 'execution_id' in body.payload ? [body.payload as KnownFill] : []
     record.known = {
+      ...record.known,
       row: evolveOrder(record.known.row, event) as OrderRow,
       fills: [...record.known.fills, ...fills],
     }
@@ -73,7 +78,15 @@ function hear(record: Record, report: OrderReport): void {
 interface Filled {
   qty: string
   price: string
+  /** Charged in money, and kept of the quantity. */
+  fee?: string
+  fee_qty?: string
 }
+
+const amount = (fills: readonly Filled[], of: 'fee' | 'fee_qty') =>
+  fills.some((fill) => fill[of] !== undefined)
+    ? fills.reduce((sum, fill) => sum.plus(fill[of] ?? ZERO), ZERO).toString()
+    : null
 
 function snapshot(qty: string, fills: readonly Filled[], changes: Partial<VenueOrder> = {}): VenueOrder {
   const total = fills.reduce((sum, fill) => sum.plus(fill.qty), ZERO)
@@ -92,6 +105,8 @@ function snapshot(qty: string, fills: readonly Filled[], changes: Partial<VenueO
     status,
     filled_qty: total.toString(),
     filled_avg_price: total.eq(ZERO) ? null : paid.div(total).toString(),
+    fee: amount(fills, 'fee'),
+    fee_qty: amount(fills, 'fee_qty'),
     reject_reason: null,
     replaced_by: null,
     submitted_at: 1,
@@ -101,7 +116,7 @@ function snapshot(qty: string, fills: readonly Filled[], changes: Partial<VenueO
 }
 
 function execution(fills: readonly Filled[], index: number, changes: Partial<Execution> = {}): Execution {
-  const { qty, price } = fills[index] as Filled
+  const { qty, price, fee = null, fee_qty = null } = fills[index] as Filled
   const cum = fills.slice(0, index + 1).reduce((sum, fill) => sum.plus(fill.qty), ZERO)
   return {
     execution_id: `e${index}`,
@@ -112,8 +127,8 @@ function execution(fills: readonly Filled[], index: number, changes: Partial<Exe
     qty,
     price,
     cum_qty: cum.toString(),
-    fee: null,
-    fee_qty: null,
+    fee,
+    fee_qty,
     at: 1,
     ...changes,
   }
@@ -225,7 +240,18 @@ describe('what a report means', () => {
     const record = open('10')
     hear(record, { order: snapshot('10', [{ qty: '2', price: '100' }]), execution: null })
     hear(record, { order: null, execution: execution(TWO, 0, { fee: '1', fee_qty: '0.04' }) })
-    expect(record.events.at(-1)?.payload).toMatchObject({ qty: '2', fee: '0.5', fee_qty: '0.02', filled_qty: '4' })
+    expect(record.events.at(-1)?.payload).toMatchObject({ qty: '2', fee: '2.5', fee_qty: '0.02', filled_qty: '4' })
+  })
+
+  test('what is seen in the totals alone bears what of their fees is not on record', () => {
+    const record = open('10')
+    hear(record, { order: null, execution: execution(TWO, 0, { fee: '1', fee_qty: '0.01' }) })
+    hear(record, { order: snapshot('10', TWO, { fee: '4', fee_qty: '0.025' }), execution: null })
+    expect(record.known.fills.map(({ fee, fee_qty }) => [fee, fee_qty])).toEqual([
+      ['2', '0.01'],
+      ['4.65', '0.015'],
+    ])
+    expect(record.known.row).toMatchObject({ status: 'filled', fees: '6.65' })
   })
 
   test('filled with less than was asked for ends the order', () => {
@@ -238,6 +264,8 @@ describe('what a report means', () => {
 const filledArbitrary = fc.record({
   qty: fc.integer({ min: 1, max: 50 }).map((n) => new Decimal(n).div(4).toString()),
   price: fc.integer({ min: 100, max: 20_000 }).map((n) => new Decimal(n).div(100).toString()),
+  fee: fc.integer({ min: 0, max: 50 }).map((n) => new Decimal(n).div(1_000).toString()),
+  fee_qty: fc.integer({ min: 0, max: 200 }).map((n) => new Decimal(n).div(1_000).toString()),
 })
 
 /** All that a venue tells of one order: what it says at each step, then how it ended. */
@@ -288,6 +316,19 @@ test('in whatever order, however often and however few: the same order, the same
         list.reduce((sum, fill) => sum.plus(new Decimal(fill.qty).times(fill.price)), ZERO)
       // Averages have twelve places.
       expect(paid(record.known.fills).minus(paid(fills)).abs().lt('0.000000001')).toBe(true)
+      // What the ledger is given: the coin that arrived at its price, and the fee.
+      const ledger = record.known.fills.reduce(
+        ({ cash, position }, fill) => {
+          const received = new Decimal(fill.qty).minus(fill.fee_qty)
+          return { cash: cash.minus(received.times(fill.price)).minus(fill.fee), position: position.plus(received) }
+        },
+        { cash: ZERO, position: ZERO },
+      )
+      expect(ledger.position.toString()).toBe(total.minus(amount(fills, 'fee_qty') ?? ZERO).toString())
+      const venueCash = paid(fills)
+        .plus(amount(fills, 'fee') ?? ZERO)
+        .neg()
+      expect(ledger.cash.minus(venueCash).abs().lt('0.000000001')).toBe(true)
     }),
     { numRuns: 500 },
   )
@@ -301,4 +342,24 @@ test('every report once and in order: exactly the executions', () => {
       expect(fillsOf(record)).toEqual(fills.map((fill, index) => [`e${index}`, fill.qty, fill.price]))
     }),
   )
+})
+
+test.each<[string, Partial<OrderRow>, string | null, string[]]>([
+  ['what a market buy pays beyond what was seen', {}, '100', ['1', '-0.75']],
+  ['what a market sale gets less', { side: 'sell' }, '100', ['-1', '0.75']],
+  ['beyond its own price of a stop', { order_type: 'stop', stop_price: '99' }, '100', ['3', '2.25']],
+  ['nothing of a limit', { order_type: 'limit', price: '101' }, '100', ['0', '0']],
+  ['nothing of what trails, whose stop nobody told', { order_type: 'trailing_stop' }, '100', ['0', '0']],
+  ['nothing where nothing was seen', {}, null, ['0', '0']],
+])('slippage is %s', (_, changes, decidedClose, slippage) => {
+  const fills = [
+    { qty: '2', price: '100.5' },
+    { qty: '3', price: '99.75' },
+  ]
+  const known: KnownOrder = { row: { ...row('5'), ...changes }, fills: [], decidedClose }
+  const record: Record = { known, events: [], gaps: 0 }
+  hear(record, { order: null, execution: execution(fills, 0) })
+  hear(record, { order: null, execution: execution(fills, 1) })
+  const told = record.events.flatMap(({ payload }) => ('slippage' in payload ? [payload.slippage] : []))
+  expect(told).toEqual(slippage)
 })

@@ -18,18 +18,21 @@ export interface OrderReport {
   execution: Execution | null
 }
 
-export type KnownFill = Pick<FillRow, 'execution_id' | 'qty' | 'price' | 'fee'>
+export type KnownFill = Pick<FillRow, 'execution_id' | 'qty' | 'price' | 'fee' | 'fee_qty'>
 
 /** The order as it is on record, with all its fills. */
 export interface KnownOrder {
   row: OrderRow
   fills: readonly KnownFill[]
+  /** What its strategy saw last when the order was placed; null: nothing. */
+  decidedClose: string | null
 }
 
 export interface ReportedFill {
   execution_id: string
   qty: string
   price: string
+  /** All of it in quote currency, with what `fee_qty` is worth. */
   fee: string
   fee_qty: string
   at: number
@@ -132,11 +135,7 @@ function newFills(known: KnownOrder, report: OrderReport): NewFills {
   // Fills before this one were missed: the order's own totals tell what they were together.
   if (order !== null && after.eq(order.filled_qty)) {
     const fill = executed(execution, new Decimal(execution.qty))
-    const missed = before.minus(booked)
-    return {
-      fills: [cumulative(before, missed, priceOf(order, [...known.fills, fill]), order.updated_at), fill],
-      gap: false,
-    }
+    return { fills: [cumulative(before, before.minus(booked), order, [...known.fills, fill]), fill], gap: false }
   }
   const gap = order === null || after.gt(order.filled_qty)
   return { ...missing(known.fills, order), gap }
@@ -158,8 +157,7 @@ function cumulativeOf(execution: Execution, { order }: OrderReport, { fills }: K
 function missing(fills: readonly KnownFill[], order: VenueOrder | null): NewFills {
   const qty = order === null ? ZERO : new Decimal(order.filled_qty).minus(totalOf(fills))
   if (order === null || qty.lte(ZERO)) return { fills: [], gap: false }
-  const fill = cumulative(new Decimal(order.filled_qty), qty, priceOf(order, fills), order.updated_at)
-  return { fills: [fill], gap: false }
+  return { fills: [cumulative(new Decimal(order.filled_qty), qty, order, fills)], gap: false }
 }
 
 /** A price of what is missing that makes the order's average right. */
@@ -171,23 +169,50 @@ function priceOf(order: VenueOrder, fills: readonly KnownFill[]): string {
   return (price.gt(ZERO) ? price : average).toString()
 }
 
-function cumulative(after: Decimal, qty: Decimal, price: string, at: number): ReportedFill {
-  return { execution_id: cumulativeId(after.toString()), qty: qty.toString(), price, fee: '0', fee_qty: '0', at }
+/** `qty` that the order's totals show beyond its fills, with what of its fees they do not bear yet. */
+function cumulative(after: Decimal, qty: Decimal, order: VenueOrder, fills: readonly KnownFill[]): ReportedFill {
+  const price = priceOf(order, fills)
+  const kept = fills.reduce((sum, { fee_qty }) => sum.plus(fee_qty), ZERO)
+  const charged = fills.reduce(
+    (sum, fill) => sum.plus(fill.fee).minus(new Decimal(fill.fee_qty).times(fill.price)),
+    ZERO,
+  )
+  const fee = leftOf(order.fee, charged)
+  const feeQty = leftOf(order.fee_qty, kept)
+  return {
+    execution_id: cumulativeId(after.toString()),
+    qty: qty.toString(),
+    price,
+    ...feesOf(fee, feeQty.gt(qty) ? qty : feeQty, price),
+    at: order.updated_at,
+  }
+}
+
+function leftOf(total: string | null, known: Decimal): Decimal {
+  const left = new Decimal(total ?? ZERO).minus(known)
+  return left.gt(ZERO) ? left : ZERO
+}
+
+/**
+ * The one place where a venue's fee becomes that of a fill: what it kept of the coin is worth its price, and cash pays for
+ * what arrived and for the fee, so that it pays for each coin once.
+ */
+function feesOf(fee: Decimal, feeQty: Decimal, price: string): { fee: string; fee_qty: string } {
+  return { fee: fee.plus(feeQty.times(price)).toString(), fee_qty: feeQty.toString() }
 }
 
 /** `qty` of an execution: all of it, or what is not on record of it. */
 function executed(execution: Execution, qty: Decimal): ReportedFill {
   const part = (amount: string | null) => {
-    if (amount === null) return '0'
     const whole = new Decimal(execution.qty)
-    return (qty.eq(whole) ? new Decimal(amount) : new Decimal(amount).times(qty).div(whole)).toString()
+    return qty.eq(whole) ? new Decimal(amount ?? ZERO) : new Decimal(amount ?? ZERO).times(qty).div(whole)
   }
+  const price = new Decimal(execution.price).toString()
   return {
     execution_id: execution.execution_id,
     qty: qty.toString(),
-    price: new Decimal(execution.price).toString(),
-    fee: part(execution.fee),
-    fee_qty: part(execution.fee_qty),
+    price,
+    ...feesOf(part(execution.fee), part(execution.fee_qty), price),
     at: execution.at,
   }
 }
@@ -200,8 +225,20 @@ function paidOf(fills: readonly { qty: string; price: string }[]): Decimal {
   return fills.reduce((sum, { qty, price }) => sum.plus(new Decimal(qty).times(price)), ZERO)
 }
 
+/**
+ * As in a backtest, only what takes the price that there is can slip; but what the price would have been without it nobody
+ * tells: a market order is held against what its strategy saw last, a stop against its own price. Negative: it was better.
+ */
+function slippageOf({ row, decidedClose }: KnownOrder, { qty, price }: ReportedFill): string {
+  const base = row.order_type === 'market' ? decidedClose : row.order_type === 'stop' ? row.stop_price : null
+  if (base === null) return '0'
+  const worse = row.side === 'buy' ? new Decimal(price).minus(base) : new Decimal(base).minus(price)
+  return worse.times(qty).toString()
+}
+
 /** Tells of fills one after the other, with the order's totals after each. */
-function filledTeller({ row, fills }: KnownOrder, nextFill: number) {
+function filledTeller(known: KnownOrder, nextFill: number) {
+  const { row, fills } = known
   let qty = totalOf(fills)
   let paid = paidOf(fills)
   let fees = fills.reduce((sum, { fee }) => sum.plus(fee), ZERO)
@@ -220,7 +257,7 @@ function filledTeller({ row, fills }: KnownOrder, nextFill: number) {
       price: fill.price,
       fee: fill.fee,
       fee_qty: fill.fee_qty,
-      slippage: '0',
+      slippage: slippageOf(known, fill),
       timestamp: new Date(fill.at).toISOString(),
       filled_qty: qty.toString(),
       filled_avg_price: paid.div(qty).toString(),

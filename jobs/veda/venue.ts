@@ -39,6 +39,11 @@ export interface VenueFeatures {
   orderStream: boolean
   /** Bars are pushed. */
   barStream: boolean
+  /**
+   * The most that is kept of a purchase as its fee, as a part of it, where fills do not tell the fee exactly; null: they do.
+   * Within that bound a difference of positions is one of fees.
+   */
+  unsureFeeInKind: Readonly<Record<AssetClass, string | null>>
 }
 
 export interface VenueAccount {
@@ -98,6 +103,9 @@ export interface VenueOrder {
   /** Cumulative. */
   filled_qty: string
   filled_avg_price: string | null
+  /** All that was charged so far, as in `Execution`; the most that it can be where the venue does not say. Null: nothing is known of it. */
+  fee: string | null
+  fee_qty: string | null
   reject_reason: string | null
   /** The order that took its place. */
   replaced_by: string | null
@@ -117,9 +125,9 @@ export interface Execution {
   price: string
   /** The order's cumulative quantity after it; null where the venue does not say. */
   cum_qty: string | null
-  /** In quote currency; null where the venue does not say. */
+  /** Charged in quote currency, beside what is kept of the quantity; null where the venue does not say. */
   fee: string | null
-  /** Part of `qty` that was kept as the fee. */
+  /** Of a purchase: part of `qty` that was kept as the fee. */
   fee_qty: string | null
   at: number
 }
@@ -168,6 +176,12 @@ export interface VenueBar {
   trade_count: string | null
 }
 
+/** What a fill costs in all, as a part of its money: what is kept in kind counts at the price of the fill. */
+export interface FeeBounds {
+  least_bps: number
+  most_bps: number
+}
+
 /** What a stream tells. It is a hint: the venue's REST state is the truth. */
 export interface StreamHandlers {
   /** An order changed; with the execution where it was a fill. */
@@ -181,8 +195,8 @@ export interface StreamHandlers {
 }
 
 export interface VenueStream {
-  /** The symbols whose bars (and quotes and trades, where wanted) are pushed from now on. */
-  watch(symbols: readonly string[]): void
+  /** The symbols whose bars are pushed from now on, and those of them whose quotes and trades are. */
+  watch(symbols: readonly string[], ticks?: { quotes: readonly string[]; trades: readonly string[] }): void
   close(): Promise<void>
 }
 
@@ -207,6 +221,8 @@ export interface Venue {
   bars(request: BarRequest): Promise<VenueBar[]>
   /** The venue's clock. */
   time(): Promise<number>
+  /** What it says that it charges for a fill. Absent: it says nothing. */
+  fees?(symbol: string): Promise<FeeBounds>
   stream(handlers: StreamHandlers): VenueStream | null
   close(): Promise<void>
 }
@@ -230,11 +246,22 @@ export interface VenueWorld {
   simBook: SimBook
 }
 
+/** Where the orders of a mode go, as its settings have it; never with a secret. */
+export interface VenueAddress {
+  /** Null: nowhere beyond Weaver. */
+  host: string | null
+  /** It is not the venue's own: an emulator, a proxy, or a mistake. */
+  custom_host: boolean
+  /** What looks wrong about the settings, and nobody but the venue can tell. */
+  doubts: readonly string[]
+}
+
 /** An adapter as its folder exports it by default: `jobs/veda/adapters/<id>/index.ts`. Found by scanning. */
 export interface VenueDefinition<Settings = unknown> {
   id: string
   modes: readonly TradingMode[]
   /** Its part of the environment, read once. Null: not configured for that mode; throws what is wrong with it. */
   settings(env: Readonly<Record<string, string | undefined>>, mode: TradingMode): Settings | null
+  address(settings: Settings, mode: TradingMode): VenueAddress
   open(settings: Settings, mode: TradingMode, world: VenueWorld): Promise<Venue>
 }

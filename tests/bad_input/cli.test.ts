@@ -1,10 +1,14 @@
-/** The command line under bad input: what is wrong is named, the exit code says it, and nothing is stored. */
+/**
+ * The command line under bad input: what is wrong is named, the exit code says it, and nothing is stored. In this process, but for
+ * what is to run on its own.
+ */
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { runCli } from '../../jobs/cli/main.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { freePort } from '../support/weaver_process.ts'
 
@@ -24,6 +28,10 @@ beforeAll(async () => {
   await writeFile(join(home, 'empty.csv'), '')
   expect(await weaver('import', file('good.csv'), ...SYMBOL)).toMatchObject({ code: 0 })
 }, 60_000)
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+})
 afterAll(async () => {
   await database?.drop()
   await rm(home, { recursive: true, force: true })
@@ -37,14 +45,37 @@ interface Ended {
   err: string
 }
 
+const settings = () => ({
+  DATABASE_URL: database.url,
+  WEAVER_DATA_DIR: join(home, 'data'),
+  WEAVER_LOG_LEVEL: 'error',
+  WEAVER_WORKERS: '1',
+})
+
 function weaver(...args: string[]): Promise<Ended> {
   return weaverWith({}, ...args)
 }
 
-function weaverWith(env: Record<string, string>, ...args: string[]): Promise<Ended> {
-  const settings = { DATABASE_URL: database.url, WEAVER_DATA_DIR: join(home, 'data'), WEAVER_LOG_LEVEL: 'error' }
+async function weaverWith(env: Record<string, string>, ...args: string[]): Promise<Ended> {
+  for (const [name, value] of Object.entries({ ...settings(), ...env })) vi.stubEnv(name, value)
+  const ended = { out: '', err: '' }
+  for (const [stream, name] of [
+    [process.stdout, 'out'],
+    [process.stderr, 'err'],
+  ] as const) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      ended[name] += text
+      return true
+    })
+  }
+  const code = await runCli(args)
+  vi.restoreAllMocks()
+  return { code, ...ended }
+}
+
+function launched(env: Record<string, string>, ...args: string[]): Promise<Ended> {
   const child = spawn(process.execPath, [ENTRY, ...args], {
-    env: { PATH: process.env.PATH, HOME: home, ...settings, ...env },
+    env: { PATH: process.env.PATH, HOME: home, ...settings(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const ended = { out: '', err: '' }
@@ -72,6 +103,12 @@ const IMPORTS: [args: string[], code: number, says: string][] = [
   [['header.csv'], 1, 'the header must be timestamp,open,high,low,close,volume[,trade_count], but it is time,'],
   [['bad.csv', '--strict'], 1, 'nothing was stored, 1 rows are bad: line 3: timestamp "nonsense"'],
 ]
+
+test('in a process of its own: the exit code, what is said on stderr, and nothing on stdout', async () => {
+  const ended = await launched({}, 'import', file('absent.csv'), ...SYMBOL)
+  expect(ended).toMatchObject({ code: 1, out: '' })
+  expect(ended.err).toContain('there is no such file')
+})
 
 test.each(IMPORTS)('import %j ends with %i and stores nothing', async ([name = '', ...more], code, says) => {
   const before = await stored()
@@ -145,7 +182,7 @@ const PASSWORD = 'S3cret-Pass'
 
 test('a database that does not answer is named, its password is not', async () => {
   const port = await freePort()
-  const ended = await weaverWith({ DATABASE_URL: `postgres://u:${PASSWORD}@127.0.0.1:${port}/weaver` }, 'runs')
+  const ended = await launched({ DATABASE_URL: `postgres://u:${PASSWORD}@127.0.0.1:${port}/weaver` }, 'runs')
   expect(ended).toMatchObject({ code: 1, out: '' })
   expect(ended.err).toContain(`cannot use the Postgres at 127.0.0.1:${port}/weaver: connect ECONNREFUSED`)
   expect(ended.err).toContain('correct DATABASE_URL')
@@ -154,7 +191,7 @@ test('a database that does not answer is named, its password is not', async () =
 
 test('doctor names a database whose name resolves to several addresses', async () => {
   const port = await freePort()
-  const ended = await weaverWith({ DATABASE_URL: `postgres://u:${PASSWORD}@localhost:${port}/weaver` }, 'doctor')
+  const ended = await launched({ DATABASE_URL: `postgres://u:${PASSWORD}@localhost:${port}/weaver` }, 'doctor')
   expect(ended.code).toBe(1)
   expect(ended.out).toMatch(
     new RegExp(`FAIL +database +cannot use the Postgres at localhost:${port}/weaver: .*ECONNREFUSED`),
@@ -164,7 +201,7 @@ test('doctor names a database whose name resolves to several addresses', async (
 
 test('a data directory that is a file is named with the variable that sets it', async () => {
   const env = { DATABASE_URL: '', WEAVER_DATA_DIR: file('good.csv') }
-  const ended = await weaverWith(env, 'start')
+  const ended = await launched(env, 'start')
   expect(ended).toMatchObject({ code: 1, out: '' })
   expect(ended.err).toContain(
     `cannot write to the folder ${file('good.csv')}: make it writable, or set WEAVER_DATA_DIR`,
@@ -176,7 +213,7 @@ test('a port in use is named with the variable that sets it', async () => {
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
   const address = taken.address()
   const port = String(typeof address === 'object' ? address?.port : 0)
-  const ended = await weaverWith({ WEAVER_PORT: port, WEAVER_WORKERS: '1' }, 'start')
+  const ended = await launched({ WEAVER_PORT: port }, 'start')
   taken.close()
   expect(ended.code).toBe(1)
   expect(ended.err).toContain(`port ${port} on 127.0.0.1 is in use`)

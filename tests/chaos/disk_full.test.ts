@@ -1,6 +1,6 @@
 /** A disk that runs full stops what writes to it, and nothing else is needed than room for Weaver to go on by itself. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -8,7 +8,7 @@ import { afterAll, expect, test } from 'vitest'
 import { openDatabase } from '../../db/client.ts'
 import { generateCandles } from '../../db/walle/generate.ts'
 import { until } from '../support/until.ts'
-import { freePort, launchWeaver } from '../support/weaver_process.ts'
+import { freePort, launchWeaver, ownDatabaseUrl } from '../support/weaver_process.ts'
 import { ask } from './http.ts'
 import { ALWAYS, mustHold } from './invariants.ts'
 
@@ -36,13 +36,6 @@ afterAll(() => {
   if (mounted) execFileSync('umount', ['-l', disk])
   rmSync(disk, { recursive: true, force: true })
 })
-
-function databaseUrl(dataDir: string): string {
-  const home = join(dataDir, 'postgres')
-  const password = readFileSync(join(home, 'password'), 'utf8').trim()
-  const port = readFileSync(join(home, 'port'), 'utf8').trim()
-  return `postgres://weaver:${password}@127.0.0.1:${port}/weaver`
-}
 
 function csvOf(seed: number): string {
   const shape = { timeframe: '1m', bars: BARS, startPrice: 100, volatility: 0.01 } as const
@@ -104,7 +97,7 @@ test.skipIf(!mounted)(
       })
       expect([run.status, run.error]).toEqual(['completed', null])
       expect(weaver.hasEnded()).toBe(false)
-      const db = await openDatabase({ url: databaseUrl(dataDir), applicationName: 'weaver test' })
+      const db = await openDatabase({ url: await ownDatabaseUrl(dataDir), applicationName: 'weaver test' })
       await mustHold(db.reader, ALWAYS)
       const [row] = await db.reader.query<{ bars: string }>(
         `select count(*) as bars from weaver.candles where symbol = 'FULL/USD'`,

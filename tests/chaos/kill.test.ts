@@ -12,7 +12,7 @@ import { hashOf } from '../support/seeded.ts'
 import { until } from '../support/until.ts'
 import { startWeaver } from '../support/weaver.ts'
 
-const BARS = 30_000
+const BARS = 20_000
 const START = Date.UTC(2024, 0, 1)
 
 test('after kill -9 in the middle of a backtest the restarted Weaver finishes it with the same hash', async () => {

@@ -1,6 +1,6 @@
 /**
  * What Weaver has to do while it is hurt, as its users would: through the API, patiently. A load is an object with these
- * three verbs; another kind of work (paper runs, batches) is another such object in `openLoads`.
+ * three verbs; another kind of work (batches) is another such object in `openLoads`.
  */
 import { columnsOf } from '../../db/walle/candle_columns.ts'
 import { generateCandles, mulberry32 } from '../../db/walle/generate.ts'
@@ -16,6 +16,7 @@ import { playPure } from '../support/pure_run.ts'
 import { hashOf } from '../support/seeded.ts'
 import { pause } from '../support/until.ts'
 import { ask, type Http } from './http.ts'
+import { createPaperRuns } from './paper_load.ts'
 import { createReaders } from './readers.ts'
 import type { World } from './world.ts'
 
@@ -237,5 +238,10 @@ function createImports(world: World, seed: number): Load {
 }
 
 export async function openLoads(world: World, seed: number): Promise<Load[]> {
-  return [await createBacktests(world, seed), createImports(world, seed), createReaders(world)]
+  return [
+    await createBacktests(world, seed),
+    createImports(world, seed),
+    createPaperRuns(world, seed),
+    createReaders(world),
+  ]
 }

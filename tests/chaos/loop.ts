@@ -5,6 +5,7 @@ import { pause, until } from '../support/until.ts'
 import { chanceOf, drawFault, type Fault, faultsFor } from './faults.ts'
 import { ALWAYS, AT_REST, checkInvariants, describeViolations, NOTHING_FAILED } from './invariants.ts'
 import { type Load, openLoads } from './load.ts'
+import { nextTicks } from './paper_load.ts'
 import { openWorld, type Shape, type World } from './world.ts'
 
 export interface ChaosOptions {
@@ -31,6 +32,8 @@ export interface Recovery {
 
 export interface ChaosReport {
   recoveries: Recovery[]
+  /** How much later than due the next tick of each paper run was done. */
+  ticks: { fault: string; ms: number }[]
   faults: Map<string, number>
   /** Processes that ended without being told to. */
   crashes: string[]
@@ -44,14 +47,19 @@ const POLL_MS = 30
 const LONGEST_GAP_MS = 1_500
 /** So often the next fault does not wait until Weaver has recovered from the last. */
 const OVERLAP = 0.2
+/** Of so many recoveries one is waited for until paper runs tick again, which takes a tick of theirs. */
+const TICKS_WATCHED = 3
 
 interface UnderWay {
   id: string
   next_tick: string
 }
 
+/** Paper runs wait for their clock: they are measured apart. */
 async function runsUnderWay(world: World): Promise<UnderWay[]> {
-  return world.db.reader.query<UnderWay>(`select id, next_tick from weaver.runs where status = 'running'`)
+  return world.db.reader.query<UnderWay>(
+    `select id, next_tick from weaver.runs where status = 'running' and mode = 'backtest'`,
+  )
 }
 
 async function countMoved(world: World, before: readonly UnderWay[]): Promise<number> {
@@ -108,8 +116,13 @@ async function rest(world: World, loads: readonly Load[]): Promise<void> {
   )
 }
 
+/** As the owner, whose statements may take as long as they need. A server that was killed has forgotten how large its tables are. */
 async function judge(world: World, loads: readonly Load[]): Promise<void> {
-  const violations = await checkInvariants(world.db.reader, [...ALWAYS, ...AT_REST, ...NOTHING_FAILED])
+  const copyTo = () => Promise.reject(new Error('nothing is copied here'))
+  const violations = await world.asOwner(async (query) => {
+    await query('analyze')
+    return checkInvariants({ query, copyTo }, [...ALWAYS, ...AT_REST, ...NOTHING_FAILED])
+  })
   const complaints = (await Promise.all(loads.map((load) => load.check()))).flat()
   const found = [describeViolations(violations), ...complaints].filter((text) => text !== '')
   if (found.length > 0) throw new Error(found.join('\n'))
@@ -129,6 +142,7 @@ async function episode(
     const before = await runsUnderWay(world).catch(() => [])
     const what = await strike(fault)
     const since = performance.now()
+    const end = Date.now()
     report.faults.set(fault.name, (report.faults.get(fault.name) ?? 0) + 1)
     if (overlaps) {
       log(`${fault.name}: ${what}; the next one does not wait`)
@@ -138,7 +152,11 @@ async function episode(
     report.recoveries.push({ fault: fault.name, ...recovery })
     const [ready, first, all] = [recovery.readyMs, recovery.firstMs, recovery.allMs].map(Math.round)
     const moved = `a run moved on after ${first} ms, all ${before.length} after ${all} ms`
-    log(`${fault.name}: ${what}; ready after ${ready} ms, ${moved}`)
+    const isWatched = report.recoveries.length % TICKS_WATCHED === 1
+    const ticks = isWatched ? await nextTicks(world, end) : []
+    report.ticks.push(...ticks.map((ms) => ({ fault: fault.name, ms })))
+    const ticked = ticks.map((ms) => `, a paper run's tick late by ${Math.round(ms)} ms`).join('')
+    log(`${fault.name}: ${what}; ready after ${ready} ms, ${moved}${ticked}`)
   }
   await rest(world, loads)
   const before = performance.now()
@@ -157,7 +175,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   }
   const chance = chanceOf(mulberry32(options.seed))
   const choices = faultsFor(options.shape, options.only)
-  const report: ChaosReport = { recoveries: [], faults: new Map(), crashes: [], events: 0, summaries: [] }
+  const report: ChaosReport = { recoveries: [], ticks: [], faults: new Map(), crashes: [], events: 0, summaries: [] }
   const world = await openWorld({ shape: options.shape, log, ...(options.skews && { skews: options.skews }) })
   try {
     const loads = await openLoads(world, options.seed)

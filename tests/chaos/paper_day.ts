@@ -24,7 +24,8 @@ const RUNS: readonly Request[] = [
   { strategy_id: 'mean_reversion', symbols: ['ONE/USD'], config: {} },
 ]
 
-const MOODS: readonly FaultRequest[] = [
+/** Bad days at the simulator, drawn one after the other. */
+export const MOODS: readonly FaultRequest[] = [
   {},
   { lost_answer: 0.5 },
   { timed_out: 0.5 },
@@ -41,9 +42,14 @@ const MOODS: readonly FaultRequest[] = [
 ]
 
 /** Every day begins with it, however short. */
-const WORST: FaultRequest = { lost_answer: 0.3, timed_out: 0.4, stream_cut: 0.2 }
+export const WORST: FaultRequest = { lost_answer: 0.3, timed_out: 0.4, stream_cut: 0.2 }
 
 const MOOD_MS = 120_000
+/** Of so many moods one meets a Weaver that is stopped meanwhile, and started again after up to so long. */
+const RESTARTS = 5
+const AWAY_MS = 180_000
+/** The log grows with the day: looking at all of it takes so much of the time. */
+const CHECKING_SHARE = 0.1
 /** For what was under way when the faults stopped: the longest wait of an order job, and a reconciliation. */
 const SETTLE_MS = 3 * 60_000
 
@@ -70,13 +76,23 @@ export async function livePaperDay(paper: PaperWorld, { runs, minutes, seed, log
     const request = RUNS[index % RUNS.length] as Request
     ids.push((await paper.start({ ...request, seed: index, label: `run ${index}` })).id)
   }
+  const began = performance.now()
+  let checkedMs = 0
   for (let passed = 0; passed < minutes * 60_000; passed += MOOD_MS) {
     const mood = passed === 0 ? WORST : (MOODS[Math.floor(random() * MOODS.length)] as FaultRequest)
     await paper.exchange.setFaults(mood)
+    const isRestarted = random() < 1 / RESTARTS
+    if (isRestarted) await restart(paper, random)
     await paper.pass(Math.min(MOOD_MS, minutes * 60_000 - passed))
-    await mustHold(reader, ALWAYS)
-    await mustHoldAsOwner(paper, PAPER_ALWAYS)
-    log?.(`${Math.round((passed + MOOD_MS) / 60_000)} of ${minutes} minutes, ${JSON.stringify(mood)}`)
+    const start = performance.now()
+    if (checkedMs <= CHECKING_SHARE * (start - began)) {
+      await mustHold(reader, ALWAYS)
+      await mustHoldAsOwner(paper, PAPER_ALWAYS)
+      checkedMs += performance.now() - start
+    }
+    const told = `${JSON.stringify(mood)}${isRestarted ? ', restarted' : ''}`
+    const seconds = Math.round((performance.now() - began) / 1000)
+    log?.(`${Math.round((passed + MOOD_MS) / 60_000)} of ${minutes} minutes after ${seconds} s: ${told}`)
   }
   await paper.exchange.setFaults({})
   await paper.pass(SETTLE_MS)
@@ -91,6 +107,14 @@ export async function livePaperDay(paper: PaperWorld, { runs, minutes, seed, log
   )
   if (report === undefined) throw new Error('no report')
   return report
+}
+
+/** In the midst of whatever is under way. */
+async function restart(paper: PaperWorld, random: () => number): Promise<void> {
+  await paper.pass(Math.floor(random() * (MOOD_MS / 2)))
+  await paper.down()
+  await paper.leap(Math.floor(random() * AWAY_MS))
+  await paper.up()
 }
 
 /** Some look into the queue, which only its owner may. */

@@ -30,8 +30,10 @@ export const PAPER_ALWAYS: readonly Invariant[] = [
       where o.filled_qty > coalesce(s.filled_qty, 0)`,
   },
   {
+    // What is only known by the quantity that it made has a number of its order.
     is: 'a fill of the venue is booked once',
-    sql: `select execution_id, count(*) from weaver.fills where execution_id is not null group by 1 having count(*) > 1`,
+    sql: `select execution_id, case when execution_id like 'cum:%' then order_id end as order_id, count(*)
+      from weaver.fills where execution_id is not null group by 1, 2 having count(*) > 1`,
   },
   {
     is: 'every boundary since a run began has its tick, emitted or missed, and only one',
@@ -40,10 +42,10 @@ export const PAPER_ALWAYS: readonly Invariant[] = [
   },
   {
     is: 'the cash of a run is what its fills left of it',
-    sql: `select l.run_id, l.cash, r.initial_cash - coalesce(sum(${SIGNED('f.qty * f.price')} + f.fee), 0) as from_fills
+    sql: `select l.run_id, l.cash, r.initial_cash - coalesce(sum(${SIGNED('(f.qty - f.fee_qty) * f.price')} + f.fee), 0) as from_fills
       from weaver.run_ledgers l join weaver.runs r on r.id = l.run_id left join weaver.fills f on f.run_id = l.run_id
       group by l.run_id, l.cash, r.initial_cash
-      having l.cash <> r.initial_cash - coalesce(sum(${SIGNED('f.qty * f.price')} + f.fee), 0)`,
+      having l.cash <> r.initial_cash - coalesce(sum(${SIGNED('(f.qty - f.fee_qty) * f.price')} + f.fee), 0)`,
   },
   {
     is: 'the simulator holds what its executions amount to',
@@ -94,8 +96,12 @@ export const PAPER_AT_REST: readonly Invariant[] = [
   },
   {
     is: 'nothing is open at the venue but exits that protect a position',
-    sql: `select s.client_order_id, s.status from weaver.sim_orders s left join weaver.orders o using (client_order_id)
-      where s.status in ('accepted', 'partial') and o.parent_order_id is null`,
+    sql: `select s.client_order_id, s.status, o.order_type, o.side, o.qty, o.filled_qty, p.qty as position
+      from weaver.sim_orders s left join weaver.orders o using (client_order_id)
+        left join weaver.positions p on p.run_id = o.run_id and p.symbol = o.symbol
+      where s.status in ('accepted', 'partial') and o.parent_order_id is null
+        and not coalesce(o.order_type in ('stop', 'stop_limit', 'trailing_stop') and o.qty - o.filled_qty <= abs(p.qty)
+          and o.side = case when p.qty > 0 then 'sell' else 'buy' end, false)`,
   },
   {
     is: 'no tick was left half done',

@@ -58,9 +58,11 @@ async function readTail(world: World, reading: Reading, after: number): Promise<
 async function shown(world: World): Promise<number[]> {
   const detail = (name: string | null) => name === 'tick' || name?.startsWith('order.') === true
   const types = Object.entries(SSE_NAMES).flatMap(([type, name]) => (name === null || detail(name) ? [] : [type]))
+  const ofPaper = Object.entries(SSE_NAMES).flatMap(([type, name]) => (detail(name) ? [type] : []))
   const rows = await world.db.reader.query<{ seq: string }>(
-    'select seq from weaver.outbox_seq where type = any ($1) order by seq',
-    [types],
+    `select seq from weaver.outbox_seq where type = any ($1)
+      or type = any ($2) and run_id in (select id from weaver.runs where mode = 'paper') order by seq`,
+    [types, ofPaper],
   )
   return rows.map(({ seq }) => Number(seq))
 }

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { connectOwner } from '../../db/client.ts'
-import { createEmptyDatabase } from '../support/database.ts'
+import { createMigratedDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { freePort, launchWeaver, type WeaverProcess } from '../support/weaver_process.ts'
+import { freePort, launchWeaver, ownDatabaseUrl, type WeaverProcess } from '../support/weaver_process.ts'
 
 /** On a machine that does other things too; none of them takes as long. */
 const WAIT_MS = 60_000
@@ -39,18 +39,17 @@ async function setUp(command: 'start' | 'worker', env: Record<string, string>): 
   return { weaver, dataDir, url: `http://127.0.0.1:${port}` }
 }
 
-async function withDatabase() {
-  const database = await createEmptyDatabase()
-  cleanUp.push(database.drop)
-  const ask = async <Row extends object>(text: string): Promise<Row[]> => {
-    const client = await connectOwner({ url: database.url, applicationName: 'weaver test owner' })
+type Ask = <Row extends object>(text: string) => Promise<Row[]>
+
+function askerOf(url: string): Ask {
+  return async <Row extends object>(text: string) => {
+    const client = await connectOwner({ url, applicationName: 'weaver test owner' })
     try {
       return (await client.query<Row>(text)).rows
     } finally {
       await client.end()
     }
   }
-  return { env: { DATABASE_URL: database.url }, ask }
 }
 
 const isReady = (url: string) =>
@@ -59,56 +58,44 @@ const isReady = (url: string) =>
     () => false,
   )
 
-const POOLS = 'select id from weaver.worker_pools order by id'
 const TERMINATE = `select pg_terminate_backend(pid) from pg_stat_activity
   where datname = current_database() and pid <> pg_backend_pid()`
 
-test.each(['start', 'worker'] as const)(
-  'weaver %s has workers again after every connection was lost',
-  async (command) => {
-    const { env, ask } = await withDatabase()
-    const { weaver } = await setUp(command, env)
-    // A pool registers itself just before its first fetch.
-    const before = await until('workers to have registered', async () => {
-      const now = await ask<{ id: string }>(POOLS)
-      return now.length > 0 && now
-    })
+const poolsOf = async (ask: Ask): Promise<string[]> => {
+  const rows = await ask<{ id: string }>('select id from weaver.worker_pools order by id').catch(() => [])
+  return rows.map(({ id }) => id)
+}
+
+/** A pool registers itself just before its first fetch. */
+const haveRegistered = (ask: Ask) =>
+  until('workers to have registered', async () => {
+    const pools = await poolsOf(ask)
+    return pools.length > 0 && pools
+  })
+
+/** As many as before, and none of those. */
+const othersAreThere = (ask: Ask, before: readonly string[]) =>
+  until(
+    'other workers to have registered',
+    async () => {
+      const now = await poolsOf(ask)
+      return now.length === before.length && now.every((id) => !before.includes(id))
+    },
+    WAIT_MS,
+  )
+
+test(
+  'weaver worker has workers again after every connection was lost, and leaves nothing at work when it is killed',
+  async () => {
+    const database = await createMigratedDatabase()
+    cleanUp.push(database.drop)
+    const ask = askerOf(database.url)
+    const { weaver } = await setUp('worker', { DATABASE_URL: database.url })
+    const before = await haveRegistered(ask)
     await ask(TERMINATE)
-    const after = await until(
-      'other workers to have registered',
-      async () => {
-        const now = await ask<{ id: string }>(POOLS)
-        return now.length === before.length && now.every(({ id }) => !before.some((old) => old.id === id)) && now
-      },
-      WAIT_MS,
-    )
-    expect([after.length, weaver.hasEnded()]).toEqual([before.length, false])
-  },
-  LIMIT_MS,
-)
-
-test(
-  'weaver start works on after its own Postgres was killed',
-  async () => {
-    const { weaver, dataDir, url } = await setUp('start', { DATABASE_URL: '' })
-    const pid = async () => {
-      const file = join(dataDir, 'postgres', 'data', 'postmaster.pid')
-      return Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0])
-    }
-    const first = await pid()
-    process.kill(first, 'SIGKILL')
-    await until('another Postgres', async () => ![0, first].includes(await pid()), WAIT_MS)
-    await until('Weaver to be ready again', () => isReady(url), WAIT_MS)
+    await othersAreThere(ask, before)
     expect(weaver.hasEnded()).toBe(false)
-  },
-  LIMIT_MS,
-)
 
-test(
-  'nothing is left at work when weaver start is killed',
-  async () => {
-    const { env, ask } = await withDatabase()
-    const { weaver } = await setUp('start', env)
     await weaver.end('SIGKILL')
     await until(
       'its workers to have let go',
@@ -121,6 +108,26 @@ test(
       },
       WAIT_MS,
     )
+  },
+  LIMIT_MS,
+)
+
+test(
+  'weaver start works on after its own Postgres was killed, with other workers',
+  async () => {
+    const { weaver, dataDir, url } = await setUp('start', { DATABASE_URL: '' })
+    const pid = async () => {
+      const file = join(dataDir, 'postgres', 'data', 'postmaster.pid')
+      return Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0])
+    }
+    const first = await pid()
+    const ask = askerOf(await ownDatabaseUrl(dataDir))
+    const before = await haveRegistered(ask)
+    process.kill(first, 'SIGKILL')
+    await until('another Postgres', async () => ![0, first].includes(await pid()), WAIT_MS)
+    await othersAreThere(ask, before)
+    await until('Weaver to be ready again', () => isReady(url), WAIT_MS)
+    expect(weaver.hasEnded()).toBe(false)
   },
   LIMIT_MS,
 )

@@ -6,6 +6,8 @@ import { connectOwner, openDatabase } from '../../db/client.ts'
 import { LOCAL_SETTINGS } from '../../db/cluster.ts'
 import type { Database } from '../../db/database.ts'
 import { livePools } from '../../db/events/leases.ts'
+import type { PreciseClock } from '../../jobs/glados/clock.ts'
+import { FAST_DAYS, FAST_ORIGIN, fastDays, realNow } from '../support/fast_days.ts'
 import { type OwnPostgres, startOwnPostgres } from '../support/own_postgres.ts'
 import { type PgProxy, startPgProxy } from '../support/pg_proxy.ts'
 import { pause, until } from '../support/until.ts'
@@ -29,6 +31,8 @@ export interface Member {
   stop(): Promise<void>
 }
 
+export type OwnerQuery = <Row extends object>(text: string) => Promise<Row[]>
+
 export interface World {
   shape: Shape
   members: readonly Member[]
@@ -38,8 +42,11 @@ export interface World {
   /** Past the proxies, as `db`: for the load's checks. */
   databaseUrl: string
   db: Database
-  /** Waits for Postgres when it is away. */
-  ownerQuery<Row extends object>(text: string): Promise<Row[]>
+  /** What its paper runs go by, which is faster than the wall clock. */
+  time: PreciseClock
+  /** On a connection of its own. Waits for Postgres when it is away. */
+  asOwner<T>(work: (query: OwnerQuery) => Promise<T>): Promise<T>
+  ownerQuery: OwnerQuery
   /** Nothing is wanted of it any more. */
   over: AbortSignal
   postgres: {
@@ -127,12 +134,22 @@ export interface WorldOptions {
 }
 
 const SKEW = new URL('../support/skewed_clock.mjs', import.meta.url).href
+const FAST = ['--import', FAST_DAYS]
+/** So much that no order is refused for the lack of it, and a fee with every fill. */
+export const SIM_ENV = { SIM_CASH: '100000000', SIM_COMMISSION_BPS: '5' }
 
 export async function openWorld(options: WorldOptions): Promise<World> {
   const dataDir = await mkdtemp(join(options.dataWithin ?? tmpdir(), 'weaver-chaos-'))
   await chmod(dataDir, 0o755)
   const port = await freePort()
-  const common = { WEAVER_PORT: String(port), WEAVER_LOG_LEVEL: 'warn', WEAVER_WORKERS: WORKERS[options.shape] }
+  const origin = realNow()
+  const common = {
+    ...SIM_ENV,
+    [FAST_ORIGIN]: String(origin),
+    WEAVER_PORT: String(port),
+    WEAVER_LOG_LEVEL: 'warn',
+    WEAVER_WORKERS: WORKERS[options.shape],
+  }
   const build = options.shape === 'parts' ? openParts : openAllInOne
   const { members, postgres, url, close } = await build(options, dataDir, common)
   await Promise.all(members.map((member) => member.ready()))
@@ -145,6 +162,15 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     const live = await livePools(db)
     return live >= working && live
   })
+  async function asOwner<T>(work: (query: OwnerQuery) => Promise<T>): Promise<T> {
+    const options = { url: databaseUrl, applicationName: 'weaver chaos owner' }
+    const client = await until('Postgres to answer', () => connectOwner(options).catch(() => null), API_DEADLINE_MS)
+    try {
+      return await work(async <Row extends object>(text: string) => (await client.query<Row>(text)).rows)
+    } finally {
+      await client.end()
+    }
+  }
   return {
     shape: options.shape,
     members,
@@ -152,16 +178,10 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     apiUrl: `http://127.0.0.1:${port}`,
     databaseUrl,
     db,
+    time: fastDays(origin),
     over: over.signal,
-    async ownerQuery<Row extends object>(text: string) {
-      const options = { url: databaseUrl, applicationName: 'weaver chaos owner' }
-      const client = await until('Postgres to answer', () => connectOwner(options).catch(() => null), API_DEADLINE_MS)
-      try {
-        return (await client.query<Row>(text)).rows
-      } finally {
-        await client.end()
-      }
-    },
+    asOwner,
+    ownerQuery: (text) => asOwner((query) => query(text)),
     postgres,
     async close() {
       over.abort()
@@ -190,7 +210,7 @@ async function openParts(options: WorldOptions, dataDir: string, env: Record<str
     const url = new URL(server.url('weaver'))
     url.port = String(proxy.port)
     const own = { ...env, DATABASE_URL: url.href, WEAVER_DATA_DIR: join(dataDir, name), CHAOS_SKEW_MS: String(skew) }
-    return keepUp(name, command, own, proxy, skew === 0 ? [] : ['--import', SKEW], options.log)
+    return keepUp(name, command, own, proxy, [...(skew === 0 ? [] : ['--import', SKEW]), ...FAST], options.log)
   }
   const [first = 0, second = 0] = options.skews ?? []
   // The API migrates first; the others find it done.
@@ -222,7 +242,7 @@ async function createDatabase(server: OwnPostgres): Promise<void> {
 }
 
 async function openAllInOne(options: WorldOptions, dataDir: string, env: Record<string, string>): Promise<Built> {
-  const weaver = keepUp('weaver', 'start', { ...env, WEAVER_DATA_DIR: dataDir }, null, [], options.log)
+  const weaver = keepUp('weaver', 'start', { ...env, WEAVER_DATA_DIR: dataDir }, null, FAST, options.log)
   const home = join(dataDir, 'postgres')
   const pidFile = () => readFile(join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '0')
   const pid = async () => Number((await pidFile()).split('\n')[0])

@@ -2,12 +2,16 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FAST_DAYS, FAST_ORIGIN, realNow } from '../support/fast_days.ts'
 import { startWeaver } from '../support/weaver.ts'
 
 const OUTPUT = new URL('../output/', import.meta.url).pathname
 const PATIENCE_MS = 60_000
 const BARS = 2_000
 const SYMBOL = 'WAVE/USD'
+const PHONE_PATHS = [
+  ...['/runs', '/runs/new', '/runs/new?mode=live', '/strategies', '/accounts', '/data', '/about', '/no-such-page'],
+]
 
 function findChromium(): string | null {
   const given = process.env.CHROMIUM_PATH
@@ -39,9 +43,9 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
   let browser: Browser
   const problems: string[] = []
 
-  async function open(path: string, options: { colorScheme?: 'light' | 'dark'; width?: number } = {}): Promise<Page> {
+  async function open(path: string, options: { width?: number } = {}): Promise<Page> {
     const context = await browser.newContext({
-      colorScheme: options.colorScheme ?? 'light',
+      colorScheme: 'light',
       viewport: { width: options.width ?? 1280, height: 900 },
     })
     const page = await context.newPage()
@@ -56,7 +60,8 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
 
   beforeAll(async () => {
     mkdirSync(OUTPUT, { recursive: true })
-    weaver = await startWeaver()
+    // Its paper runs live ten times as fast.
+    weaver = await startWeaver({ [FAST_ORIGIN]: String(realNow()) }, ['--import', FAST_DAYS])
     browser = await chromium.launch({
       executablePath: chromiumPath ?? '',
       args: [
@@ -79,12 +84,13 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
 
   test('a backtest made by the form shows up in an open list and in its own page', { timeout: 180_000 }, async () => {
     const data = await open('/data')
-    await data
+    const importing = data.getByRole('form', { name: 'Import candles' })
+    await importing
       .getByLabel('File')
       .setInputFiles({ name: 'wave.csv', mimeType: 'text/csv', buffer: Buffer.from(waveCsv()) })
-    await data.getByLabel('Symbol').fill(SYMBOL)
-    await data.getByLabel('Timeframe').selectOption('1h')
-    await data.getByRole('button', { name: 'Import' }).click()
+    await importing.getByLabel('Symbol').fill(SYMBOL)
+    await importing.getByLabel('Timeframe').selectOption('1h')
+    await importing.getByRole('button', { name: 'Import' }).click()
     await data.getByText(`${BARS.toLocaleString('en-US')} stored`).waitFor()
 
     const list = await open('/runs')
@@ -141,17 +147,131 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
     expect(new URL(form.url()).searchParams.get('tab')).toBe('record')
   })
 
-  test('no page overflows a phone, in light or in dark', { timeout: 120_000 }, async () => {
-    for (const path of ['/runs', '/runs/new', '/strategies', '/data', '/about', '/no-such-page']) {
+  async function post<Body = Record<string, unknown>>(path: string, body: object = {}): Promise<Body> {
+    const answer = await fetch(`${weaver.url}/api/v1${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    return (await answer.json()) as Body
+  }
+
+  /** One that buys at its first tick. */
+  async function startPaperRun(): Promise<string> {
+    const request = { strategy_id: 'buy_and_hold', mode: 'paper', exchange: 'sim', symbols: ['PAGE/USD'] }
+    const { id } = await post<{ id: string }>('/runs', { ...request, timeframe: '1m' })
+    await post(`/runs/${id}/start`)
+    return id
+  }
+
+  test('a paper run made by the form ticks, and its order shows up in the open page', {
+    timeout: 120_000,
+  }, async () => {
+    const page = await open('/runs/new?strategy=buy_and_hold&symbol=FORM%2FUSD')
+    await page.getByRole('radio', { name: 'PAPER' }).check()
+    expect(await page.getByLabel('Exchange', { exact: true }).inputValue()).toBe('sim')
+    await page.getByLabel('Timeframe').selectOption('1m')
+    await page.getByLabel('Label', { exact: true }).fill('Paper from the form')
+    await page.getByLabel('Largest position').fill('-1')
+    await page.getByRole('button', { name: 'Start paper run' }).click()
+    await page.getByText('Enter a number above 0').waitFor()
+    await page.getByLabel('Largest position').fill('5')
+    await page.getByRole('button', { name: 'Start paper run' }).click()
+    await page.locator('[data-run-status="running"]').waitFor()
+    await page.evaluate(() => {
+      document.body.dataset.kept = 'yes'
+    })
+    await page.locator('[data-account-state="ready"]').waitFor()
+    await page.locator('[data-position="FORM/USD"]').waitFor()
+    await page.locator('[data-order]').waitFor()
+    await page.locator('[data-last-tick]').waitFor()
+    expect(await page.evaluate(() => document.body.dataset.kept)).toBe('yes')
+    await page.screenshot({ path: `${OUTPUT}haro-paper.png`, fullPage: true })
+    await page.getByRole('link', { name: 'Decisions' }).click()
+    // One, of which the page may be drawing a newer row just now.
+    await expect
+      .poll(() => page.locator('[data-decision="acted"]').allTextContents(), { timeout: PATIENCE_MS })
+      .toEqual([expect.stringContaining('buy 1 FORM/USD market')])
+
+    await page.getByRole('button', { name: 'Stop', exact: true }).click()
+    await page.getByLabel('Close its positions').check()
+    await page.getByRole('button', { name: 'Stop the run' }).click()
+    await page.locator('[data-run-status="stopped"]').waitFor()
+    await page.getByText('It holds nothing.').waitFor()
+    await page.context().close()
+  })
+
+  test('a halt from the page is told on every page and closes the order path until somebody resumes', {
+    timeout: 120_000,
+  }, async () => {
+    const other = await open('/accounts', { width: 360 })
+    await other.locator('[data-account="sim paper"]').waitFor()
+    await other.locator('[data-live="live"]').waitFor()
+    const page = await open('/runs')
+    await page.getByRole('button', { name: 'Halt' }).focus()
+    await page.keyboard.press('Enter')
+    await page.getByLabel('Reason').fill('prices look wrong')
+    await page.getByLabel('Your name').fill('Eve')
+    await page.keyboard.press('Enter')
+    const banner = other.locator('[data-halted]')
+    await banner.waitFor()
+    expect(await banner.textContent()).toMatch(/HALTED: prices look wrong.+By Eve/s)
+    expect(await other.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+    await other.screenshot({ path: `${OUTPUT}haro-halted-phone.png` })
+    await page.reload()
+    await page.locator('[data-halted]').waitFor()
+
+    await page.goto(`${weaver.url}/runs/${await startPaperRun()}`)
+    await page.locator('[data-order]').waitFor()
+    expect(await page.locator('[data-order]').textContent()).toMatch(/rejected.*halt/)
+
+    await other.getByRole('button', { name: 'Resume', exact: true }).click()
+    await other.getByRole('button', { name: 'Resume trading' }).click()
+    await page.locator('[data-halted]').waitFor({ state: 'detached' })
+    await page.goto(`${weaver.url}/runs/${await startPaperRun()}`)
+    await page.locator('[data-position="PAGE/USD"]').waitFor()
+    for (const each of [page, other]) await each.context().close()
+  })
+
+  test('a finished backtest goes on to paper when its differences were seen, and live says what is missing', {
+    timeout: 120_000,
+  }, async () => {
+    const page = await open('/runs?mode=backtest&strategy=sma_cross')
+    await page.getByRole('link', { name: 'demo', exact: true }).click()
+    await page.getByRole('link', { name: 'Run on paper' }).click()
+    await page.getByLabel('Exchange', { exact: true }).waitFor()
+    await page.getByLabel('fast', { exact: true }).fill('7')
+    await page.getByRole('button', { name: 'Start paper run' }).click()
+    const difference = async (field: string) =>
+      (await page.locator(`[data-difference="${field}"] td`).allTextContents()).slice(1)
+    await page.locator('[data-difference="mode"]').waitFor()
+    expect(await difference('mode')).toEqual(['backtest', 'paper'])
+    expect(await difference('config.fast')).toEqual(['10', '7'])
+    await page.screenshot({ path: `${OUTPUT}haro-promotion.png` })
+    await page.getByRole('button', { name: 'Discard' }).click()
+    await page.locator('[data-difference="mode"]').waitFor({ state: 'detached' })
+
+    await page.getByRole('radio', { name: 'LIVE' }).check()
+    await page.getByRole('button', { name: 'Start LIVE run' }).click()
+    await page.getByText('alpaca has no credentials for live trading: set ALPACA_LIVE_API_KEY').waitFor()
+    const { items } = (await (await fetch(`${weaver.url}/api/v1/runs?status=pending`)).json()) as { items: unknown[] }
+    expect(items).toEqual([])
+    await page.context().close()
+  })
+
+  test('no page overflows a phone, in light or in dark', { timeout: 180_000 }, async () => {
+    const page = await open('/about', { width: 360 })
+    for (const path of PHONE_PATHS) {
+      await page.goto(`${weaver.url}${path}`)
+      await page.locator('main :is(h1, h2)').first().waitFor()
       for (const colorScheme of ['light', 'dark'] as const) {
-        const page = await open(path, { colorScheme, width: 360 })
-        await page.locator('main :is(h1, h2)').first().waitFor()
+        await page.emulateMedia({ colorScheme })
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
         expect({ path, overflow: Math.max(0, overflow) }).toEqual({ path, overflow: 0 })
-        await page.screenshot({ path: `${OUTPUT}haro${path.replaceAll('/', '-')}-phone-${colorScheme}.png` })
-        await page.context().close()
+        await page.screenshot({ path: `${OUTPUT}haro${path.replaceAll(/[/?=]/g, '-')}-phone-${colorScheme}.png` })
       }
     }
+    await page.context().close()
   })
 
   test('no page broke its content security policy or threw', () => {

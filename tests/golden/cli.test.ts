@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { createEmptyDatabase } from '../support/database.ts'
+import { createMigratedDatabase } from '../support/database.ts'
 
 const shared = process.env.WEAVER_SHARED_DATA
 const ENTRY = fileURLToPath(new URL('../../weaver.ts', import.meta.url))
@@ -30,7 +30,7 @@ interface Report {
 test.skipIf(!shared)(
   'import and backtest --json give the fills of the golden file to the last one (needs WEAVER_SHARED_DATA)',
   async () => {
-    const database = await createEmptyDatabase()
+    const database = await createMigratedDatabase()
     const dataDir = await mkdtemp(join(tmpdir(), 'weaver-cli-'))
     const weaver = (...args: string[]) =>
       run(process.execPath, [ENTRY, ...args], {

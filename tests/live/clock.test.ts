@@ -105,7 +105,7 @@ test('a run is ticked at each boundary after its start, with its event, its job 
   expect([run?.next_tick, run?.open_corr_id]).toEqual([0, row?.event_id])
   expect(await eventsOf(id)).toEqual([{ ts: '2024-07-02T12:01:00.000Z', bar_index: 0 }])
   const jobs = await database.db.reader.query('select task from weaver.job_overview where run_id = $1', [id])
-  expect(jobs).toEqual([{ task: 'marvin.on_live_tick' }])
+  expect(jobs).toEqual([{ task: 'veda.fetch_window' }])
 })
 
 test('a tick that is still under way makes the next ones missed; catching up makes them wait', async () => {

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { connectOwner } from '../../db/client.ts'
+import { append } from '../../db/events/append.ts'
+import type { NewEvent } from '../../db/events/envelope.ts'
 import type { OrderSendRow } from '../../db/walle/live_rows.ts'
 import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
@@ -7,6 +10,8 @@ import { record } from '../../db/walle/record.ts'
 import type { OrderRow, RunChanges } from '../../db/walle/rows.ts'
 import { endRun, endStoppedRun, protects } from '../../jobs/live_end.ts'
 import { startLiveRun } from '../../jobs/live_start.ts'
+import { commandDone, newLiveCheckpoint } from '../../jobs/live_ticks.ts'
+import { clientOrderId } from '../../jobs/marvin/contract.ts'
 import { VenueError } from '../../jobs/veda/venue.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createScriptedVenue, plainAsset, type ScriptedVenue } from '../support/scripted_venue.ts'
@@ -85,8 +90,9 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
   const row = anOrder(run, ordinal, { parent_order_id: null, ...order })
   const way = {
     ...{ order_id: row.id, run_id: run, exchange: 'scripted', mode: 'paper', state: 'answered', attempts: 1 },
+    wanted_at: iso(T),
     ...{ lookups: 0, last_sent_at: null, last_error: null, cancel_requested_at: null, cancel_attempts: 0 },
-    ...{ cancel_reason: null, ...send },
+    ...{ cancel_reason: null, decided_close: null, ...send },
   } as OrderSendRow
   await database.db.write((tx) =>
     record(tx, {
@@ -123,6 +129,14 @@ const jobsOf = async (id: string) =>
     ({ task }) => task,
   )
 
+/** As if the run's row had not been written for so long. */
+async function leftAlone(id: string, age: string): Promise<void> {
+  const owner = await connectOwner({ url: database.url, applicationName: 'weaver test owner' })
+  await owner.query('set session_replication_role = replica')
+  await owner.query('update weaver.runs set updated_at = now() - $2::interval where id = $1', [id, age])
+  await owner.end()
+}
+
 test('a run gets its ledger once its venue knows its account and symbols, and only once', async () => {
   const id = await aPaperRun()
   expect([await start(id), await start(id)]).toEqual(['finished', 'finished'])
@@ -148,7 +162,10 @@ test('a venue that does not answer is asked again for two minutes; wrong credent
   venue.account = () => Promise.reject(new VenueError('unavailable', 'no route to it'))
   expect(await start(silent)).toBe('put back')
   expect((await getRun(database.db.reader, silent))?.status).toBe('running')
-  now = T + 120_001
+  // Another process may have another time; what counts is the database's.
+  now = T + 600_000
+  expect(await start(silent)).toBe('put back')
+  await leftAlone(silent, '121 seconds')
   expect(await start(silent)).toBe('finished')
   expect((await getRun(database.db.reader, silent))?.error?.message).toBe('scripted (paper): no route to it')
   now = T
@@ -189,6 +206,58 @@ test('an error cancels what is open but for what protects, and an order that was
   ])
   const run = await getRun(database.db.reader, id)
   expect([run?.status, run?.error, run?.open_corr_id]).toEqual(['error', { message: 'it threw', stack: 'at x' }, null])
+})
+
+test('an order that was asked for and not placed when the run ends is on record as refused, and what was not decided is named', async () => {
+  const id = await aPaperRun()
+  expect(await start(id)).toBe('finished')
+  const commands = [0, 1, 2].map((n) => idOf('event', 1_000_000 + 100 * count + n))
+  const intent = (n: number) => ({
+    ...{ kind: 'place', client_order_id: clientOrderId(id, 4, n), symbol: 'BTC/USD', side: 'buy', qty: '1' },
+    ...{ order_type: 'market', limit_price: null, stop_price: null, trail_price: null, trail_percent: null },
+    ...{ time_in_force: 'gtc', extended_hours: false, take_profit: null, stop_loss: null, reason: null },
+  })
+  const told = { run_id: id, corr_id: idOf('event', 4), causation_id: null, ts: iso(T - 60_000), producer: 'glados' }
+  await database.db.write((tx) =>
+    append(
+      tx,
+      [
+        { ...told, id: commands[0], type: 'live.PlaceOrder', payload: { bar_index: 4, ordinal: 0, intent: intent(0) } },
+        {
+          ...told,
+          id: commands[1],
+          type: 'live.CancelOrder',
+          payload: { bar_index: 4, ordinal: 1, client_order_id: 'x' },
+        },
+        { ...told, id: commands[2], type: 'live.PlaceOrder', payload: { bar_index: 4, ordinal: 2, intent: intent(2) } },
+      ] as NewEvent[],
+      { route: false },
+    ),
+  )
+  await aTickUnderWay(id, commands as string[], [intent(3)])
+  await database.db.write(async (tx) => {
+    const run = await getRun(tx, id)
+    if (run) await record(tx, await endRun(jobs(), tx, run, { message: 'it threw' }))
+  })
+  const orders = await query(
+    `select ordinal::int, client_order_id, status, reject_reason, placed_at, bar_index::int from weaver.orders
+     where run_id = $1 order by ordinal`,
+    id,
+  )
+  const refused = { status: 'rejected', reject_reason: expect.stringMatching(/^run_ended/), placed_at: iso(T - 60_000) }
+  expect(orders).toEqual([
+    { ...refused, ordinal: 0, client_order_id: clientOrderId(id, 4, 0), bar_index: 4 },
+    { ...refused, ordinal: 1, client_order_id: clientOrderId(id, 4, 2), bar_index: 4 },
+  ])
+  expect((await toldOf(id)).slice(-5)).toEqual([
+    ...['orders.Created', 'orders.Rejected', 'orders.Created', 'orders.Rejected', 'run.Error'],
+  ])
+  expect((await getRunLedger(database.db.reader, id))?.next_order).toBe(2)
+  expect((await getRun(database.db.reader, id))?.cautions).toEqual([
+    'when it ended it had not decided yet, and nothing was done of what it had asked for: buy 1 BTC/USD',
+  ])
+  // Nothing is left to be sent.
+  expect(await query('select from weaver.order_sends where run_id = $1', id)).toEqual([])
 })
 
 test('a run that is to stop asks for its orders once, waits for the venue, and then says that it has stopped', async () => {
@@ -246,4 +315,103 @@ test('with cancel_orders false everything stays; with close_positions one order 
   })
   expect(await end(closes)).toBe('finished')
   expect((await getRun(database.db.reader, closes))?.cautions).toEqual([])
+})
+
+/** As a person does, at `T`. */
+async function askToStop(run_id: string, stop_requested: { cancel_orders: boolean; close_positions: boolean }) {
+  const id = randomUUID()
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [{ kind: 'update_run', id: run_id, changes: { stop_requested, last_event_id: id } }],
+      events: [
+        {
+          ...{ id, type: 'run.StopRequested', run_id, corr_id: run_id, causation_id: null, ts: iso(T) },
+          ...{ producer: 'glados', payload: { run_id, ...stop_requested } },
+        },
+      ],
+    }),
+  )
+}
+
+/** Tick 4 is under way, and nothing that it asked for is done. */
+async function aTickUnderWay(run_id: string, commands: string[], intents: object[] = []): Promise<void> {
+  const ts = iso(T - 60_000)
+  const clockTick = {
+    run_id,
+    bar_index: 4,
+    ts,
+    event_id: idOf('event', 4),
+    missed_reason: null,
+    drift_ms: 1,
+    done_at: null,
+  }
+  const corr_id = idOf('event', 4)
+  const tick = {
+    ...{ bar_index: 4, ts: T - 60_000, corr_id, stage: 'place' as const, next_event: 5, told: 0, parts: 0 },
+    ...{ asked: { intents, skips: [], logs: [] }, pending: commands },
+  }
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [
+        { kind: 'save_clock_ticks', rows: [clockTick] },
+        { kind: 'open_ticks', rows: [{ run_id, bar_index: 4, corr_id }] },
+        { kind: 'save_checkpoint', run_id, next_tick: 4, state: { ...newLiveCheckpoint(), tick } },
+      ],
+      events: [],
+    }),
+  )
+}
+
+/** Its last command is carried out. */
+async function theTickEnds(run_id: string): Promise<void> {
+  await database.db.write(async (tx) => {
+    const run = await getRun(tx, run_id)
+    if (run) await record(tx, { writes: await commandDone(tx, run, idOf('event', 9), T), events: [] })
+  })
+}
+
+test('a run stops when the tick that was under way is done: nothing that was asked for is forgotten', async () => {
+  const id = await aPaperRun()
+  await aTickUnderWay(id, [idOf('event', 9)])
+  await askToStop(id, { cancel_orders: true, close_positions: false })
+  expect([await end(id), await toldOf(id)]).toEqual(['put back', ['run.StopRequested']])
+  // The tick's order is placed, and unwanted.
+  const order = await put(id, 0, {})
+  await theTickEnds(id)
+  expect([await end(id), await cancelsOf(id)]).toEqual(['put back', [0]])
+  await database.db.write(async (tx) => {
+    await tx.execute(`update weaver.orders set status = 'cancelled' where id = $1`, [order])
+  })
+  expect([await end(id), (await getRun(database.db.reader, id))?.cautions]).toEqual(['finished', []])
+})
+
+test('what a strategy asked for between two ticks is waited for too, and a tick that never ends holds up no stop', async () => {
+  const [between, stuck] = [await aPaperRun(), await aPaperRun()]
+  await aTickUnderWay(between, [idOf('event', 9)])
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'update_run', id: between, changes: { open_corr_id: null } }], events: [] }),
+  )
+  await aTickUnderWay(stuck, [idOf('event', 9)])
+  for (const id of [between, stuck]) await askToStop(id, { cancel_orders: true, close_positions: false })
+  expect([await end(between), await end(stuck)]).toEqual(['put back', 'put back'])
+  await theTickEnds(between)
+  now = T + 60_000
+  expect([await end(between), await end(stuck)]).toEqual(['finished', 'finished'])
+  const cautions = async (id: string) => (await getRun(database.db.reader, id))?.cautions
+  expect([await cautions(between), await cautions(stuck)]).toEqual([
+    [],
+    ['when it stopped its last tick was not done: of what was asked for there nothing more is placed'],
+  ])
+})
+
+test('positions are closed by one order each, also when a tick ends after that was asked for', async () => {
+  const id = await aPaperRun()
+  await hold(id, '2')
+  await aTickUnderWay(id, [idOf('event', 9)])
+  await askToStop(id, { cancel_orders: true, close_positions: true })
+  expect([await end(id), await jobsOf(id)]).toEqual(['put back', []])
+  now = T + 60_000
+  expect([await end(id), await jobsOf(id)]).toEqual(['put back', ['veda.place_order']])
+  await theTickEnds(id)
+  expect([await end(id), await jobsOf(id)]).toEqual(['put back', ['veda.place_order']])
 })

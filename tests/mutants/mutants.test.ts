@@ -110,6 +110,8 @@ const RUN_MUTANTS: readonly Mutant[] = [
 
 const SEEDS = Array.from({ length: Number(process.env.MUTANT_SEEDS ?? '1') }, (_, n) => n + 1)
 const LIMIT_MS = 60_000 * SEEDS.length
+/** What a mutant breaks takes two at once, who may miss each other on a busy machine. */
+const TRIES = [1, 2, 3, 4, 5]
 
 let database: TestDatabase
 const trees: SourceTree[] = []
@@ -144,7 +146,7 @@ test.each([...MUTANTS, ...RUN_MUTANTS])(
     const tree = file === undefined ? null : await mutateSource(file, changes)
     if (tree) trees.push(tree)
     let noticed: unknown = null
-    for (const seed of SEEDS) {
+    for (const seed of TRIES) {
       if (name !== undefined) await mutateFunction(database.url, name, changes)
       noticed = await stress(database.url, seed, tree).then(
         () => null,
@@ -156,5 +158,5 @@ test.each([...MUTANTS, ...RUN_MUTANTS])(
     }
     expect(noticed).toBeInstanceOf(Error)
   },
-  LIMIT_MS,
+  60_000 * TRIES.length,
 )

@@ -13,7 +13,7 @@ test('rows of paper runs are equal to what their log says', async () => {
     const restless = { strategy_id: 'restless', config: {} }
     const runs: { id: string }[] = []
     for (const wanted of [crossing, restless]) runs.push(await paper.start({ ...wanted, symbols: ['SIM/USD'] }))
-    await paper.pass(12 * 60_000)
+    await paper.pass(7 * 60_000)
     for (const { id } of runs) await paper.stop(id)
     const made = new Map<string, number>()
     for (const { id } of runs) {

@@ -4,7 +4,7 @@ import { ALL_NUMBERED, ALWAYS, AT_REST, mustHold } from '../chaos/invariants.ts'
 import { PAPER_ALWAYS, PAPER_AT_REST } from '../chaos/paper_invariants.ts'
 import { openPaperWorld, type PaperWorld } from '../support/paper_world.ts'
 
-const MINUTES = 14
+const MINUTES = 11
 
 let paper: PaperWorld
 beforeEach(async () => {

@@ -1,4 +1,7 @@
-/** I8: a backtest hop by hop through real jobs leaves the same rows, ids, events and hash as one in chunks. */
+/**
+ * I8: a backtest hop by hop through real jobs leaves the same rows, ids, events and hash as one in chunks.
+ * `WEAVER_CHAIN_SEEDS=20` tries as many.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { listOrders } from '../../db/walle/queries/orders.ts'
 import { listFills, listTrades, pageDecisions, readEquity } from '../../db/walle/queries/results.ts'
@@ -7,7 +10,7 @@ import { type InProcess, openInProcess } from '../support/in_process.ts'
 import { playPure } from '../support/pure_run.ts'
 import { hashOf, seededRun } from '../support/seeded.ts'
 
-const SEEDS = Number(process.env.WEAVER_CHAIN_SEEDS ?? 4)
+const SEEDS = Number(process.env.WEAVER_CHAIN_SEEDS ?? 3)
 const BARS = 60
 const ALL = { page: 1, page_size: 1000 }
 

@@ -6,11 +6,12 @@ import { createLiveClock } from '../../jobs/live_clock.ts'
 import { fastClock } from './fast_clock.ts'
 
 const [url = '', origin = '0'] = process.argv.slice(2)
+const at = Number(origin)
 const db = await openDatabase({ url, applicationName: `weaver clock ${process.pid}`, maxConnections: 3 })
 const clock = createLiveClock({
   db,
   record,
-  clock: fastClock(wallClock, Number(origin)),
+  clock: fastClock(wallClock, { origin: at, start: at, factor: 60 }),
   log: (level, fields, message) => process.stdout.write(`${JSON.stringify({ level, ...fields, message })}\n`),
 })
 clock.start()

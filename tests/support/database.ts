@@ -36,8 +36,13 @@ export async function createEmptyDatabase(template = 'template1'): Promise<{ url
   }
 }
 
+/** For a Weaver of its own, which finds it as the last one left it: migrated. */
+export function createMigratedDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+  return createEmptyDatabase(inject('testServer').template)
+}
+
 export async function createTestDatabase(): Promise<TestDatabase> {
-  const { url, drop } = await createEmptyDatabase(inject('testServer').template)
+  const { url, drop } = await createMigratedDatabase()
   const db = await openDatabase({ url, applicationName: 'weaver test', maxConnections: 5 })
   return {
     url,

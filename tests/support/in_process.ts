@@ -14,12 +14,16 @@ import { plain } from '../../jobs/greta/decimals.ts'
 import { createLog } from '../../jobs/log.ts'
 import { openSystem, type System } from '../../jobs/system.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
-import { createEmptyDatabase } from './database.ts'
+import { createMigratedDatabase } from './database.ts'
 import { until } from './until.ts'
 
 export interface InProcess {
   system: System
-  control: Control
+  readonly control: Control
+  /** Ends all that works; the database stays. */
+  down(): Promise<void>
+  /** Starts it again. */
+  up(): Promise<void>
   store(symbol: string, timeframe: Timeframe, columns: CandleColumns): Promise<void>
   /** Creates and starts a backtest over all of the columns and waits for its end. */
   backtest(
@@ -40,7 +44,7 @@ export async function openInProcess(
   env: Record<string, string> = {},
   time?: PreciseClock,
 ): Promise<InProcess> {
-  const database = await createEmptyDatabase()
+  const database = await createMigratedDatabase()
   const home = await mkdtemp(join(tmpdir(), 'weaver-in-process-'))
   const strategiesDir = join(home, 'strategies')
   await cp(STRATEGIES, strategiesDir, { recursive: true, filter: (path) => !path.includes('/local') })
@@ -58,10 +62,17 @@ export async function openInProcess(
     ...env,
   })
   const system = await openSystem(config, createLog('error'), 'weaver test')
-  const control = await openControl(system, { workers: true, strategiesDir, ...(time && { time }) })
+  const open = () => openControl(system, { workers: true, strategiesDir, ...(time && { time }) })
+  let control = await open()
   return {
     system,
-    control,
+    get control() {
+      return control
+    },
+    down: () => control.close(),
+    async up() {
+      control = await open()
+    },
     async store(symbol, timeframe, columns) {
       const text = (name: keyof CandleColumns, index: number) => plain(String(columns[name][index]))
       const candles = [...columns.time].map((time, index) => ({

@@ -33,6 +33,7 @@ export function liveWith(venue: ScriptedVenue, on: Database): Live {
       close: async () => {},
     },
     hop: () => Promise.reject(new Error('no strategy speaks here')),
+    isHalted: async () => false,
     ...wallClock,
     log: () => {},
   }

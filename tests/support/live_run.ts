@@ -8,7 +8,8 @@ import type { Outcome } from '../../db/walle/outcome.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import { record } from '../../db/walle/record.ts'
 import type { NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
-import { TIMEFRAME_MS } from '../../strategies/api.ts'
+import { ownFetch } from '../../jobs/live_decisions.ts'
+import { type FetchRequest, TIMEFRAME_MS } from '../../strategies/api.ts'
 import { aRun, aSource } from './walle_rows.ts'
 
 /** A boundary of every timeframe. */
@@ -55,14 +56,18 @@ export async function mustGet(db: Database, id: string): Promise<RunRow> {
   return run
 }
 
-/** As the clock does it: the tick's event and its row. `route`: with the job that it sets off. */
+/** As the clock does it: the tick's events and its row. `route`: with the job that they set off. `requests`: in place of its windows. */
 export async function emitTick(
   db: Database,
   run: RunRow,
   barIndex: number,
-  { at = boundary(run, barIndex), route = false } = {},
+  {
+    at = boundary(run, barIndex),
+    route = false,
+    requests,
+  }: { at?: number; route?: boolean; requests?: FetchRequest[] } = {},
 ): Promise<NewEvent> {
-  const [event] = await emitTicks(db, [run], barIndex, { at, route })
+  const [event] = await emitTicks(db, [run], barIndex, { at, route, requests })
   return event as NewEvent
 }
 
@@ -71,17 +76,22 @@ export async function emitTicks(
   db: Database,
   runs: readonly RunRow[],
   barIndex: number,
-  { at, route }: { at: number; route: boolean },
+  { at, route, requests }: { at: number; route: boolean; requests?: FetchRequest[] | undefined },
 ): Promise<NewEvent[]> {
   const ts = new Date(at).toISOString()
-  const events = runs.map(({ id: run_id, timeframe }): NewEvent => {
+  const ticks = runs.map(({ id: run_id, timeframe }): NewEvent => {
     const id = tickEventId(run_id, barIndex, 0)
     return {
       ...{ id, type: 'clock.Tick', run_id, corr_id: id, causation_id: null, ts, producer: 'glados' },
       payload: { run_id, ts, timeframe, bar_index: barIndex, is_backtest: false },
     }
   })
-  const rows = events.map(({ id, run_id }) => {
+  const events = ticks.flatMap((tick, n) => {
+    const fetch = ownFetch(runs[n] as RunRow, { bar_index: barIndex, ts: at, corr_id: tick.id })
+    if (requests) for (const { payload } of fetch) Object.assign(payload, { requests })
+    return [tick, ...fetch]
+  })
+  const rows = ticks.map(({ id, run_id }) => {
     return {
       run_id: run_id as string,
       bar_index: barIndex,
@@ -92,7 +102,7 @@ export async function emitTicks(
       done_at: null,
     }
   })
-  const open = events.map(({ id, run_id }) => ({ run_id: run_id as string, bar_index: barIndex, corr_id: id }))
+  const open = ticks.map(({ id, run_id }) => ({ run_id: run_id as string, bar_index: barIndex, corr_id: id }))
   await db.write(async (tx) => {
     const writes: Outcome['writes'] = [
       { kind: 'save_clock_ticks', rows },
@@ -101,18 +111,22 @@ export async function emitTicks(
     await record(tx, { writes, events: [] })
     await append(tx, events, { route })
   })
-  return events
+  return ticks
 }
 
-/** As Veda answers a fetch: windows of the closes given, the last of a bar that closed at the tick unless `newest` says. */
+/**
+ * As Veda answers a fetch: windows of the closes given, the last of a bar that closed at the tick unless `newest` says.
+ * `command`: the ordinal of what it answers, in its tick.
+ */
 export async function answerWindows(
   db: Database,
   run: RunRow,
   barIndex: number,
   closes: Record<string, number[]>,
   newest = boundary(run, barIndex) - TIMEFRAME_MS[run.timeframe],
+  { command = 2, timeframe = run.timeframe } = {},
 ): Promise<NewEvent> {
-  const frame = TIMEFRAME_MS[run.timeframe]
+  const frame = TIMEFRAME_MS[timeframe]
   const windows = Object.entries(closes).map(([symbol, values]) => {
     const time = values.map((_, index) => newest - (values.length - 1 - index) * frame)
     const [from, to] = [time[0] ?? newest, time.at(-1) ?? newest].map((at) => new Date(at).toISOString()) as [
@@ -120,11 +134,11 @@ export async function answerWindows(
       string,
     ]
     const columns = { time, open: values, high: values, low: values, close: values, volume: values.map(() => 1) }
-    return { symbol, timeframe: run.timeframe, bars: values.length, from, to, columns, data_ref: null }
+    return { symbol, timeframe, bars: values.length, from, to, columns, data_ref: null }
   })
   const event: NewEvent = {
-    ...{ id: tickEventId(run.id, barIndex, 3), type: 'data.WindowReady', run_id: run.id, producer: 'veda' },
-    ...{ corr_id: tickEventId(run.id, barIndex, 0), causation_id: tickEventId(run.id, barIndex, 2) },
+    ...{ id: tickEventId(run.id, barIndex, command + 1), type: 'data.WindowReady', run_id: run.id, producer: 'veda' },
+    ...{ corr_id: tickEventId(run.id, barIndex, 0), causation_id: tickEventId(run.id, barIndex, command) },
     ...{ ts: new Date(boundary(run, barIndex)).toISOString(), payload: { bar_index: barIndex, windows } },
   }
   await db.write((tx) => append(tx, [event], { route: false }))

@@ -49,6 +49,7 @@ export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }:
     },
     venues: { get: async () => venue, configured: () => [], known: () => [], close: async () => {} },
     hop,
+    isHalted: async () => false,
     now: () => Date.now() + ahead,
     log: (level, fields, message) => {
       if (level !== 'info') onError(`${message} ${JSON.stringify(fields)}`)

@@ -8,9 +8,9 @@ import type { AccountState, OrderSendRow } from '../../db/walle/live_rows.ts'
 import { fillsOfOrder, getOrderSend } from '../../db/walle/queries/live_orders.ts'
 import { record } from '../../db/walle/record.ts'
 import type { FillRow, NewRun, OrderRow, RunRow } from '../../db/walle/rows.ts'
-import { cancelOrder, type OrderJobs, placeOrder } from '../../jobs/order_jobs.ts'
+import { cancelOrder, placeOrder } from '../../jobs/order_jobs.ts'
 import { type Heard, type Reported, recordReport } from '../../jobs/order_reports.ts'
-import { sendCancel, submitOrder } from '../../jobs/order_sending.ts'
+import { type SendJobs, sendCancel, submitOrder } from '../../jobs/order_sending.ts'
 import { WATCH_MS } from '../../jobs/order_take_profit.ts'
 import { VenueError } from '../../jobs/veda/venue.ts'
 import type { OrderType, PlaceIntent } from '../../strategies/api.ts'
@@ -28,10 +28,12 @@ class GivenBack extends Error {
 
 export interface OrderWorld {
   run: RunRow
-  jobs: OrderJobs
+  jobs: SendJobs
   /** Jobs that wait for a worker. */
   waiting: NewJob[]
   clock: { now: number }
+  /** Whether there is one. */
+  haltFile: boolean
   /** Null: the venue's credentials are gone. */
   venue: ScriptedVenue | null
   intent(changes?: Partial<PlaceIntent>): PlaceIntent
@@ -79,7 +81,7 @@ export async function openOrderWorld(
   const clock = { now: Date.now() }
   const waiting: NewJob[] = []
   let commands = 0
-  const jobs: OrderJobs = {
+  const jobs: SendJobs = {
     db: theirs,
     record: async (tx, outcome) => {
       await record(tx, { ...outcome, jobs: [] })
@@ -96,6 +98,7 @@ export async function openOrderWorld(
     },
     now: () => clock.now,
     newId: randomUUID,
+    isHalted: async () => world.haltFile,
     log: () => {},
   }
   const account = { exchange: venue.exchange, mode: venue.mode }
@@ -121,7 +124,7 @@ export async function openOrderWorld(
     throw new Error(`the world of orders has no ${job.task}`)
   }
   const world: OrderWorld = {
-    ...{ run, jobs, waiting, clock, venue },
+    ...{ run, jobs, waiting, clock, venue, haltFile: false },
     intent: (wanted = {}) => ({
       ...{ kind: 'place', client_order_id: `w-${run.id}-0-${commands}`, symbol: 'BTC/USD', side: 'buy', qty: '2' },
       ...{ order_type: 'market' as OrderType, limit_price: null, stop_price: null, trail_price: null },
@@ -205,7 +208,15 @@ export async function openOrderWorld(
       await db.write((tx) => tx.execute('update weaver.halts set resumed_at = now() where resumed_at is null'))
     },
     async pause(symbol, paused_reason) {
-      const row = { ...account, symbol, venue_qty: '0', runs_qty: '0', unattributed_qty: '0', paused_reason }
+      const row = {
+        ...account,
+        symbol,
+        venue_qty: '0',
+        runs_qty: '0',
+        unattributed_qty: '0',
+        fee_adjustment: '0',
+        paused_reason,
+      }
       await db.write(async (tx) => {
         await record(tx, { writes: [{ kind: 'save_account_positions', rows: [row] }], events: [] })
       })

@@ -112,6 +112,7 @@ export const ALL_FEATURES: VenueFeatures = {
   shorting: { equity: true, crypto: false },
   orderStream: true,
   barStream: false,
+  unsureFeeInKind: { equity: null, crypto: null },
 }
 
 export function plainAsset(symbol: string, changes: Partial<VenueAsset> = {}): VenueAsset {
@@ -173,6 +174,8 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
       status: 'accepted',
       filled_qty: '0',
       filled_avg_price: null,
+      fee: null,
+      fee_qty: null,
       reject_reason: null,
       replaced_by: null,
       submitted_at: now(),

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createEmptyDatabase } from './database.ts'
+import { createMigratedDatabase } from './database.ts'
 import { freePort, launchWeaver } from './weaver_process.ts'
 
 export interface StartedWeaver {
@@ -17,8 +17,11 @@ export interface StartedWeaver {
   stop(): Promise<void>
 }
 
-export async function startWeaver(env: Record<string, string> = {}): Promise<StartedWeaver> {
-  const database = await createEmptyDatabase()
+export async function startWeaver(
+  env: Record<string, string> = {},
+  runtimeOptions: readonly string[] = [],
+): Promise<StartedWeaver> {
+  const database = await createMigratedDatabase()
   const dataDir = await mkdtemp(join(tmpdir(), 'weaver-e2e-'))
   const port = await freePort()
   const settings = {
@@ -28,7 +31,7 @@ export async function startWeaver(env: Record<string, string> = {}): Promise<Sta
     WEAVER_LOG_LEVEL: 'warn',
     ...env,
   }
-  let weaver = launchWeaver('start', settings)
+  let weaver = launchWeaver('start', settings, runtimeOptions)
   await weaver.ready
   return {
     url: `http://127.0.0.1:${port}`,
@@ -36,7 +39,7 @@ export async function startWeaver(env: Record<string, string> = {}): Promise<Sta
     output: () => weaver.output(),
     kill: () => weaver.end('SIGKILL'),
     async restart() {
-      weaver = launchWeaver('start', settings)
+      weaver = launchWeaver('start', settings, runtimeOptions)
       await weaver.ready
     },
     async stop() {

@@ -1,6 +1,8 @@
 /** One Weaver process, as a user starts it. */
 import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 
 export interface Exit {
   code: number | null
@@ -74,6 +76,12 @@ export function launchWeaver(
       await ended
     },
   }
+}
+
+/** Of the Postgres that a Weaver brings. */
+export async function ownDatabaseUrl(dataDir: string): Promise<string> {
+  const read = async (name: string) => (await readFile(join(dataDir, 'postgres', name), 'utf8')).trim()
+  return `postgres://weaver:${await read('password')}@127.0.0.1:${await read('port')}/weaver`
 }
 
 export async function freePort(): Promise<number> {

@@ -33,6 +33,7 @@ export const accountEvents = {
             'foreign_order',
             'position_mismatch',
             'position_explained',
+            'fee_adjustment',
             'split',
           ]),
           symbol: z.string().nullable(),

@@ -65,6 +65,22 @@ export function runsHold(reader: Reader, { exchange, mode }: AccountName): Promi
   )
 }
 
+/** What the account's runs bought of these symbols, and what of it their fills say was kept as fees. */
+export async function purchasesOf(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  symbols: readonly string[],
+): Promise<Map<string, { qty: string; kept: string; fills: number }>> {
+  if (symbols.length === 0) return new Map()
+  const rows = await reader.query<{ symbol: string; qty: string; kept: string; fills: number }>(
+    `select f.symbol, sum(f.qty) as qty, sum(f.fee_qty) as kept, count(*)::int as fills
+     from weaver.fills f join weaver.runs r on r.id = f.run_id
+     where r.exchange = $1 and r.mode = $2 and f.side = 'buy' and f.symbol = any ($3::text[]) group by f.symbol`,
+    [exchange, mode, symbols],
+  )
+  return new Map(rows.map(({ symbol, ...bought }) => [symbol, bought]))
+}
+
 export type AccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null }
 
 const ACCOUNT_ORDERS = `select ${selectList(ORDERS, 'o')}, s.state as send_state

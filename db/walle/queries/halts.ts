@@ -40,3 +40,12 @@ export function knownAccounts(reader: Reader): Promise<{ exchange: string; mode:
      order by 1, 2`,
   )
 }
+
+/** Orders of ours that lie open at their venues, or may. */
+export async function openOrdersAtVenues(reader: Reader): Promise<number> {
+  const [row] = await reader.query<{ open: number }>(
+    `select count(*)::int as open from weaver.order_sends s join weaver.orders o on o.id = s.order_id
+     where o.status in ('pending', 'submitted', 'accepted', 'partial') and s.state <> 'to_send'`,
+  )
+  return row?.open ?? 0
+}

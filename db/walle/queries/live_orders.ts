@@ -48,15 +48,6 @@ export async function getOrderSend(reader: Reader, orderId: string): Promise<Ord
   return row ?? null
 }
 
-/** By the wall's clock. */
-export async function orderCreatedAt(reader: Reader, orderId: string): Promise<string> {
-  const [row] = await reader.query<{ created_at: string }>('select created_at from weaver.orders where id = $1', [
-    orderId,
-  ])
-  if (!row) throw new Error(`there is no order ${orderId}`)
-  return row.created_at
-}
-
 export async function getPosition(reader: Reader, runId: string, symbol: string): Promise<PositionRow | null> {
   const [row] = await reader.query<PositionRow>(
     `select ${selectList(POSITIONS)} from weaver.positions where run_id = $1 and symbol = $2`,
@@ -95,6 +86,8 @@ export interface Hindrance {
   account_reason: string | null
   /** Why nothing is sent in the symbol. */
   paused_reason: string | null
+  /** Of the symbol what the account holds beyond its runs; below zero, what the runs have on record and it has not. */
+  unattributed_qty: string
 }
 
 export async function hindranceOf(
@@ -108,9 +101,9 @@ export async function hindranceOf(
        exists (select from weaver.halts where run_id = $1 and resumed_at is null) as run_halt,
        coalesce(a.state = 'ready', false) as account_ready,
        coalesce(a.state_reason, a.state) as account_reason,
-       (select p.paused_reason from weaver.account_positions p
-        where p.exchange = $2 and p.mode = $3 and p.symbol = $4) as paused_reason
-     from (select 1) one left join weaver.accounts a on a.exchange = $2 and a.mode = $3`,
+       p.paused_reason, coalesce(p.unattributed_qty, 0) as unattributed_qty
+     from (select 1) one left join weaver.accounts a on a.exchange = $2 and a.mode = $3
+       left join weaver.account_positions p on p.exchange = $2 and p.mode = $3 and p.symbol = $4`,
     [run.id, run.exchange, run.mode, symbol],
   )
   return row as Hindrance

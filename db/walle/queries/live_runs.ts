@@ -30,12 +30,16 @@ export async function runsWithBoundaries(
 
 export type TickingRun = Pick<
   RunRow,
-  'id' | 'symbols' | 'timeframe' | 'missed_ticks' | 'open_corr_id' | 'started_at' | 'next_tick'
+  'id' | 'mode' | 'symbols' | 'timeframe' | 'window_bars' | 'missed_ticks' | 'open_corr_id' | 'started_at' | 'next_tick'
 > & {
   /** Of its last tick, emitted or missed; null: it had none. */
   last_index: number | null
   last_ts: string | null
 }
+
+const TICKING_RUNS = `select r.id, r.mode, r.symbols, r.timeframe, r.window_bars, r.missed_ticks, r.open_corr_id, r.started_at,
+    r.next_tick, last.bar_index as last_index, last.ts as last_ts
+  from weaver.runs r ${LAST_TICK}`
 
 /** Locks those of the runs that nobody else holds: a run at which somebody is must not hold up all others. */
 export async function lockTickingRuns(tx: Reader, ids: readonly string[]): Promise<TickingRun[]> {
@@ -45,13 +49,14 @@ export async function lockTickingRuns(tx: Reader, ids: readonly string[]): Promi
     [ids],
   )
   // A statement of its own: it sees what was committed before the locks were given.
-  return tx.query<TickingRun>(
-    `select r.id, r.symbols, r.timeframe, r.missed_ticks, r.open_corr_id, r.started_at, r.next_tick,
-       last.bar_index as last_index, last.ts as last_ts
-     from weaver.runs r ${LAST_TICK}
-     where r.id = any ($1::uuid[]) and ${TICKING} order by r.id`,
-    [locked.map(({ id }) => id)],
-  )
+  return tx.query<TickingRun>(`${TICKING_RUNS} where r.id = any ($1::uuid[]) and ${TICKING} order by r.id`, [
+    locked.map(({ id }) => id),
+  ])
+}
+
+/** The runs that tick, as they are. */
+export function tickingRuns(reader: Reader): Promise<TickingRun[]> {
+  return reader.query<TickingRun>(`${TICKING_RUNS} where ${TICKING} order by r.id`)
 }
 
 export function listClockTicks(reader: Reader, runId: string): Promise<ClockTickRow[]> {
@@ -67,6 +72,15 @@ export async function getClockTick(reader: Reader, runId: string, barIndex: numb
     [runId, barIndex],
   )
   return row ?? null
+}
+
+/** Of the run's newest tick, emitted or missed; null: it had none. */
+export async function lastBarIndex(reader: Reader, runId: string): Promise<number | null> {
+  const [row] = await reader.query<{ last: number | null }>(
+    'select max(bar_index) as last from weaver.clock_ticks where run_id = $1',
+    [runId],
+  )
+  return row?.last ?? null
 }
 
 export async function getRunLedger(reader: Reader, runId: string): Promise<RunLedgerRow | null> {
@@ -103,6 +117,37 @@ export async function recentTicks(reader: Reader, minutes: number): Promise<Rece
   }
 }
 
+export interface TickSummary {
+  last: Pick<ClockTickRow, 'bar_index' | 'ts' | 'drift_ms' | 'missed_reason' | 'done_at'> | null
+  ticks: number
+  missed: { reason: string; count: number; last_ts: string }[]
+  /** Null: none was emitted. */
+  drift_ms: { p50: number; p99: number; max: number } | null
+}
+
+/** Of the run's newest ticks. */
+export async function summariseTicks(reader: Reader, runId: string, most: number): Promise<TickSummary> {
+  const newest = `(select * from weaver.clock_ticks where run_id = $1 order by bar_index desc limit $2)`
+  const [last = null] = await reader.query<NonNullable<TickSummary['last']>>(
+    `select bar_index, ts, drift_ms, missed_reason, done_at from ${newest} newest`,
+    [runId, 1],
+  )
+  const rows = await reader.query<{ reason: string | null; count: number; last_ts: string; drift: number[] }>(
+    `select missed_reason as reason, count(*) as count, max(ts) as last_ts,
+       array[percentile_cont(0.5) within group (order by drift_ms),
+         percentile_cont(0.99) within group (order by drift_ms), max(drift_ms)] as drift
+     from ${newest} newest group by missed_reason order by missed_reason`,
+    [runId, most],
+  )
+  const [p50, p99, max] = rows.find(({ reason }) => reason === null)?.drift ?? []
+  return {
+    last,
+    ticks: rows.reduce((sum, { count }) => sum + count, 0),
+    missed: rows.flatMap(({ reason, count, last_ts }) => (reason === null ? [] : [{ reason, count, last_ts }])),
+    drift_ms: p50 === undefined || p99 === undefined || max === undefined ? null : { p50, p99, max },
+  }
+}
+
 export type SentOrder = OrderRow & { cancel_requested_at: string | null }
 
 /** The run's orders that may still fill, and whether somebody asked to cancel them; oldest first. */
@@ -129,4 +174,13 @@ export function runningLiveRuns(reader: Reader): Promise<RunRow[]> {
   return reader.query<RunRow>(
     `select ${selectList(RUNS)} from weaver.runs where mode <> 'backtest' and status = 'running' order by created_at`,
   )
+}
+
+/** Since a run's row was last written, by the database's clock: those of two machines may be minutes apart. */
+export async function msSinceChanged(reader: Reader, runId: string): Promise<number> {
+  const [row] = await reader.query<{ ms: number }>(
+    'select (extract(epoch from clock_timestamp() - updated_at) * 1000)::float8 as ms from weaver.runs where id = $1',
+    [runId],
+  )
+  return row?.ms ?? 0
 }

@@ -1,5 +1,5 @@
 /** What is known of venues' bars, and how long ticks waited for them. */
-import type { Timeframe } from '../../../strategies/api.ts'
+import type { Json, Timeframe } from '../../../strategies/api.ts'
 import type { Reader } from '../../database.ts'
 import { selectList } from '../columns.ts'
 import type { DatasetKind } from '../import/adjustment.ts'
@@ -9,9 +9,12 @@ import {
   type BarCoverageRow,
   CANDLE_FETCHES,
   type CandleFetchRow,
+  MARKET_MARKS,
+  type MarketMarkRow,
   WINDOW_WAITS,
   type WindowWaitRow,
 } from '../market_rows.ts'
+import type { RunRow } from '../rows.ts'
 
 /** There are no such candles yet, or those that there are are of the same kind. In a writer's transaction this holds until its end. */
 export async function mayAddCandles(
@@ -30,14 +33,79 @@ export async function mayAddCandles(
   return row?.may ?? false
 }
 
+export interface TradedSymbol {
+  symbol: string
+  /** A run has some of it. */
+  held: boolean
+}
+
 /** Of the runs that an account carries now. */
-export async function tradedSymbols(reader: Reader, exchange: string, mode: TradingMode): Promise<string[]> {
-  const rows = await reader.query<{ symbol: string }>(
-    `select distinct unnest(symbols) as symbol from weaver.runs
-     where status = 'running' and exchange = $1 and mode = $2 order by symbol`,
+export function tradedSymbols(reader: Reader, exchange: string, mode: TradingMode): Promise<TradedSymbol[]> {
+  return reader.query<TradedSymbol>(
+    `select s.symbol, coalesce(bool_or(p.qty <> 0), false) as held
+     from weaver.runs r cross join unnest(r.symbols) as s (symbol)
+       left join weaver.positions p on p.run_id = r.id and p.symbol = s.symbol
+     where r.status = 'running' and r.exchange = $1 and r.mode = $2 group by s.symbol order by s.symbol`,
     [exchange, mode],
   )
-  return rows.map(({ symbol }) => symbol)
+}
+
+export function listMarketMarks(reader: Reader, exchange: string, mode: TradingMode): Promise<MarketMarkRow[]> {
+  return reader.query<MarketMarkRow>(
+    `select ${selectList(MARKET_MARKS)} from weaver.market_marks where exchange = $1 and mode = $2`,
+    [exchange, mode],
+  )
+}
+
+export interface RunAtRisk extends Pick<RunRow, 'id' | 'risk' | 'initial_cash'> {
+  cash: string
+  risk_watch: Json
+  /** The newest boundary that the run is done with: positions are marked with its closes. Null: none yet. */
+  marked_at: string | null
+  positions: { symbol: string; qty: string; price: string }[]
+}
+
+/** In one statement, and so as of one moment: running runs with a limit on losses that hold any of the symbols. */
+export function runsAtRisk(
+  reader: Reader,
+  { exchange, mode }: { exchange: string; mode: TradingMode },
+  symbols: readonly string[],
+): Promise<RunAtRisk[]> {
+  return reader.query<RunAtRisk>(
+    `select r.id, r.risk, r.initial_cash, l.cash, l.risk_watch,
+       (select t.ts from weaver.clock_ticks t where t.run_id = r.id and t.done_at is not null
+        order by t.ts desc limit 1) as marked_at, held.positions
+     from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id
+       cross join lateral (
+         select jsonb_agg(jsonb_build_object('symbol', p.symbol, 'qty', p.qty::text,
+             'price', coalesce(p.last_price::text, p.avg_price::text))) as positions,
+           bool_or(p.symbol = any ($3::text[])) as concerned
+         from weaver.positions p where p.run_id = r.id and p.qty <> 0
+       ) held
+     where r.status = 'running' and r.exchange = $1 and r.mode = $2 and r.halted is null and held.concerned
+       and (r.risk ->> 'max_daily_loss' is not null or r.risk ->> 'max_drawdown' is not null)
+     order by r.id`,
+    [exchange, mode, symbols],
+  )
+}
+
+export interface MarketHealth {
+  exchange: string
+  mode: TradingMode
+  /** Since the newest price of a symbol that a running run holds, where it is oldest; null: none is held. */
+  oldestSeconds: number | null
+  dropped: number
+}
+
+export function marketHealth(reader: Reader): Promise<MarketHealth[]> {
+  return reader.query<MarketHealth>(
+    `select m.exchange, m.mode, sum(m.dropped)::bigint as dropped,
+       max(extract(epoch from clock_timestamp() - m.marked_at)) filter (where exists (
+         select from weaver.positions p join weaver.runs r on r.id = p.run_id
+         where p.symbol = m.symbol and p.qty <> 0 and r.status = 'running' and r.exchange = m.exchange and r.mode = m.mode
+       ))::float8 as "oldestSeconds"
+     from weaver.market_marks m group by m.exchange, m.mode order by m.exchange, m.mode`,
+  )
 }
 
 export interface RecentWindows {

@@ -29,6 +29,8 @@ export function listRunOrdersByClientId(reader: Reader, runId: string, ids: read
 export interface OrderFilter {
   run_id?: string | undefined
   status?: OrderStatus | undefined
+  /** Whether it may still fill. */
+  open?: boolean | undefined
   symbol?: string | undefined
   /** Bounds of the tick at which an order was placed, ISO 8601; both belong to the range. */
   start_time?: string | undefined
@@ -44,6 +46,7 @@ export async function listOrders(reader: Reader, query: OrderFilter & Paging): P
     filters: [
       ['run_id = ?', run_id],
       ['status = ?', query.status],
+      ["(status in ('pending', 'submitted', 'accepted', 'partial')) = ?::boolean", query.open?.toString()],
       ['symbol = ?', query.symbol],
       ['placed_at >= ?', query.start_time],
       ['placed_at <= ?', query.end_time],

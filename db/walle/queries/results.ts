@@ -86,13 +86,14 @@ const KINDS: Record<DecisionKind, string> = { acted: '{acted}', skipped: '{skipp
 export function pageDecisions(
   reader: Reader,
   runId: string,
-  { kind, page, page_size }: Paging & { kind?: DecisionKind | undefined },
+  { kind, order = 'asc', page, page_size }: Paging & { kind?: DecisionKind | undefined; order?: 'asc' | 'desc' },
 ): Promise<Page<TimelineRow>> {
   const filters = [
     ['run_id = ?', runId],
     ['kind = any(?::text[])', kind && KINDS[kind]],
   ] as const
-  return listPage<TimelineRow>(reader, { table: TIMELINE, filters, orderBy: 'bar_index, place', page, page_size })
+  const orderBy = order === 'asc' ? 'bar_index, place' : 'bar_index desc, place desc'
+  return listPage<TimelineRow>(reader, { table: TIMELINE, filters, orderBy, page, page_size })
 }
 
 export interface SkipSummary {

@@ -4,7 +4,7 @@ import type { WriteTx } from '../../database.ts'
 import { cellText, columnNames, quoted, type Table } from '../columns.ts'
 
 /** Up to this many rows one insert is quicker than a COPY's extra round trips. */
-const COPY_ABOVE_ROWS = 50
+export const COPY_ABOVE_ROWS = 50
 /** Size at which COPY text is handed to the connection. */
 const CHUNK_CHARACTERS = 256 * 1024
 
@@ -34,6 +34,21 @@ export async function upsertRows<Row extends object>(
   await tx.execute(
     `insert into ${table.name} (${names.map(quoted).join(', ')}) select * from ${unnested(table)}
      on conflict (${key.map(quoted).join(', ')}) do update set ${changes.join(', ')}`,
+    columnArrays(table, rows),
+  )
+}
+
+/** Inserts those whose key is not there yet. */
+export async function insertMissing<Row extends object>(
+  tx: WriteTx,
+  table: Table<Row>,
+  key: readonly (keyof Row & string)[],
+  rows: readonly Row[],
+) {
+  if (rows.length === 0) return
+  await tx.execute(
+    `insert into ${table.name} (${columnNames(table.columns).map(quoted).join(', ')}) select * from ${unnested(table)}
+     on conflict (${key.map(quoted).join(', ')}) do nothing`,
     columnArrays(table, rows),
   )
 }

@@ -9,9 +9,12 @@ import {
   RUN_LEDGERS,
   VENUE_UPDATES,
 } from '../live_rows.ts'
-import { BAR_COVERAGE, CANDLE_FETCHES, WINDOW_WAITS } from '../market_rows.ts'
+import { BAR_COVERAGE, CANDLE_FETCHES, type MarketMarkRow, WINDOW_WAITS } from '../market_rows.ts'
+import { HEARTBEATS, NOTIFICATIONS } from '../notice_rows.ts'
 import type { LiveWrite } from '../outcome.ts'
-import { insertRows, upsertRows } from './bulk.ts'
+import { HOPS } from '../parity_rows.ts'
+import { insertMissing, insertRows, upsertRows } from './bulk.ts'
+import { updateParity } from './parity.ts'
 
 export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
   switch (write.kind) {
@@ -33,8 +36,24 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
       return upsertRows(tx, WINDOW_WAITS, ['run_id', 'bar_index'], write.rows)
     case 'save_candle_fetches':
       return upsertRows(tx, CANDLE_FETCHES, ['id'], write.rows)
+    case 'save_market_marks':
+      return saveMarketMarks(tx, write.rows)
+    case 'add_notifications':
+      return insertMissing(tx, NOTIFICATIONS, ['id'], write.rows)
+    case 'save_notifications':
+      return upsertRows(tx, NOTIFICATIONS, ['id'], write.rows)
+    case 'drop_notifications':
+      return dropNotifications(tx, write.before)
+    case 'drop_window_waits':
+      return dropWindowWaits(tx, write.before)
+    case 'save_heartbeat':
+      return upsertRows(tx, HEARTBEATS, ['id'], [write.row])
     case 'insert_venue_updates':
       return insertRows(tx, VENUE_UPDATES, write.rows)
+    case 'update_parity':
+      return updateParity(tx, write.run_id, write.changes)
+    case 'insert_hops':
+      return insertRows(tx, HOPS, write.rows)
     case 'open_ticks':
       return openTicks(tx, write.rows)
   }
@@ -49,5 +68,46 @@ async function openTicks(
     `update weaver.runs r set next_tick = n.bar_index, open_corr_id = n.corr_id
      from unnest($1::uuid[], $2::bigint[], $3::uuid[]) as n (run_id, bar_index, corr_id) where r.id = n.run_id`,
     [rows.map(({ run_id }) => run_id), rows.map(({ bar_index }) => bar_index), rows.map(({ corr_id }) => corr_id)],
+  )
+}
+
+/** Whoever kept the account before may have heard something newer. */
+async function saveMarketMarks(tx: WriteTx, rows: readonly MarketMarkRow[]): Promise<void> {
+  if (rows.length === 0) return
+  await tx.execute(
+    `insert into weaver.market_marks as m (exchange, mode, symbol, price, source, marked_at, bar_time, dropped)
+     select * from unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::text[], $6::timestamptz[],
+       $7::timestamptz[], $8::bigint[])
+     on conflict (exchange, mode, symbol) do update set
+       price = case when excluded.marked_at >= m.marked_at then excluded.price else m.price end,
+       source = case when excluded.marked_at >= m.marked_at then excluded.source else m.source end,
+       marked_at = greatest(m.marked_at, excluded.marked_at),
+       bar_time = greatest(m.bar_time, excluded.bar_time),
+       dropped = m.dropped + excluded.dropped`,
+    [
+      rows.map(({ exchange }) => exchange),
+      rows.map(({ mode }) => mode),
+      rows.map(({ symbol }) => symbol),
+      rows.map(({ price }) => price),
+      rows.map(({ source }) => source),
+      rows.map(({ marked_at }) => marked_at),
+      rows.map(({ bar_time }) => bar_time),
+      rows.map(({ dropped }) => dropped),
+    ],
+  )
+}
+
+async function dropNotifications(tx: WriteTx, before: string): Promise<void> {
+  await tx.execute(`delete from weaver.notifications where created_at < $1::timestamptz and state <> 'to_send'`, [
+    before,
+  ])
+}
+
+async function dropWindowWaits(tx: WriteTx, before: string): Promise<void> {
+  await tx.execute(
+    `delete from weaver.window_waits w where w.created_at < $1::timestamptz and (w.late = 0 or not exists (
+       select from weaver.runs r where r.id = w.run_id and r.status = 'running'
+     ))`,
+    [before],
   )
 }

@@ -73,7 +73,10 @@ export interface EmulatedPosition {
 const ENDED: readonly string[] = ['filled', 'canceled', 'expired', 'replaced', 'rejected']
 export const isOpen = ({ status }: EmulatedOrder): boolean => !ENDED.includes(status)
 export const leaves = (order: EmulatedOrder): Decimal => order.qty.minus(order.filled_qty)
-export const TAKER = new Decimal('0.0025')
+const TAKER = new Decimal('0.0025')
+const MAKER = new Decimal('0.0015')
+/** A limit order that lay in the book so long made the market. */
+const RESTED_MS = 1_000
 
 export interface Book {
   readonly assets: EmulatedAsset[]
@@ -149,7 +152,7 @@ export function createBook(now: () => number): Book {
       order.updated_at = at
       if (leaves(order).lte(ZERO)) Object.assign(order, { status: 'filled', ended_at: at })
       else if (isOpen(order)) order.status = 'partially_filled'
-      settle(book, order, qty, price)
+      settle(book, order, qty, price, at)
       const executionId = randomUUID()
       const activityId = book.strangeActivityIds ? randomUUID() : executionId
       const fill: EmulatedFill = {
@@ -182,9 +185,11 @@ export function createBook(now: () => number): Book {
 }
 
 /** Money and position after a fill; a crypto fee is kept of what is received. */
-function settle(book: Book, { symbol, asset, side }: EmulatedOrder, qty: Decimal, price: string): void {
+function settle(book: Book, order: EmulatedOrder, qty: Decimal, price: string, at: number): void {
+  const { symbol, asset, side } = order
   const money = qty.times(price)
-  const rate = asset.class === 'crypto' ? TAKER : ZERO
+  const rate =
+    asset.class !== 'crypto' ? ZERO : order.type === 'limit' && at - order.submitted_at > RESTED_MS ? MAKER : TAKER
   const received = side === 'buy' ? qty.minus(qty.times(rate).round(9, 3)) : qty.neg()
   book.cash = side === 'buy' ? book.cash.minus(money) : book.cash.plus(money.minus(money.times(rate)))
   const held = book.positions.get(symbol)

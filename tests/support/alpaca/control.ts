@@ -2,19 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Decimal } from '../../../jobs/greta/decimals.ts'
-import {
-  type Book,
-  createBook,
-  type EmulatedOrder,
-  type EmulatedStatus,
-  type EmulatedUpdate,
-  isOpen,
-  leaves,
-} from './book.ts'
+import { type Book, createBook, type EmulatedStatus, type EmulatedUpdate } from './book.ts'
 import { forbidden, Refusal, unauthorised } from './errors.ts'
 import { createFaults, type Faults } from './faults.ts'
+import { createLife, type Life } from './life.ts'
 import { barShape, createMarket, type Market, type RawBar } from './market.ts'
-import { meets, type VenueSide } from './routes.ts'
+import type { VenueSide } from './routes.ts'
 import { orderShape, updateShape, zulu } from './shapes.ts'
 import {
   createDataStream,
@@ -126,13 +119,14 @@ export function createControl(options: ControlOptions): Control {
   }
   const { updates, push } = createUpdates(trade)
   book.onUpdate = push
-  const life = createLife(book, market)
+  const life = createLife(book, market, now)
   const side: VenueSide = {
     book,
     market,
     accountNumber: `EMULATOR-${options.mode.toUpperCase()}-1`,
     blocked: {},
     hidden: new Map(),
+    look: life.look,
     afterPlacing: life.begin,
     cancel: life.cancel,
   }
@@ -174,53 +168,6 @@ export function createControl(options: ControlOptions): Control {
     },
     newRequestId: () => randomUUID().replaceAll('-', ''),
   }
-}
-
-interface Life {
-  begin(order: EmulatedOrder): void
-  cancel(order: EmulatedOrder): void
-  look(): void
-  autoFill: boolean
-  /** The most of one fill; null: all at once. */
-  part: string | null
-  keepsCancels: boolean
-}
-
-const least = (qty: Decimal, part: string | null) => (part !== null && qty.gt(part) ? new Decimal(part) : qty)
-
-/** What the venue does of itself. */
-function createLife(book: Book, market: Market): Life {
-  const trades = (order: EmulatedOrder) =>
-    !market.halted.has(order.symbol) && (order.asset.class === 'crypto' || market.isOpen() || order.extended_hours)
-  const match = (order: EmulatedOrder) => {
-    const price = book.prices.get(order.symbol)
-    if (!life.autoFill || price === undefined || !isOpen(order)) return
-    if (trades(order) && meets(order, price)) {
-      while (isOpen(order)) book.fill(order, least(leaves(order), life.part), price)
-    } else if (order.time_in_force === 'ioc' || order.time_in_force === 'fok') {
-      book.end(order, 'canceled')
-    }
-  }
-  const life: Life = {
-    autoFill: false,
-    part: null,
-    keepsCancels: false,
-    begin(order) {
-      book.tell(order, 'pending_new')
-      // A day's order that comes outside of the session waits for it.
-      if (order.asset.class === 'us_equity' && !market.isOpen()) order.status = 'accepted'
-      else book.tell(order, 'new', 'new')
-      match(order)
-    },
-    cancel(order) {
-      if (life.keepsCancels) book.tell(order, 'pending_cancel', 'pending_cancel')
-      else book.end(order, 'canceled')
-    },
-    look: () => {
-      for (const order of book.orders) match(order)
-    },
-  }
-  return life
 }
 
 function createUpdates(trade: TradeStream): { updates: Updates; push: (update: EmulatedUpdate) => void } {

@@ -130,11 +130,14 @@ async function serve(desk: Desk, request: Asking, response: ServerResponse): Pro
     status: null,
   }
   desk.received.push(entry)
+  const { arrives, answers } = control.faults.delayOf(method, url.pathname)
+  await arrives
   setHeaders(desk, url.pathname, response)
   const fault = control.faults.take(method, url.pathname)
   if (fault !== null && !isAfter(fault)) return spoil(response, fault, entry)
   const { status, body } = answered(desk, request, url, entry)
   entry.status = status
+  await answers
   if (fault !== null) return spoil(response, fault, entry, JSON.stringify(body))
   response.statusCode = status
   response.end(body === null ? undefined : JSON.stringify(body))

@@ -29,20 +29,34 @@ interface Planned {
 export interface Faults {
   /** The next requests of this method and path, one each. A path is a prefix or a pattern. */
   next(method: Method, path: string | RegExp, ...faults: Fault[]): void
+  /** The next request of this method and path reaches the venue, and is answered, not before these are settled. */
+  delay(method: Method, path: string, until: Delay): void
+  delayOf(method: string, path: string): Delay
   /** All requests of the next `count`, whatever they ask for, get 429. */
   rateLimit(count: number): void
   take(method: string, path: string): Fault | null
   clear(): void
 }
 
+export interface Delay {
+  arrives?: Promise<unknown>
+  answers?: Promise<unknown>
+}
+
 export function createFaults(): Faults {
   let planned: Planned[] = []
+  let delays: { method: Method; path: string; until: Delay }[] = []
   let limited = 0
   return {
     next(method, path, ...faults) {
       const pattern =
         typeof path === 'string' ? new RegExp(`^${path.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`) : path
       planned.push(...faults.map((fault) => ({ method, path: pattern, fault })))
+    },
+    delay: (method, path, until) => void delays.push({ method, path, until }),
+    delayOf(method, path) {
+      const index = delays.findIndex((one) => one.method === method && one.path === path)
+      return index < 0 ? {} : (delays.splice(index, 1)[0]?.until ?? {})
     },
     rateLimit(count) {
       limited = count
@@ -57,6 +71,7 @@ export function createFaults(): Faults {
     },
     clear() {
       planned = []
+      delays = []
       limited = 0
     },
   }

@@ -33,12 +33,27 @@ export interface Market {
   calendar(start: string, end: string): Record<string, unknown>[]
   clock(): Record<string, unknown>
   isOpen(): boolean
+  /** The session, or the hours before and after it. */
+  isExtended(): boolean
+  /** Whose opening, or close, is the next one after that moment; null: none is known. */
+  sessionOf(at: number, by: keyof Hours): Hours | null
+  /** When an order for extended hours that was sent then ends. */
+  extendedEnd(at: number): number
+  /** Orders for the opening, or closing, auction are taken now. */
+  takesAuction(time: 'opg' | 'cls'): boolean
 }
 
 const TIMEFRAME = /^([1-9]|[1-5]\d)(Min|T)$|^([1-9]|1\d|2[0-3])(Hour|H)$|^1(Day|D)$|^1(Week|W)$/
 const PAIR = /^[A-Z]+x?\/[A-Z]+$/
 const MOST_BARS = 10_000
 const SIP_DELAY_MS = 15 * 60_000
+const MINUTE_MS = 60_000
+/** From four in the morning, to eight in the evening or, on half days, five in the afternoon. */
+const BEFORE_MS = 330 * MINUTE_MS
+const AFTER_MS = 240 * MINUTE_MS
+/** From seven in the evening. */
+const AUCTIONS_AFTER_OPEN_MS = 570 * MINUTE_MS
+const UNTIL = { opg: { by: 'open', ms: 2 * MINUTE_MS }, cls: { by: 'close', ms: 10 * MINUTE_MS } } as const
 
 export function createMarket(now: () => number, hasSip: () => boolean): Market {
   const stored = new Map<string, RawBar[]>()
@@ -71,6 +86,7 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
     return sort([...made.values()])
   }
 
+  const near = (at: number) => sessions(at - 2 * DAY_MS, at + 8 * DAY_MS)
   const market: Market = {
     halted: new Set(),
     serve: (symbol, timeframe, step, make) => void sources.set(keyOf(symbol, timeframe), { step, make }),
@@ -110,15 +126,25 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
       })),
     clock() {
       const at = now()
-      const near = sessions(at - 2 * DAY_MS, at + 8 * DAY_MS)
+      const around = near(at)
       return {
         timestamp: new Date(at - 5 * 3_600_000).toISOString().replace('Z', '456789-05:00'),
-        is_open: near.some(({ open, close }) => open <= at && at < close),
-        next_open: new Date(near.find(({ open }) => open > at)?.open ?? at).toISOString(),
-        next_close: new Date(near.find(({ close }) => close > at)?.close ?? at).toISOString(),
+        is_open: around.some(({ open, close }) => open <= at && at < close),
+        next_open: new Date(around.find(({ open }) => open > at)?.open ?? at).toISOString(),
+        next_close: new Date(around.find(({ close }) => close > at)?.close ?? at).toISOString(),
       }
     },
     isOpen: () => market.clock().is_open === true,
+    isExtended: () => near(now()).some(({ open, close }) => open - BEFORE_MS <= now() && now() < close + AFTER_MS),
+    sessionOf: (at, by) => near(at).find((hours) => hours[by] > at) ?? null,
+    extendedEnd: (at) =>
+      near(at)
+        .map(({ close }) => close + AFTER_MS)
+        .find((end) => end > at) ?? Number.POSITIVE_INFINITY,
+    takesAuction(time) {
+      const { by, ms } = UNTIL[time]
+      return !near(now()).some((hours) => now() >= hours[by] - ms && now() < hours.open + AUCTIONS_AFTER_OPEN_MS)
+    },
   }
   return market
 }

@@ -13,6 +13,8 @@ export interface VenueSide {
   blocked: Partial<Record<'trading_blocked' | 'account_blocked' | 'trade_suspended_by_user', boolean>>
   /** Lookups by client id that do not find an order yet, by client order id. */
   hidden: Map<string, number>
+  /** Brings what time does to orders up to now. */
+  look(): void
   /** What happens to an order after its acceptance was answered. */
   afterPlacing(order: EmulatedOrder): void
   cancel(order: EmulatedOrder): void
@@ -56,6 +58,7 @@ const ROUTES: readonly [method: string, path: RegExp, handler: Handler][] = [
 ]
 
 export function answer(side: VenueSide, asked: Asked): Answer {
+  side.look()
   for (const [method, path, handler] of ROUTES) {
     const match = method === asked.method ? path.exec(asked.path) : null
     if (match) return handler(side, asked, decodeURIComponent(match[1] ?? ''))
@@ -64,7 +67,7 @@ export function answer(side: VenueSide, asked: Asked): Answer {
 }
 
 function placeOrder(side: VenueSide, body: unknown): Answer {
-  const ask = judge(side.book, body)
+  const ask = judge(side.book, side.market, body)
   if (side.blocked.trade_suspended_by_user) throw new Refusal(403, 40310000, 'new orders are rejected by user request')
   const order = side.book.place({ ...ask, status: 'pending_new', replaced_by: null, replaces: null })
   const answered = ok(orderShape(order))

@@ -4,6 +4,7 @@ import { Decimal, ZERO } from '../../../jobs/greta/decimals.ts'
 import type { EmulatedAsset } from './assets.ts'
 import { type Book, type EmulatedOrder, isOpen, leaves } from './book.ts'
 import { badField, badParameter, malformed, notAllowed } from './errors.ts'
+import type { Market } from './market.ts'
 
 export interface Ask {
   symbol: string
@@ -26,12 +27,15 @@ const DECIMAL = /^\d+(\.\d+)?$/
 const LONGEST_CLIENT_ORDER_ID = 128
 
 /** Reads and judges a request for an order. Throws the venue's refusal. */
-export function judge(book: Book, body: unknown): Ask {
+export function judge(book: Book, market: Market, body: unknown): Ask {
   if (typeof body !== 'object' || body === null) throw malformed()
   const ask = read(book, body as Record<string, unknown>)
   judgeClientOrderId(book, ask)
   if (ask.asset.class === 'crypto') judgeCrypto(ask)
-  else judgeEquity(ask)
+  else {
+    judgeEquity(ask)
+    judgeAuction(ask, market)
+  }
   judgeMoney(book, ask)
   return ask
 }
@@ -134,6 +138,13 @@ function judgeEquity(ask: Ask): void {
     const increment = new Decimal(price).lt(1) ? '0.0001' : '0.01'
     if (!new Decimal(price).mod(increment).eq(ZERO)) throw subPenny(name, price)
   }
+}
+
+/** The hours are documented, the words are not. */
+function judgeAuction({ time_in_force: time }: Ask, market: Market): void {
+  if ((time !== 'opg' && time !== 'cls') || market.takesAuction(time)) return
+  const from = time === 'opg' ? '9:28am' : '3:50pm'
+  throw badParameter(`${time} orders are not accepted between ${from} and 7:00pm`)
 }
 
 /** A market buy is counted at so much above the price. */

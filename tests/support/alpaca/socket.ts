@@ -73,6 +73,8 @@ export function acceptSocket(request: Asking, raw: Duplex, head: Buffer): Server
     }
   }
   raw.on('data', take)
+  // Its peer is gone without a word: one that was killed.
+  raw.on('end', () => raw.destroy())
   raw.on('error', ended)
   raw.on('close', ended)
   if (head.length > 0) queueMicrotask(() => take(Buffer.alloc(0)))

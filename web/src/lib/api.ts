@@ -1,14 +1,21 @@
 /** The one place that talks to the API. */
 import { session } from './shell/session.svelte.ts'
 import type {
+  Account,
+  AccountPosition,
   ApiErrorBody,
   Band,
   Bars,
   CandleAnswer,
+  CandleFetch,
+  ClonedRun,
   Curve,
   Dataset,
+  Decision,
   EquityPoint,
   Fill,
+  Halt,
+  Halted,
   ImportResult,
   Info,
   Job,
@@ -17,12 +24,16 @@ import type {
   Order,
   OrderTrace,
   Page,
+  Parity,
   Pauses,
+  Position,
   Report,
   Run,
   RunCreate,
   RunEvent,
+  RunStop,
   Strategies,
+  TickSummary,
   Trade,
 } from './types.ts'
 
@@ -109,8 +120,33 @@ export interface JobFilter {
 export interface OrderFilter {
   run_id: string
   status?: string | undefined
+  /** Only those that may still fill. */
+  open?: 'true' | undefined
   page?: number | undefined
   page_size?: number | undefined
+}
+
+export interface DecisionFilter {
+  kind?: 'acted' | 'skipped' | undefined
+  order?: 'asc' | 'desc'
+  page?: number
+  page_size?: number
+}
+
+export type AccountName = Pick<Account, 'exchange' | 'mode'>
+
+export interface HaltWords {
+  reason?: string
+  by?: string
+}
+
+export interface CandleFetchRequest {
+  exchange: string
+  symbol: string
+  timeframe: CandleFetch['timeframe']
+  start: string
+  end?: string
+  adjustment?: CandleFetch['adjustment']
 }
 
 export interface CandleQuery {
@@ -119,6 +155,8 @@ export interface CandleQuery {
   start?: string | null
   end?: string | null
   buckets: number
+  /** A paper or live run, whose newest bars are stored a little later. */
+  run_id?: string
 }
 
 type Signal = AbortSignal | undefined
@@ -131,10 +169,16 @@ export const api = {
   run: (run: string, signal?: Signal) => request<Run>(`/runs/${id(run)}`, { signal }),
   createRun: (body: RunCreate) => request<Run>('/runs', { method: 'POST', json: body }),
   startRun: (run: string) => request<Run>(`/runs/${id(run)}/start`, { method: 'POST', json: {} }),
-  stopRun: (run: string) => request<Run>(`/runs/${id(run)}/stop`, { method: 'POST', json: {} }),
+  stopRun: (run: string, options: Partial<RunStop> = {}) =>
+    request<Run>(`/runs/${id(run)}/stop`, { method: 'POST', json: options }),
+  /** A new run like this one but for what is given, and what differs. */
+  cloneRun: (run: string, body: Partial<RunCreate>) =>
+    request<ClonedRun>(`/runs/${id(run)}/clone`, { method: 'POST', json: body }),
   deleteRun: (run: string) => request<void>(`/runs/${id(run)}`, { method: 'DELETE' }),
   report: (run: string, signal?: Signal) => request<Report>(`/runs/${id(run)}/report`, { signal }),
   requestBand: (run: string) => request<Band>(`/runs/${id(run)}/band`, { method: 'POST', json: {} }),
+  parity: (run: string, signal?: Signal) => request<Parity>(`/runs/${id(run)}/parity`, { signal }),
+  replayRun: (run: string) => request<Parity>(`/runs/${id(run)}/replay`, { method: 'POST', json: {} }),
   equity: async (run: string, points: number, signal?: Signal): Promise<Curve> =>
     readCurve(await request<{ items: EquityPoint[] }>(`/runs/${id(run)}/equity`, { query: { points }, signal })),
   fills: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
@@ -153,6 +197,21 @@ export const api = {
     request<Page<Trade>>(`/runs/${id(run)}/trades`, { query, signal }),
   events: (run: string, query: { page?: number; page_size?: number }, signal?: Signal) =>
     request<Page<RunEvent>>(`/runs/${id(run)}/events`, { query, signal }),
+  decisions: (run: string, query: DecisionFilter, signal?: Signal) =>
+    request<Page<Decision>>(`/runs/${id(run)}/decisions`, { query: { ...query }, signal }),
+  ticks: (run: string, signal?: Signal) => request<TickSummary>(`/runs/${id(run)}/ticks`, { signal }),
+  positions: (run: string, signal?: Signal) =>
+    request<{ items: Position[] }>('/positions', { query: { run_id: run }, signal }),
+  accounts: (signal?: Signal) => request<{ items: Account[] }>('/accounts', { signal }),
+  reconcileAccount: ({ exchange, mode }: AccountName) =>
+    request<Account>(`/accounts/${id(exchange)}/${mode}/reconcile`, { method: 'POST', json: {} }),
+  acceptPosition: ({ exchange, mode }: AccountName, symbol: string) =>
+    request<AccountPosition>(`/accounts/${id(exchange)}/${mode}/accept`, { method: 'POST', json: { symbol } }),
+  halts: (signal?: Signal) => request<{ items: Halt[] }>('/system/halts', { signal }),
+  halt: (body: HaltWords) => request<Halted>('/system/halt', { method: 'POST', json: body }),
+  /** Without a run, of the whole system. */
+  resume: (body: { run_id?: string; by?: string }) =>
+    request<{ items: Halt[] }>('/system/resume', { method: 'POST', json: body }),
   orders: (query: OrderFilter, signal?: Signal) => request<Page<Order>>('/orders', { query: { ...query }, signal }),
   trace: (order: string, signal?: Signal) =>
     request<OrderTrace>(`/orders/${encodeURIComponent(order)}/trace`, { timeoutMs: TRACE_TIMEOUT_MS, signal }),
@@ -164,6 +223,11 @@ export const api = {
   retryJob: (job: string) => request<JobAnswer>(`/jobs/${id(job)}/retry`, { method: 'POST', json: {} }),
   cancelJob: (job: string) => request<JobAnswer>(`/jobs/${id(job)}/cancel`, { method: 'POST', json: {} }),
   resumeJobs: (name: string) => request<unknown>(`/queues/${id(name)}/resume`, { method: 'POST', json: {} }),
+  candleFetches: (limit: number, signal?: Signal) =>
+    request<{ items: CandleFetch[] }>('/candles/fetch', { query: { limit }, signal }),
+  fetchCandles: (body: CandleFetchRequest) => request<CandleFetch>('/candles/fetch', { method: 'POST', json: body }),
+  cancelCandleFetch: (fetch: string) =>
+    request<CandleFetch>(`/candles/fetch/${id(fetch)}/cancel`, { method: 'POST', json: {} }),
   datasets: (signal?: Signal) => request<{ items: Dataset[] }>('/datasets', { signal }),
   importCandles: (form: FormData) =>
     request<ImportResult>('/candles/import', { method: 'POST', form, timeoutMs: IMPORT_TIMEOUT_MS }),

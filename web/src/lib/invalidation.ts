@@ -28,19 +28,23 @@ export type StreamEvent = (typeof STREAM_EVENTS)[number]
 export type Key = readonly string[]
 
 /** Prefixes of query keys that an event touches. An event without a run touches lists only. */
-export function keysFor(name: string, runId: string | null): Key[] {
+export function keysFor(name: string, runId: string | null, type: string | null = null): Key[] {
   const run = (...parts: string[]): Key[] => (runId === null ? [] : parts.map((part) => ['run', runId, part]))
+  const positions: Key[] = runId === null ? [] : [['positions', runId]]
   const ended = name === 'run.completed' || name === 'run.stopped' || name === 'run.error'
-  if (ended) return [['runs'], ...(runId === null ? [] : [['run', runId]])]
+  if (ended) return [['runs'], ...(runId === null ? [] : [['run', runId]]), ...positions]
   if (name === 'run.progress') return [['runs'], ...run('detail', 'equity')]
   if (name.startsWith('run.')) return [['runs'], ...run('detail', 'events')]
   if (name === 'order.filled' || name === 'order.partial') {
-    return [['runs'], ...run('detail', 'orders', 'fills', 'trades', 'equity', 'report', 'events')]
+    return [['runs'], ...run('detail', 'orders', 'fills', 'trades', 'equity', 'report', 'events'), ...positions]
   }
-  if (name.startsWith('order.')) return run('orders', 'events')
-  if (name === 'tick' || name === 'account.changed') return run('detail', 'equity')
+  if (name.startsWith('order.')) return run('orders', 'decisions', 'events')
+  if (name === 'tick') return run('detail', 'ticks', 'equity', 'decisions')
+  if (name === 'account.changed') return [['accounts'], ...run('detail', 'equity'), ...positions]
+  // Prices of a moment: what is held is worth something else.
+  if (name === 'data.changed' && type?.startsWith('market.')) return [['positions'], ['accounts']]
   if (name === 'data.changed') return [['datasets'], ['candles']]
-  if (name === 'system.halted' || name === 'system.resumed') return [['runs'], ['run']]
+  if (name === 'system.halted' || name === 'system.resumed') return [['halts'], ['runs'], ['run']]
   return []
 }
 

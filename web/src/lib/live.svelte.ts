@@ -44,7 +44,8 @@ export function connect(client: QueryClient): () => void {
   const onEvent = (event: MessageEvent<string>) => {
     heard()
     if (event.lastEventId !== '') last = event.lastEventId
-    mark(keysFor(event.type, runIdOf(event.data)))
+    const { run_id, type } = namesIn(event.data)
+    mark(keysFor(event.type, run_id, type))
   }
 
   function reopen() {
@@ -121,14 +122,13 @@ function listen(after: string | null, on: Listeners): EventSource {
   return source
 }
 
-function runIdOf(data: string): string | null {
+function namesIn(data: string): { run_id: string | null; type: string | null } {
   try {
-    const body: unknown = JSON.parse(data)
-    if (typeof body === 'object' && body !== null && 'run_id' in body && typeof body.run_id === 'string') {
-      return body.run_id
-    }
+    const body = JSON.parse(data) as Record<string, unknown> | null
+    const text = (name: string) => (typeof body?.[name] === 'string' ? body[name] : null)
+    return { run_id: text('run_id'), type: text('type') }
   } catch {
     // A frame that is not JSON still says that its kind of thing changed.
+    return { run_id: null, type: null }
   }
-  return null
 }

@@ -24,13 +24,14 @@ export function changed(url: { pathname: string; search: string }, changes: Quer
 
 export const routes = {
   runs: (query: { status?: string; mode?: string; strategy?: string; page?: number } = {}) => withQuery('/runs', query),
-  newRun: (query: { from?: string; strategy?: string; symbol?: string; timeframe?: string } = {}) =>
+  newRun: (query: { from?: string; mode?: string; strategy?: string; symbol?: string; timeframe?: string } = {}) =>
     withQuery('/runs/new', query),
   run: (id: string, query: { tab?: string } = {}) => withQuery(`/runs/${encodeURIComponent(id)}`, query),
   /** A page of its own, made by the server: to read, to print, to send. */
   report: (id: string) => `/api/v1/runs/${encodeURIComponent(id)}/report?format=html`,
   order: (id: string) => `/orders/${encodeURIComponent(id)}`,
   strategies: () => '/strategies',
+  accounts: () => '/accounts',
   data: () => '/data',
   jobs: (query: { state?: string; task?: string; run?: string; page?: number } = {}) => withQuery('/jobs', query),
   about: () => '/about',

@@ -1,8 +1,11 @@
 /** Shapes of the REST API, taken from the schemas that the server validates with. Types only: no code comes along. */
 import type { z } from 'zod'
+import type * as accounts from '../../../api/schemas/accounts.ts'
+import type * as halts from '../../../api/schemas/halts.ts'
 import type * as jobs from '../../../api/schemas/jobs.ts'
 import type * as market from '../../../api/schemas/market.ts'
 import type * as orders from '../../../api/schemas/orders.ts'
+import type * as parities from '../../../api/schemas/parity.ts'
 import type * as reports from '../../../api/schemas/reports.ts'
 import type * as runs from '../../../api/schemas/runs.ts'
 import type * as system from '../../../api/schemas/system.ts'
@@ -20,13 +23,25 @@ export type Trade = z.output<typeof runs.trade>
 export type Order = z.output<typeof orders.order>
 export type OrderTrace = z.output<typeof orders.orderTrace>
 export type OrderStatus = Order['status']
+export type ClonedRun = z.output<typeof runs.clonedRun>
+export type Difference = ClonedRun['differences'][number]
+export type RunStop = z.output<typeof runs.runStop>
+export type Decision = z.output<typeof runs.decision>
+export type Position = z.output<typeof runs.position>
+export type TickSummary = z.output<typeof runs.tickSummary>
+export type Account = z.output<typeof accounts.account>
+export type AccountPosition = z.output<typeof accounts.accountPosition>
+export type Halt = z.output<typeof halts.halt>
+export type Halted = z.output<typeof halts.halted>
 export type Job = z.output<typeof jobs.job>
 export type JobState = Job['state']
 export type JobAnswer = z.output<typeof jobs.jobAnswer>
 export type Pauses = z.output<typeof jobs.pauses>
 export type Dataset = z.output<typeof market.dataset>
 export type CandleAnswer = z.output<typeof market.candles>
+export type CandleFetch = z.output<typeof market.candleFetch>
 export type ImportResult = z.output<typeof market.imported>
+export type Parity = z.output<typeof parities.parity>
 export type Info = z.output<typeof system.info>
 export type RunEvent = z.output<typeof system.runEvent>
 export type ApiErrorBody = z.output<typeof values.problem>

@@ -248,7 +248,7 @@ test('coins are BTC/USD everywhere, what is held is what the fee left', async ()
   control.fill(sent.client_order_id, '0.1', '50000')
   expect(await world.venue.positions()).toMatchObject([{ symbol: 'BTC/USD', qty: '0.09975' }])
   expect(await world.venue.executions(0)).toMatchObject([
-    { symbol: 'BTC/USD', qty: '0.1', fee_qty: '0.00025', fee: '12.5' },
+    { symbol: 'BTC/USD', qty: '0.1', fee_qty: '0.00025', fee: null },
   ])
   expect(await world.venue.asset('BTC/USD')).toMatchObject({ symbol: 'BTC/USD', asset_class: 'crypto' })
   expect(await world.venue.asset('BTCUSD')).toBeNull()

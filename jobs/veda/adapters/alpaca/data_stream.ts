@@ -4,14 +4,21 @@
  */
 import { z } from 'zod'
 import { tradesAroundTheClock } from '../../../../db/walle/calendar/calendar.ts'
-import type { StreamHandlers, VenueWorld } from '../../venue.ts'
+import type { StreamHandlers, VenueStream, VenueWorld } from '../../venue.ts'
 import { barOf } from './bars.ts'
 import type { AlpacaSettings } from './settings.ts'
 import { type KeptSocket, keepSocket } from './socket.ts'
 import { parseExact, wireBar, wireQuote, wireTrade } from './wire.ts'
 
+/** By channel, the symbols that are asked for. */
+interface Wanted {
+  bars: readonly string[]
+  quotes: readonly string[]
+  trades: readonly string[]
+}
+
 export interface DataStreams {
-  watch(symbols: readonly string[]): void
+  watch: VenueStream['watch']
   close(): Promise<void>
 }
 
@@ -35,13 +42,13 @@ export function createDataStreams(options: DataStreamOptions): DataStreams {
   const open = new Map<string, DataStream>()
   const closing: Promise<void>[] = []
   return {
-    watch(symbols) {
+    watch(symbols, { quotes, trades } = { quotes: [], trades: [] }) {
       for (const { takes, url, name } of kinds) {
-        const wanted = symbols.filter(takes)
+        const wanted = { bars: symbols.filter(takes), quotes: quotes.filter(takes), trades: trades.filter(takes) }
         const stream = open.get(name)
         if (stream) stream.watch(wanted)
-        else if (wanted.length > 0) open.set(name, openDataStream(options, url, name, wanted))
-        if (stream && wanted.length === 0) {
+        else if (wanted.bars.length > 0) open.set(name, openDataStream(options, url, name, wanted))
+        if (stream && wanted.bars.length === 0) {
           open.delete(name)
           closing.push(stream.close())
         }
@@ -59,46 +66,68 @@ type Frame = z.infer<typeof frames>[number]
 const SYMBOL_LIMIT = 405
 
 interface DataStream {
-  watch(symbols: readonly string[]): void
+  watch(wanted: Wanted): void
   close(): Promise<void>
 }
 
-/** What is asked for and what is streamed of it. */
+type Channels = Readonly<Record<'bars' | 'updatedBars' | 'quotes' | 'trades', readonly string[]>>
+const CHANNELS = ['bars', 'updatedBars', 'quotes', 'trades'] as const
+const NOTHING: Channels = { bars: [], updatedBars: [], quotes: [], trades: [] }
+
+/** What is asked for, and what the plan of the account allows for: bars go before quotes and trades. */
 interface Wishes {
-  wanted: Set<string>
-  subscribed: Set<string>
-  /** What the plan of the account does not allow for. */
+  wanted: Wanted
   most: number
+  withTicks: boolean
 }
 
-const allowed = ({ wanted, most }: Wishes) => new Set([...wanted].slice(0, most))
+function channelsOf({ wanted: { bars, quotes, trades }, most, withTicks }: Wishes): Channels {
+  const list = bars.slice(0, most)
+  return { bars: list, updatedBars: list, quotes: withTicks ? quotes : [], trades: withTicks ? trades : [] }
+}
 
-function channelsOf(handlers: StreamHandlers) {
-  return (symbols: Iterable<string>) => {
-    const list = [...symbols]
-    const ticks = { ...(handlers.onQuote ? { quotes: list } : {}), ...(handlers.onTrade ? { trades: list } : {}) }
-    return { bars: list, updatedBars: list, ...ticks }
-  }
+const isNothing = (channels: Channels) => CHANNELS.every((name) => channels[name].length === 0)
+
+/** Of `channels`, what is not in `others`. */
+function without(channels: Channels, others: Channels): Channels {
+  const left = (name: (typeof CHANNELS)[number]) => channels[name].filter((symbol) => !others[name].includes(symbol))
+  return { bars: left('bars'), updatedBars: left('updatedBars'), quotes: left('quotes'), trades: left('trades') }
+}
+
+const areSame = (one: Channels, other: Channels) => isNothing(without(one, other)) && isNothing(without(other, one))
+
+/** Of the channels that are of use; bars always are. */
+function request(action: 'subscribe' | 'unsubscribe', { bars, updatedBars, quotes, trades }: Channels): object {
+  const ticks = { ...(quotes.length > 0 ? { quotes } : {}), ...(trades.length > 0 ? { trades } : {}) }
+  return { action, bars, updatedBars, ...ticks }
+}
+
+/** First quotes and trades are done without, then fewer symbols are asked for, and the rest comes by asking. False: there is no less. */
+function askForLess(wishes: Wishes, { bars, quotes, trades }: Channels): boolean {
+  const hadTicks = quotes.length + trades.length > 0
+  if (hadTicks) wishes.withTicks = false
+  else wishes.most = Math.max(1, Math.floor(bars.length / 2))
+  return hadTicks || bars.length > 1
 }
 
 function openDataStream(
   { settings, label, world, handlers }: DataStreamOptions,
   url: string,
   name: string,
-  first: readonly string[],
+  first: Wanted,
 ): DataStream {
-  const wishes: Wishes = { wanted: new Set(first), subscribed: new Set(), most: Number.POSITIVE_INFINITY }
+  const wishes: Wishes = { wanted: first, most: Number.POSITIVE_INFINITY, withTicks: true }
   const fields = { stream: `${label} ${name}` }
-  const channels = channelsOf(handlers)
+  let subscribed = NOTHING
   let isIn = false
 
   function subscribe(): void {
     if (!isIn) return
-    const next = allowed(wishes)
-    const gone = [...wishes.subscribed].filter((symbol) => !next.has(symbol))
-    if (gone.length > 0) socket.send({ action: 'unsubscribe', ...channels(gone) })
-    socket.send({ action: 'subscribe', ...channels(next) })
-    wishes.subscribed = next
+    const next = channelsOf(wishes)
+    const gone = without(subscribed, next)
+    if (!isNothing(gone)) socket.send(request('unsubscribe', gone))
+    socket.send(request('subscribe', next))
+    subscribed = next
   }
 
   const hear = (frame: Frame) =>
@@ -115,11 +144,12 @@ function openDataStream(
 
   function failed({ code, msg }: Frame): string | null {
     if (Number(code) !== SYMBOL_LIMIT) return `${String(code)} ${String(msg)}`
-    // Nothing of that request was taken: fewer are asked for, and the rest comes by asking.
-    wishes.most = Math.max(1, Math.floor(allowed(wishes).size / 2))
-    world.log('warn', { ...fields, symbols: wishes.most }, 'Alpaca streams no more symbols than that on this plan')
-    wishes.subscribed = new Set()
-    if (wishes.wanted.size > 1) subscribe()
+    // Nothing of that request was taken.
+    const isLess = askForLess(wishes, subscribed)
+    const allowed = { symbols: channelsOf(wishes).bars.length, quotes: wishes.withTicks }
+    world.log('warn', { ...fields, ...allowed }, 'Alpaca streams no more symbols than that on this plan')
+    subscribed = NOTHING
+    if (isLess) subscribe()
     return null
   }
 
@@ -136,17 +166,16 @@ function openDataStream(
   const socket: KeptSocket = keepSocket(url, fields.stream, world, {
     opened: () => {},
     heard: (text) => firstReason(frames.parse(parseExact(text)), hear),
-    probe: () => ({ action: 'subscribe', ...channels(wishes.subscribed) }),
+    probe: () => request('subscribe', subscribed),
     ended: () => {
       isIn = false
-      wishes.subscribed = new Set()
+      subscribed = NOTHING
     },
   })
   return {
-    watch(symbols) {
-      if (symbols.length === wishes.wanted.size && symbols.every((symbol) => wishes.wanted.has(symbol))) return
-      wishes.wanted = new Set(symbols)
-      subscribe()
+    watch(wanted) {
+      wishes.wanted = wanted
+      if (!areSame(channelsOf(wishes), subscribed)) subscribe()
     },
     close: () => socket.close(),
   }

@@ -48,6 +48,8 @@ test('an order is understood to the millisecond, in whatever zone its times are 
     status: 'accepted',
     filled_qty: '0',
     filled_avg_price: null,
+    fee: null,
+    fee_qty: null,
     reject_reason: null,
     replaced_by: null,
     submitted_at: Date.UTC(2026, 2, 2, 15, 0, 30, 123),
@@ -117,7 +119,7 @@ test('a fill of a coin keeps its fee of what was bought; a sale pays it in money
     qty: '0.1',
     price: '29.82',
     cum_qty: '0.1',
-    fee: '0.007455',
+    fee: null,
     fee_qty: '0.00025',
     at: Date.UTC(2026, 2, 2, 15, 0, 40),
   })
@@ -126,10 +128,18 @@ test('a fill of a coin keeps its fee of what was bought; a sale pays it in money
   expect(execution({ order: { ...ORDER, filled_qty: '0.1' } })).toMatchObject({ fee: null, fee_qty: null })
 })
 
-test('a limit order that lay in the book pays the fee of a maker', () => {
+test('a limit order that lay in the book for a minute pays the fee of a maker', () => {
   const limit = { ...UPDATE.order, type: 'limit' }
-  expect(execution({ order: limit })).toMatchObject({ fee_qty: '0.00015' })
-  expect(execution({ order: limit, timestamp: '2026-03-02T15:00:31Z' })).toMatchObject({ fee_qty: '0.00025' })
+  expect(execution({ order: limit, timestamp: '2026-03-02T15:01:31Z' })).toMatchObject({ fee_qty: '0.00015' })
+  expect(execution({ order: limit, timestamp: '2026-03-02T15:01:30Z' })).toMatchObject({ fee_qty: '0.00025' })
+})
+
+test('an order tells the most that its fees can be', () => {
+  const bought = { symbol: 'BTCUSD', asset_class: 'crypto', filled_qty: '0.3', filled_avg_price: '50000' }
+  expect(order(bought)).toMatchObject({ fee: null, fee_qty: '0.00075' })
+  expect(order({ ...bought, side: 'sell' })).toMatchObject({ fee: '37.5', fee_qty: null })
+  expect(order({ ...bought, filled_qty: '0', filled_avg_price: null })).toMatchObject({ fee: null, fee_qty: '0' })
+  expect(order({ filled_qty: '4' })).toMatchObject({ fee: null, fee_qty: null })
 })
 
 test('an update that tells of no fill has no execution', () => {

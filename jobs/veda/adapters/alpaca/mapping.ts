@@ -29,10 +29,11 @@ const known = <T extends string>(list: readonly T[], word: string | null, otherw
 
 export function orderOf(wire: WireOrder, pairs: Pairs): VenueOrder {
   const filled = wire.filled_qty ?? '0'
+  const symbol = weaverSymbol(wire.symbol, wire.asset_class, pairs)
   return {
     exchange_order_id: wire.id,
     client_order_id: wire.client_order_id,
-    symbol: weaverSymbol(wire.symbol, wire.asset_class, pairs),
+    symbol,
     side: wire.side,
     order_type: known<OrderType>(ORDER_TYPES, wire.type ?? wire.order_type, 'market'),
     // An order of somebody else's for an amount of money has no quantity until it is filled.
@@ -43,6 +44,8 @@ export function orderOf(wire: WireOrder, pairs: Pairs): VenueOrder {
     status: statusOf(wire.status, filled),
     filled_qty: filled,
     filled_avg_price: wire.filled_avg_price,
+    // Its fills may have taken and made: the higher fee is counted.
+    ...costOf(symbol, wire.side, filled, wire.filled_avg_price ?? '0', TAKER_BPS),
     reject_reason: null,
     replaced_by: wire.replaced_by,
     submitted_at: wire.submitted_at,
@@ -52,27 +55,30 @@ export function orderOf(wire: WireOrder, pairs: Pairs): VenueOrder {
 
 /**
  * Fees of the lowest tier, charged in what is received: no field of an order or a fill tells them, and the day's CFEE
- * activities come too late. Whoever trades on a higher tier keeps a little more than is booked, which reconciliation shows.
+ * activities come too late. When in doubt it is the higher one: a run must not hold more on record than there is, for it
+ * could not sell that. What was kept less is found by comparing, and nobody's (`unsureFeeInKind`).
  */
-const TAKER_BPS = '25'
+export const TAKER_BPS = '25'
 const MAKER_BPS = '15'
-/** A limit order that waited longer than this lay in the book. */
-const RESTED_MS = 1_000
+/** The most that is kept of a purchase, as a part of it. */
+export const MOST_FEE_IN_KIND = new Decimal(TAKER_BPS).times(BASIS_POINT).toString()
+/** A limit order that waited longer than this lay in the book: no venue takes so long to match one that does not. */
+const RESTED_MS = 60_000
 const QTY_PLACES = 9
 const ROUND_UP = 3
 
-type Costed = Pick<VenueOrder, 'order_type' | 'submitted_at'>
+type Fees = Pick<Execution, 'fee' | 'fee_qty'>
 
-function costOf(
-  { symbol, side, qty, price, at }: { symbol: string; side: 'buy' | 'sell'; qty: string; price: string; at: number },
-  order: Costed | null,
-): Pick<Execution, 'fee' | 'fee_qty'> {
+function costOf(symbol: string, side: 'buy' | 'sell', qty: string, price: string, bps: string): Fees {
   if (!symbol.includes('/')) return { fee: null, fee_qty: null }
-  const rested = order?.order_type === 'limit' && order.submitted_at !== null && at - order.submitted_at > RESTED_MS
-  const rate = new Decimal(rested ? MAKER_BPS : TAKER_BPS).times(BASIS_POINT)
+  const rate = new Decimal(bps).times(BASIS_POINT)
   if (side === 'sell') return { fee: new Decimal(qty).times(price).times(rate).toString(), fee_qty: null }
-  const feeQty = new Decimal(qty).times(rate).round(QTY_PLACES, ROUND_UP)
-  return { fee: feeQty.times(price).toString(), fee_qty: feeQty.toString() }
+  return { fee: null, fee_qty: new Decimal(qty).times(rate).round(QTY_PLACES, ROUND_UP).toString() }
+}
+
+function rateOf(order: Pick<VenueOrder, 'order_type' | 'submitted_at'> | null, at: number): string {
+  const rested = order?.order_type === 'limit' && order.submitted_at !== null && at - order.submitted_at > RESTED_MS
+  return rested ? MAKER_BPS : TAKER_BPS
 }
 
 const isFill = (event: string) => event === 'fill' || event === 'partial_fill'
@@ -93,7 +99,7 @@ export function updateExecution(update: WireUpdate, pairs: Pairs): Execution | n
     qty,
     price,
     cum_qty: order.filled_qty,
-    ...costOf({ symbol, side, qty, price, at }, order),
+    ...costOf(symbol, side, qty, price, rateOf(order, at)),
     at,
   }
 }
@@ -116,7 +122,7 @@ export function activityExecution(activity: WireActivity, order: VenueOrder | nu
     qty,
     price,
     cum_qty: activity.cum_qty,
-    ...costOf({ symbol, side, qty, price, at }, order),
+    ...costOf(symbol, side, qty, price, rateOf(order, at)),
     at,
   }
 }

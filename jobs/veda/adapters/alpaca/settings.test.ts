@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { customHost, readSettings } from './settings.ts'
+import { addressOf, readSettings } from './settings.ts'
 
 const KEYS = { ALPACA_PAPER_API_KEY: 'PKTEST', ALPACA_PAPER_API_SECRET: 'very secret words' }
 
@@ -29,11 +29,26 @@ test('streams are where the REST is, and a version at the end of an address is d
     tradeStreamUrl: 'ws://127.0.0.1:9/stream',
     dataStreamUrl: 'ws://127.0.0.1:9',
   })
-  expect(settings && customHost(settings)).toBe('127.0.0.1:9')
+  expect(settings && addressOf(settings, 'paper')).toEqual({ host: '127.0.0.1:9', custom_host: true, doubts: [] })
   const own = readSettings(KEYS, 'paper')
-  expect(own && customHost(own)).toBeNull()
+  expect(own && addressOf(own, 'paper')).toEqual({ host: 'paper-api.alpaca.markets', custom_host: false, doubts: [] })
   const fake = readSettings({ ...KEYS, ALPACA_PAPER_BASE_URL: 'https://alpaca.markets.example.com' }, 'paper')
-  expect(fake && customHost(fake)).toBe('alpaca.markets.example.com')
+  expect(fake && addressOf(fake, 'paper')).toMatchObject({ host: 'alpaca.markets.example.com', custom_host: true })
+})
+
+test('keys of the other kind of account are doubted by name, and not shown', () => {
+  const of = (mode: 'paper' | 'live', key: string) => {
+    const name = `ALPACA_${mode.toUpperCase()}_API`
+    const settings = readSettings({ [`${name}_KEY`]: key, [`${name}_SECRET`]: 's' }, mode)
+    return settings && addressOf(settings, mode).doubts
+  }
+  expect(of('paper', 'AK12345')).toEqual([
+    'ALPACA_PAPER_API_KEY looks like a key of live trading (it begins with AK): take the keys of the paper account',
+  ])
+  expect(of('live', 'PK12345')).toEqual([
+    'ALPACA_LIVE_API_KEY looks like a key of paper trading (it begins with PK): take the keys of the live account',
+  ])
+  expect([of('paper', 'PK12345'), of('live', 'AK12345'), of('live', 'CK12345')]).toEqual([[], [], []])
 })
 
 test('paper trading can not be led to the live host, nor live trading to the paper host', () => {

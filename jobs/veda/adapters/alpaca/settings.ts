@@ -1,5 +1,5 @@
 /** Alpaca's part of the environment. */
-import type { TradingMode } from '../../venue.ts'
+import type { TradingMode, VenueAddress } from '../../venue.ts'
 
 /** Exchanges whose prices the stock data has: IEX alone is free, SIP (all of them) wants a paid plan. */
 export type StockFeed = 'iex' | 'sip'
@@ -65,10 +65,18 @@ export function readSettings(env: Environment, mode: TradingMode): AlpacaSetting
   }
 }
 
-/** The host where orders go when it is not Alpaca's own; null: it is. */
-export function customHost({ tradingUrl }: AlpacaSettings): string | null {
+/** How Alpaca's keys begin. It documents none of that, so it is no more than a hint. */
+const KEY_PREFIXES: Readonly<Record<TradingMode, string>> = { paper: 'PK', live: 'AK' }
+
+export function addressOf({ tradingUrl, key }: AlpacaSettings, mode: TradingMode): VenueAddress {
   const { host } = new URL(tradingUrl)
-  return host === 'alpaca.markets' || host.endsWith('.alpaca.markets') ? null : host
+  const other = mode === 'paper' ? 'live' : 'paper'
+  const doubts = key.startsWith(KEY_PREFIXES[other])
+    ? [
+        `ALPACA_${mode.toUpperCase()}_API_KEY looks like a key of ${other} trading (it begins with ${KEY_PREFIXES[other]}): take the keys of the ${mode} account`,
+      ]
+    : []
+  return { host, custom_host: host !== 'alpaca.markets' && !host.endsWith('.alpaca.markets'), doubts }
 }
 
 function urlProblem(text: string, protocols: RegExp): string | null {

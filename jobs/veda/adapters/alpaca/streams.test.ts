@@ -92,7 +92,7 @@ test('an update that is not understood ends the stream, so that the account is c
 
 test('bars, their corrections, quotes and trades of what is watched', async () => {
   await listen()
-  stream.watch(['BTC/USD', 'AAPL'])
+  stream.watch(['BTC/USD', 'AAPL'], { quotes: ['BTC/USD'], trades: ['BTC/USD'] })
   const data = () => control().streamAt('/v2/iex') as unknown as { subscribed(channel: string): string[] }
   await until('both subscriptions', async () => {
     const coins = control().streamAt('/v1beta3/crypto/us') as unknown as { subscribed(channel: string): string[] }
@@ -103,6 +103,7 @@ test('bars, their corrections, quotes and trades of what is watched', async () =
   control().streams.bar('AAPL', { ...bar, c: 1.75 }, true)
   control().streams.bar('SPY', bar)
   control().streams.quote('BTC/USD', '0.00000012', '0.00000013')
+  control().streams.quote('AAPL', '1', '2')
   control().streams.trades('BTC/USD', '50000.5', '0.1')
   await until('all of it', async () => market.length === 4)
   expect([...market].sort()).toEqual([
@@ -113,6 +114,9 @@ test('bars, their corrections, quotes and trades of what is watched', async () =
   ])
   stream.watch(['SPY', 'BTC/USD'])
   await until('the change', async () => data().subscribed('bars').join() === 'SPY')
+  const coins = control().streamAt('/v1beta3/crypto/us') as unknown as { subscribed(channel: string): string[] }
+  await until('no more quotes', async () => coins.subscribed('quotes').length === 0)
+  expect(coins.subscribed('bars')).toEqual(['BTC/USD'])
   expect(states).toEqual(['up: subscribed'])
 })
 
@@ -122,6 +126,16 @@ test('more symbols than the plan allows are streamed in part, and the stream sta
   const data = () => control().streamAt('/v2/iex') as unknown as { subscribed(channel: string): string[] }
   await until('a subscription', async () => data().subscribed('bars').length === 25)
   expect(world.logged.some((line) => line.includes('no more symbols than that'))).toBe(true)
+})
+
+test('what the plan does not allow for, quotes are the first to be done without', async () => {
+  await listen()
+  const symbols = Array.from({ length: 30 }, (_, index) => `S${index}`)
+  stream.watch(symbols, { quotes: ['AAPL'], trades: [] })
+  const data = () => control().streamAt('/v2/iex') as unknown as { subscribed(channel: string): string[] }
+  await until('a subscription', async () => data().subscribed('bars').length > 0)
+  expect(data().subscribed('bars')).toEqual(symbols)
+  expect(data().subscribed('quotes')).toEqual([])
 })
 
 test('another connection to the same data is waited for', async () => {

@@ -1,5 +1,6 @@
 /** Alpaca as a venue. Nothing here is tried again, and nothing is remembered that matters. */
 import type { trading } from '@alpacahq/alpaca-trade-api/rest'
+import { tradesAroundTheClock } from '../../../../db/walle/calendar/calendar.ts'
 import { plain } from '../../../greta/decimals.ts'
 import type {
   CancelAnswer,
@@ -16,7 +17,7 @@ import type {
 import { fetchBars } from './bars.ts'
 import { createDataStreams } from './data_stream.ts'
 import { type Failure, venueError } from './errors.ts'
-import { accountOf, activityExecution, assetOf, orderOf, positionOf } from './mapping.ts'
+import { accountOf, activityExecution, assetOf, MOST_FEE_IN_KIND, orderOf, positionOf, TAKER_BPS } from './mapping.ts'
 import { allActivities, allOrders } from './paging.ts'
 import { createRest, type Rest } from './rest.ts'
 import type { AlpacaSettings } from './settings.ts'
@@ -34,6 +35,7 @@ export const FEATURES: VenueFeatures = {
   shorting: { equity: true, crypto: false },
   orderStream: true,
   barStream: true,
+  unsureFeeInKind: { equity: null, crypto: MOST_FEE_IN_KIND },
 }
 
 export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: VenueWorld): Venue {
@@ -74,6 +76,8 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
     cancel: ({ exchange_order_id }) => cancel(rest, exchange_order_id),
     cancelAll: () => cancelAll(rest),
     bars: (request) => fetchBars(rest, settings.feed, world, request),
+    // By what was traded in thirty days; what is charged on sales of shares is taken from the account at the end of the day.
+    fees: async (symbol) => ({ least_bps: 0, most_bps: tradesAroundTheClock(symbol) ? Number(TAKER_BPS) : 0 }),
     async time() {
       const send = () => rest.clock.legacyClockRaw()
       return (await rest.ask({ what: 'clock', send, shape: wireClock })).timestamp

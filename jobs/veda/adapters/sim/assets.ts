@@ -33,5 +33,6 @@ export function featuresOf({ allow_short }: SimSettings): VenueFeatures {
     shorting: { equity: allow_short, crypto: false },
     orderStream: true,
     barStream: true,
+    unsureFeeInKind: { equity: null, crypto: null },
   }
 }

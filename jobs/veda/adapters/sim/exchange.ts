@@ -164,6 +164,8 @@ async function fillOrder(look: Look, order: SimOrderRow, fill: Filling, at: stri
   Object.assign(position, booked.position)
   order.filled_qty = new Decimal(order.filled_qty).plus(fill.qty).toString()
   order.filled_notional = new Decimal(order.filled_notional).plus(new Decimal(fill.qty).times(fill.price)).toString()
+  order.fee = new Decimal(order.fee).plus(booked.fee).toString()
+  order.fee_qty = new Decimal(order.fee_qty).plus(booked.fee_qty).toString()
   order.status = new Decimal(order.filled_qty).gte(order.qty) ? 'filled' : 'partial'
   order.changed_at = at
   const execution: SimExecutionRow = {
@@ -227,6 +229,8 @@ export async function submitOrder(look: Look, order: OrderToSend): Promise<Submi
     status: 'accepted',
     filled_qty: '0',
     filled_notional: '0',
+    fee: '0',
+    fee_qty: '0',
     reject_reason: null,
     tested_to: second - 1,
     triggered: false,
@@ -275,6 +279,8 @@ export function orderOf(row: SimOrderRow): VenueOrder {
     status: row.status,
     filled_qty: row.filled_qty,
     filled_avg_price: averageOf(row),
+    fee: row.fee,
+    fee_qty: row.fee_qty,
     reject_reason: row.reject_reason,
     replaced_by: null,
     submitted_at: Date.parse(row.submitted_at),

@@ -8,6 +8,7 @@ const definition: VenueDefinition<SimSettings> = {
   id: 'sim',
   modes: ['paper'],
   settings: (env) => readSettings(env),
+  address: () => ({ host: null, custom_host: false, doubts: [] }),
   async open(settings, _mode, world) {
     const opened = (await world.simBook.peek(ACCOUNT))?.settings
     if (opened !== undefined && !isDeepStrictEqual(simSettings.parse(opened), settings)) {

@@ -28,6 +28,8 @@ function order(given: Partial<SimOrderRow> = {}): SimOrderRow {
     status: 'accepted',
     filled_qty: '0',
     filled_notional: '0',
+    fee: '0',
+    fee_qty: '0',
     reject_reason: null,
     tested_to: second - 1,
     triggered: false,

@@ -7,9 +7,10 @@ import { TIMEFRAMES } from '../../../../strategies/api.ts'
 import type { StreamHandlers, VenueStream, VenueWorld } from '../../venue.ts'
 import type { Exchange, Look, Told } from './exchange.ts'
 import { barFaults, type Dice, NO_FAULTS, type SimFaults } from './faults.ts'
-import { REVISED_AFTER_MS } from './market.ts'
+import { priceText, REVISED_AFTER_MS } from './market.ts'
 
 const LOOK_EVERY_MS = 200
+const SECOND_MS = 1_000
 const MINUTE_MS = 60_000
 /** Bars that closed while nobody looked, for longer than this, are not told: REST has them. */
 const BARS_BACK_MS = 2 * MINUTE_MS
@@ -28,17 +29,20 @@ interface Delivery {
 
 export function openStream({ exchange, handlers, world, dice }: StreamOptions): VenueStream {
   let symbols: readonly string[] = []
+  let quoted: readonly string[] = []
   let open = true
   let waiting: Delivery[] = []
 
   async function live(): Promise<void> {
     let last = (await exchange.peek()).newest
     const bars = createBarTeller(handlers)
+    const quotes = createQuoteTeller(handlers)
     waiting = []
     handlers.onState({ up: true, reason: 'subscribed' })
     while (open) {
       const faults = await exchange.look((look) => {
         bars.see(look, symbols)
+        quotes.see(look, quoted)
         return look.faults
       })
       for (const { number, told } of await exchange.told(last)) {
@@ -48,6 +52,7 @@ export function openStream({ exchange, handlers, world, dice }: StreamOptions): 
       swapSome(waiting, faults, dice)
       deliver()
       bars.tell()
+      quotes.tell()
       if (dice(faults.stream_cut)) {
         handlers.onState({ up: false, reason: 'the simulator cut the stream' })
         await world.sleep(faults.cut_ms)
@@ -80,8 +85,9 @@ export function openStream({ exchange, handlers, world, dice }: StreamOptions): 
 
   const running = keepAlive()
   return {
-    watch(wanted) {
+    watch(wanted, ticks) {
       symbols = [...wanted]
+      quoted = [...(ticks?.quotes ?? [])]
     },
     async close() {
       open = false
@@ -132,6 +138,29 @@ function createBarTeller(handlers: StreamHandlers) {
         }
       }
       for (const [key, time] of told) if (time < at - 2 * BARS_BACK_MS) told.delete(key)
+    },
+    tell(): void {
+      for (const each of toTell) each()
+      toTell = []
+    },
+  }
+}
+
+/** Tells the quote of each second that is looked at. Nobody but us trades here: there are no trades to tell. */
+function createQuoteTeller(handlers: StreamHandlers) {
+  let second = 0
+  let toTell: (() => void)[] = []
+  return {
+    see({ at, market }: Look, symbols: readonly string[]): void {
+      const now = Math.floor(at / SECOND_MS)
+      if (now === second) return
+      second = now
+      toTell = symbols
+        .filter((symbol) => market(symbol).isOpen(now))
+        .map((symbol) => {
+          const { bid, ask } = market(symbol).quote(now)
+          return () => handlers.onQuote?.({ symbol, at: now * SECOND_MS, bid: priceText(bid), ask: priceText(ask) })
+        })
     },
     tell(): void {
       for (const each of toTell) each()

@@ -77,7 +77,7 @@ type Read = <T>(work: (look: Look) => Promise<T> | T) => Promise<T>
 function readings(
   read: Read,
   settings: SimSettings,
-): Pick<Venue, 'account' | 'positions' | 'asset' | 'orders' | 'orderByClientId' | 'executions'> {
+): Pick<Venue, 'account' | 'positions' | 'asset' | 'fees' | 'orders' | 'orderByClientId' | 'executions'> {
   return {
     account: () =>
       read((look) => ({
@@ -95,6 +95,8 @@ function readings(
           .map(({ symbol, qty, cost }) => ({ symbol, qty, avg_price: new Decimal(cost).div(qty).toString() })),
       ),
     asset: async (symbol) => assetOf(symbol, settings),
+    // Those of the account, which may have been opened with others than are set here.
+    fees: () => read(({ settings: { commission_bps: bps } }) => ({ least_bps: bps, most_bps: bps })),
     orders: (which) =>
       read(async ({ tx, open }) =>
         ('since' in which ? await tx.ordersSince(new Date(which.since).toISOString()) : open).map(orderOf),

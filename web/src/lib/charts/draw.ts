@@ -161,7 +161,13 @@ export function draw(host: HTMLElement, data: ChartData, onread: (readout: Reado
   const chart: IChartApi = createChart(host, {
     ...theme(),
     autoSize: true,
-    timeScale: { ...theme().timeScale, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05 },
+    timeScale: {
+      ...theme().timeScale,
+      timeVisible: true,
+      secondsVisible: false,
+      minBarSpacing: 0.05,
+      maxBarSpacing: 40,
+    },
     // A page that is scrolled with one finger must not be caught by the chart.
     handleScroll: { vertTouchDrag: false },
   })

@@ -1,8 +1,9 @@
 /** Keys of the whole page. None changes anything on the server. */
 export const SHORTCUTS = [
   { keys: ['g', 'r'], does: 'Go to runs' },
-  { keys: ['g', 'n'], does: 'New backtest' },
+  { keys: ['g', 'n'], does: 'New run' },
   { keys: ['g', 's'], does: 'Go to strategies' },
+  { keys: ['g', 'a'], does: 'Go to accounts' },
   { keys: ['g', 'd'], does: 'Go to data' },
   { keys: ['/'], does: 'Jump to the filters' },
   { keys: ['t'], does: 'Light or dark' },
@@ -12,8 +13,11 @@ export const SHORTCUTS = [
 /** A second key later than this is a new beginning. */
 const SEQUENCE_MS = 1_000
 
+const PLACES = ['r', 'n', 's', 'a', 'd'] as const
+type Place = (typeof PLACES)[number]
+
 export interface ShortcutActions {
-  go: (where: 'r' | 'n' | 's' | 'd') => void
+  go: (where: Place) => void
   filter: () => void
   theme: () => void
   help: () => void
@@ -30,7 +34,8 @@ export function createShortcuts(actions: ShortcutActions) {
     const afterG = event.timeStamp - prefixAt < SEQUENCE_MS
     prefixAt = Number.NEGATIVE_INFINITY
     const key = event.key
-    if (afterG && (key === 'r' || key === 'n' || key === 's' || key === 'd')) actions.go(key)
+    const place = PLACES.find((candidate) => candidate === key)
+    if (afterG && place) actions.go(place)
     else if (key === 'g') prefixAt = event.timeStamp
     else if (key === '/') {
       event.preventDefault()

@@ -1,0 +1,22 @@
+/** What a metric is before it is rendered: its name, its help, its samples. */
+
+export interface Sample {
+  labels?: Record<string, string>
+  value: number
+}
+
+export interface Family {
+  name: string
+  help: string
+  type: 'gauge' | 'counter'
+  samples: Sample[]
+}
+
+const family =
+  (type: Family['type']) =>
+  (name: string, help: string, given: readonly Sample[] | number | null): Family => {
+    const samples = given === null ? [] : typeof given === 'number' ? [{ value: given }] : [...given]
+    return { name, help, type, samples }
+  }
+export const gauge = family('gauge')
+export const counter = family('counter')
