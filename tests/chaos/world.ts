@@ -31,7 +31,7 @@ export interface Member {
   stop(): Promise<void>
 }
 
-export type OwnerQuery = <Row extends object>(text: string) => Promise<Row[]>
+export type OwnerQuery = <Row extends object>(text: string, values?: readonly unknown[]) => Promise<Row[]>
 
 export interface World {
   shape: Shape
@@ -166,7 +166,10 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     const options = { url: databaseUrl, applicationName: 'weaver chaos owner' }
     const client = await until('Postgres to answer', () => connectOwner(options).catch(() => null), API_DEADLINE_MS)
     try {
-      return await work(async <Row extends object>(text: string) => (await client.query<Row>(text)).rows)
+      return await work(
+        async <Row extends object>(text: string, values: readonly unknown[] = []) =>
+          (await client.query<Row>(text, [...values])).rows,
+      )
     } finally {
       await client.end()
     }
