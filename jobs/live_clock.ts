@@ -12,6 +12,7 @@ import type { ClockTickRow } from '../db/walle/live_rows.ts'
 import type { Outcome } from '../db/walle/outcome.ts'
 import { lockTickingRuns, runsWithBoundaries, type TickingRun } from '../db/walle/queries/live_runs.ts'
 import { TIMEFRAMES } from '../strategies/api.ts'
+import { clockError } from './clock_error.ts'
 import { decideTicks, newestBoundary, SMALLEST_MS } from './glados/boundaries.ts'
 import type { PreciseClock } from './glados/clock.ts'
 import { ownFetch } from './live_decisions.ts'
@@ -51,7 +52,7 @@ export function createLiveClock(options: LiveClockOptions): Leader {
     log('warn', {}, message)
     if (clock.monotonic() - told < TELL_EVERY_MS) return
     told = clock.monotonic()
-    await db.write((tx) => record(tx, { writes: [], events: [errorEvent(clock, message)] }))
+    await db.write((tx) => record(tx, { writes: [], events: [clockError(clock, 'glados', message)] }))
   }
 
   /** Reads before the boundary what will be due, on the connection that will write it, and comes back at the boundary. */
@@ -125,20 +126,6 @@ export function createSweeper({ db, record, clock, log }: LiveClockOptions) {
       behind = done.behind
       swept = smallestAt(asked)
     },
-  }
-}
-
-function errorEvent(clock: PreciseClock, message: string): NewEvent {
-  const id = clock.newId()
-  return {
-    id,
-    type: 'system.Error',
-    run_id: null,
-    corr_id: id,
-    causation_id: null,
-    ts: new Date(clock.now()).toISOString(),
-    producer: 'glados',
-    payload: { part: 'clock', message },
   }
 }
 

@@ -2,8 +2,8 @@
  * A venue's clock held against ours. No bar is taken for closed before the venue says so, and no boundary has two ticks; but
  * decisions come too early, without the bars that they are about, or too late, and a person must set the clock right.
  */
-import type { NewEvent } from '../db/events/envelope.ts'
 import type { AccountName } from '../db/walle/queries/accounts.ts'
+import { clockError } from './clock_error.ts'
 import { MOST_SKEW_MS, skewOf } from './clock_skew.ts'
 import type { Live } from './live.ts'
 import type { Venue } from './veda/venue.ts'
@@ -35,7 +35,7 @@ export function createVenueClock(jobs: ClockJobs, { exchange, mode }: AccountNam
       jobs.log('warn', { account: `${exchange} ${mode}`, skew_ms: skew }, message)
       if (asked - told < TELL_EVERY_MS) return
       told = asked
-      await jobs.db.write((tx) => jobs.record(tx, { writes: [], events: [errorEvent(jobs, message)] }))
+      await jobs.db.write((tx) => jobs.record(tx, { writes: [], events: [clockError(jobs, 'veda', message)] }))
     },
   }
 }
@@ -46,14 +46,4 @@ function skewText(account: string, skewMs: number): string {
   return skewMs > 0
     ? `this machine's clock is ${far} ahead of ${account}'s: ticks come before their bars are closed there, and decide without them; ${cure}`
     : `this machine's clock is ${far} behind ${account}'s: ticks come late by as much; ${cure}`
-}
-
-function errorEvent(jobs: ClockJobs, message: string): NewEvent {
-  const id = jobs.newId()
-  return {
-    ...{ id, type: 'system.Error', run_id: null, corr_id: id, causation_id: null },
-    ts: new Date(jobs.now()).toISOString(),
-    producer: 'veda',
-    payload: { part: 'clock', message },
-  }
 }
