@@ -2,8 +2,8 @@
 import { createServer } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import type { Config } from '../jobs/config.ts'
-import { isLoopback } from '../jobs/config_values.ts'
+import type { Config } from '../jobs/config/config.ts'
+import { isLoopback } from '../jobs/config/values.ts'
 import type { Api } from './app.ts'
 import type { ApiConfig } from './dependencies.ts'
 

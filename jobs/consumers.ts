@@ -1,7 +1,7 @@
 /** The consumers of the log that this process takes part in, each active in one process at a time. */
 import { hostname } from 'node:os'
 import { type ConsumerDefinition, createConsumer } from '../db/events/consumer.ts'
-import { dataInvalidation } from './data_invalidation.ts'
+import { dataInvalidation } from './backtest/data_invalidation.ts'
 import { wallClock } from './glados/clock.ts'
 import type { System } from './system.ts'
 

@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import pino from 'pino'
 import { redactJson } from '../db/secrets.ts'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 
 export type Log = pino.Logger
 

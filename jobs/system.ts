@@ -3,7 +3,7 @@ import { mustAnswer, openDatabase, openOwnerPool } from '../db/client.ts'
 import type { Database } from '../db/database.ts'
 import { acquirePostgres } from '../db/embedded.ts'
 import { migrate } from '../db/migrate.ts'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 import type { Log } from './log.ts'
 import { migrateJobs } from './runner.ts'
 

@@ -105,13 +105,13 @@ const PROOFS: Record<string, Proof> = {
     ],
     good: [
       { 'jobs/greta/result_hash.ts': `import { createHash } from 'node:crypto'` },
-      { 'jobs/host.ts': `import { readFileSync } from 'node:fs'` },
+      { 'jobs/hosts/main.ts': `import { readFileSync } from 'node:fs'` },
     ],
   },
   'only the strategy loader imports what it cannot name': {
     rule: dynamicImports,
     bad: [{ 'jobs/glados/router.ts': `export const load = (path: string) => import(path)` }],
-    good: [{ 'jobs/host.ts': `export const load = (path: string) => import(path)` }],
+    good: [{ 'jobs/marvin/host_load.ts': `export const load = (path: string) => import(path)` }],
   },
   'imports form no cycle': {
     rule: importCycles,
@@ -134,7 +134,7 @@ const PROOFS: Record<string, Proof> = {
       {
         'jobs/greta/fills.ts': '',
         'jobs/tasks.ts': `import { x } from './greta/fills.ts'`,
-        'jobs/host.ts': `import './tasks.ts'`,
+        'jobs/hosts/main.ts': `import '../tasks.ts'`,
       },
     ],
   },
@@ -176,7 +176,7 @@ const PROOFS: Record<string, Proof> = {
       { 'db/client.ts': 'const url = process.env.DATABASE_URL' },
       { 'api/app.ts': `const port = Deno.env.get('PORT')` },
     ],
-    good: [{ 'jobs/config.ts': 'const url = process.env.DATABASE_URL' }],
+    good: [{ 'jobs/config/config.ts': 'const url = process.env.DATABASE_URL' }],
   },
   'only the command line prints': {
     rule: printing,

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { notifyVariables } from '../jobs/notify_config.ts'
-import { riskVariables } from '../jobs/risk_config.ts'
+import { riskVariables } from '../jobs/config/risk.ts'
+import { notifyVariables } from '../jobs/notify/config.ts'
 import { VARIABLES as simVariables } from '../jobs/veda/adapters/sim/settings.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 
@@ -44,7 +44,7 @@ test('every file that README names exists', () => {
 test('the variables that docs/operations.md tells of are those of the template and of the configuration', () => {
   const told = [...read('docs/operations.md').matchAll(/^\| `([A-Z_]+)`\s*\|/gm)].map(([, name]) => name ?? '')
   const template = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name ?? '')
-  const own = [...read('jobs/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => name)
+  const own = [...read('jobs/config/config.ts').matchAll(/^ {2}([A-Z_]+): /gm)].map(([, name]) => name)
   const known = [...own, ...Object.keys(riskVariables), ...Object.keys(notifyVariables), ...Object.values(simVariables)]
   const others = (names: string[]) => names.filter((name) => !name.startsWith('ALPACA_')).toSorted()
   expect(others(told)).toEqual(known.toSorted())

@@ -57,7 +57,7 @@ export type Write =
   | { kind: 'append_equity'; block: EquityBlock }
   /** One more point of a curve that grows tick by tick. */
   | { kind: 'add_equity'; run_id: string; tick: number; point: { ts: number; equity: number; exposure: number } }
-  /** Of a run whose rows were made again in this transaction (rebuild.ts), those that differ are replaced. */
+  /** Of a run whose rows were made again in this transaction (jobs/history/rebuild.ts), those that differ are replaced. */
   | { kind: 'swap_rebuilt'; run_id: string }
   | {
       kind: 'save_result'

@@ -1,6 +1,6 @@
 /**
  * Rows made again from the log, beside the stored ones: temporary tables of one transaction, compared column by column,
- * and if asked to put in their place. What makes them is in projections/ and jobs/rebuild.ts.
+ * and if asked to put in their place. What makes them is in projections/ and jobs/history/rebuild.ts.
  */
 import type { WriteTx } from '../database.ts'
 import {

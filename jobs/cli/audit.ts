@@ -1,7 +1,7 @@
 /** `weaver audit`: plays a strategy under conditions that must not matter, and prints which decisions changed. */
 import type { Timeframe } from '../../strategies/api.ts'
-import type { AuditReport, CheckReport } from '../audit.ts'
-import { runAudit } from '../audit_run.ts'
+import type { AuditReport, CheckReport } from '../audit/audit.ts'
+import { runAudit } from '../audit/run.ts'
 import { openControl, openHosts, resolveStrategy } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
 import { checkRequest, DEFAULT_CASH } from '../glados/commands.ts'

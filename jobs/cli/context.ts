@@ -1,6 +1,6 @@
 /** What every command gets: configuration, log, and the way to its terminal. */
 import { redact } from '../../db/secrets.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { createLog, type Log } from '../log.ts'
 import { openSystem, type System } from '../system.ts'
 

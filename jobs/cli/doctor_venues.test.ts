@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../tests/support/alpaca/emulator.ts'
-import { loadConfig } from '../config.ts'
+import { loadConfig } from '../config/config.ts'
 import { wallClock } from '../glados/clock.ts'
 import { createLog } from '../log.ts'
-import { openVenuesAlone } from '../venue_world.ts'
+import { openVenuesAlone } from '../veda/venues/world.ts'
 import { checkVenues } from './doctor_venues.ts'
 
 let emulator: Emulator

@@ -1,9 +1,9 @@
 /** What `weaver doctor` finds out about exchanges: each is asked for its account, with the credentials that it has. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { MOST_SKEW_MS } from '../clock_skew.ts'
 import { wallClock } from '../glados/clock.ts'
-import type { Venues } from '../live.ts'
+import type { Venues } from '../live/live.ts'
 import type { TradingMode, Venue } from '../veda/venue.ts'
+import { MOST_SKEW_MS } from '../veda/venues/clock_skew.ts'
 import type { Finding } from './doctor.ts'
 
 const ANSWER_MS = 15_000

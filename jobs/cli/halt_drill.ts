@@ -4,7 +4,7 @@ import { activeHalt } from '../../db/walle/queries/halts.ts'
 import { runningLiveRuns } from '../../db/walle/queries/live_runs.ts'
 import { type Control, openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
-import { drillHalt } from '../halt_drill.ts'
+import { drillHalt } from '../glados/halts/drill.ts'
 import type { System } from '../system.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
 

@@ -1,6 +1,6 @@
 /** `weaver notify test`: a message on every channel, now and once each, and what came of it. Without the database. */
 import { wallClock } from '../glados/clock.ts'
-import { type Channel, createChannels, type Message } from '../notify_channels.ts'
+import { type Channel, createChannels, type Message } from '../notify/channels.ts'
 import { type CliContext, CliError } from './context.ts'
 
 export async function notifyTestCommand(context: CliContext): Promise<number> {

@@ -3,7 +3,7 @@ import { getRun, listRuns } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { wallClock } from '../glados/clock.ts'
 import { DomainError } from '../glados/errors.ts'
-import { isRebuildable, type RunRebuild, rebuildRun, whileRunning } from '../rebuild.ts'
+import { isRebuildable, type RunRebuild, rebuildRun, whileRunning } from '../history/rebuild.ts'
 import type { System } from '../system.ts'
 import { type CliContext, CliError, withSystem } from './context.ts'
 

@@ -1,6 +1,6 @@
 /**
  * The kill switch. A halt is a row without `resumed_at`: whoever is about to send an order looks for it in the
- * transaction that says so (order_sending.ts), so that after this commit no order that was not on its way already
+ * transaction that says so (veda/orders/sending.ts), so that after this commit no order that was not on its way already
  * leaves, in any process. Orders on their way are cancelled when their answer comes.
  */
 import type { Reader } from '../../db/database.ts'

@@ -15,12 +15,12 @@ const PROGRAM = fileURLToPath(new URL('../../', import.meta.url))
 /** What of the program a host reads: not the folder itself, in which the configuration lies. */
 const PARTS = ['jobs', 'db', 'strategies', 'node_modules', 'package.json', 'deno.json']
 /** The program of a host as it is installed. */
-export const HOST_ENTRY = join(PROGRAM, 'jobs', 'host.ts')
+export const HOST_ENTRY = join(PROGRAM, 'jobs', 'hosts', 'main.ts')
 
 export interface HostPoolOptions {
   /** Most hosts at a time. */
   size: number
-  /** The host's program: jobs/host.ts. */
+  /** The host's program: jobs/hosts/main.ts. */
   entry: string
   /** Folders that hosts read besides the program's own: where sources are put. */
   readable: readonly string[]

@@ -94,7 +94,7 @@ export const environment: Rule = (files) =>
     if (matchesAny(file.path, patternsOf(ENVIRONMENT_FILES)) || isTest(file.path)) return
     walk(tree, (node) => {
       const name = memberName(node)
-      if (name === 'process.env' || name === 'Deno.env') report(node, `${name} is read in jobs/config.ts, once`)
+      if (name === 'process.env' || name === 'Deno.env') report(node, `${name} is read in jobs/config/config.ts, once`)
     })
   })
 

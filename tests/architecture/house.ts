@@ -29,6 +29,13 @@ const CONTRACTS = [
   'jobs/greta/{fill_model,decimals}.ts',
 ]
 
+/** Handlers and services: they read, ask the pure parts of the words, and record. In a word's folder where it is one word's. */
+const SHELLS = [
+  'jobs/{config,hosts,backtest,live,parity,history,audit,notify,health}',
+  'jobs/glados/halts',
+  'jobs/veda/{orders,accounts,venues,market}',
+]
+
 /** The first room that a file matches is its room. */
 export const ROOMS: readonly Room[] = [
   {
@@ -57,8 +64,8 @@ export const ROOMS: readonly Room[] = [
   { is: 'WallE', files: ['db/walle/**'], may: ['db/**', 'strategies/api.ts'] },
   { is: 'the database', files: ['db/*.ts'], may: ['db/**', 'strategies/api.ts'] },
   {
-    is: 'the worker: handlers and what wires them',
-    files: ['jobs/*.ts'],
+    is: 'the worker, and the shells that wire the words for one purpose each',
+    files: ['jobs/*.ts', ...SHELLS.map((folder) => `${folder}/**`)],
     may: ['jobs/**', 'db/**', 'strategies/api.ts'],
   },
   {
@@ -132,7 +139,7 @@ export interface Exception {
 export const CLOCK_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'entry file' },
   { files: 'jobs/{runner,worker}.ts', because: 'entry files of the worker' },
-  { files: 'jobs/host*.ts', because: 'entry file of the strategy process and its watchdog' },
+  { files: 'jobs/hosts/{main,runs}.ts', because: 'entry file of the strategy process; its watchdog' },
   { files: 'jobs/marvin/host_io.ts', because: 'the strategy process waits for its frames' },
   { files: 'jobs/cli/**', because: 'entry files of the command line' },
   { files: 'jobs/glados/clock.ts', because: 'the clock itself' },
@@ -147,9 +154,8 @@ export const CLOCK_FILES: readonly Exception[] = [
 /** Who may read the process environment. */
 export const ENVIRONMENT_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'entry file' },
-  { files: 'jobs/config.ts', because: 'reads it once and validates it' },
+  { files: 'jobs/config/config.ts', because: 'reads it once and validates it' },
   { files: 'jobs/cli/**', because: 'entry files hand it to the configuration' },
-  { files: 'jobs/host*.ts', because: 'entry file of the strategy process' },
   { files: 'api/server.ts', because: 'entry file of the HTTP server' },
   { files: 'db/cluster.ts', because: 'gives the Postgres process a bare environment' },
   { files: 'jobs/marvin/host_process.ts', because: 'gives the strategy process a bare environment' },
@@ -162,7 +168,15 @@ export const ENVIRONMENT_FILES: readonly Exception[] = [
 /** Who may use the file system, the network and processes. */
 export const IO_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'entry file' },
-  { files: 'jobs/*.ts', because: 'entry files of the worker and its configuration' },
+  { files: 'jobs/{worker,consumers,queue_watch,runner}.ts', because: 'a worker process: its name, its signals' },
+  { files: 'jobs/{log,version}.ts', because: 'what a line belongs to; what package.json says' },
+  { files: 'jobs/config/**', because: 'reads `.env`, looks at addresses and cores' },
+  { files: 'jobs/hosts/main.ts', because: 'entry file of the strategy process' },
+  { files: 'jobs/health/**', because: 'looks at the disk and at its own process' },
+  { files: 'jobs/notify/notify.ts', because: 'names its process' },
+  { files: 'jobs/glados/halts/file.ts', because: 'the halt file' },
+  { files: 'jobs/veda/venues/venues.ts', because: 'adapters are files' },
+  { files: 'jobs/veda/accounts/keeper.ts', because: 'names its process' },
   { files: 'jobs/cli/**', because: 'reads and writes the files that a person names' },
   { files: 'jobs/marvin/{load,scan,sources,loader}*.ts', because: 'strategies are files' },
   { files: 'jobs/marvin/host*.ts', because: 'the strategy process and who talks to it' },
@@ -178,9 +192,8 @@ export const IO_FILES: readonly Exception[] = [
 
 /** Who may import a module whose name is only known at run time. */
 export const DYNAMIC_IMPORT_FILES: readonly Exception[] = [
-  { files: 'jobs/host*.ts', because: 'strategies are found by scanning' },
   { files: 'jobs/marvin/{load,host,loader}*.ts', because: 'strategies are found by scanning' },
-  { files: 'jobs/venues.ts', because: 'adapters of venues are found by scanning' },
+  { files: 'jobs/veda/venues/venues.ts', because: 'adapters of venues are found by scanning' },
   { files: 'db/cluster.ts', because: "the package of the platform's Postgres binaries is named after it" },
   { files: 'tests/**', because: 'tests load what they have written' },
 ]
@@ -189,7 +202,7 @@ export const DYNAMIC_IMPORT_FILES: readonly Exception[] = [
 export const PRINTING_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'the command line talks to a person' },
   { files: 'jobs/cli/**', because: 'the command line talks to a person' },
-  { files: 'jobs/host*.ts', because: 'the strategy process' },
+  { files: 'jobs/hosts/main.ts', because: 'the strategy process' },
   { files: '.ci/**', because: 'the check talks to a person' },
   { files: 'tests/support/**', because: 'what prepares the tests says what it could not prepare' },
   { files: 'tests/bench/**', because: 'the bench prints its table' },
@@ -199,7 +212,7 @@ export const PRINTING_FILES: readonly Exception[] = [
 /** Files that nothing imports because something else starts, scans or serves them. */
 export const STARTED_FILES: readonly Exception[] = [
   { files: 'weaver.ts', because: 'the command line' },
-  { files: 'jobs/host*.ts', because: 'started as a process' },
+  { files: 'jobs/hosts/main.ts', because: 'started as a process' },
   { files: 'jobs/marvin/host*.ts', because: 'started as a process' },
   { files: 'jobs/veda/adapters/*/index.ts', because: 'found by scanning' },
   { files: 'strategies/**', because: 'found by scanning; api, indicators and testing are for a user’s own files' },

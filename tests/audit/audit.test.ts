@@ -1,7 +1,7 @@
 /** The audit finds what it is for, names it, and leaves sound strategies alone. */
 import { expect, test } from 'vitest'
 import type { CandleColumns } from '../../db/walle/rows.ts'
-import type { AuditParts } from '../../jobs/audit_play.ts'
+import type { AuditParts } from '../../jobs/audit/play.ts'
 import { createInstance } from '../../jobs/marvin/context.ts'
 import { type CandleWindow, defineStrategy, type StrategyDefinition, z } from '../../strategies/api.ts'
 import bollingerLimit from '../../strategies/bollinger_limit/index.ts'

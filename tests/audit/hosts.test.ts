@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { columnsOf } from '../../db/walle/candle_columns.ts'
 import { generateCandles } from '../../db/walle/generate.ts'
-import { type AuditRun, runAudit } from '../../jobs/audit_run.ts'
+import { type AuditRun, runAudit } from '../../jobs/audit/run.ts'
 import { openHosts, resolveStrategy } from '../../jobs/control.ts'
 import { fillRequestSchema, resolveFillModel } from '../../jobs/greta/fill_model.ts'
 import { materialise } from '../../jobs/marvin/sources.ts'

@@ -56,7 +56,7 @@ function killing(command: 'worker' | 'api', signal: 'SIGKILL' | 'SIGTERM'): Faul
   }
 }
 
-/** Processes below a member, such as its workers (`weaver.ts work`) and their strategy processes (`jobs/host.ts`). */
+/** Processes below a member, such as its workers (`weaver.ts work`) and their strategy processes (`jobs/hosts/main.ts`). */
 async function below(members: readonly Member[], what: string): Promise<number[]> {
   const { stdout } = await run('ps', ['-eo', 'pid=,ppid=,args='])
   const all = stdout.split('\n').map((line) => {
@@ -110,7 +110,7 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   { name: 'kill_child', shapes: BOTH, weight: 4, strike: killingBelow('weaver.ts work', 'process of workers') },
-  { name: 'kill_host', shapes: BOTH, weight: 2, strike: killingBelow('jobs/host.ts', 'strategy process') },
+  { name: 'kill_host', shapes: BOTH, weight: 2, strike: killingBelow('jobs/hosts/main.ts', 'strategy process') },
   {
     name: 'pause_worker',
     shapes: BOTH,

@@ -1,6 +1,6 @@
 /** One result, one data set: a run whose candles are revised between two of its chunks does not go on with the new ones. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createRunDataCache, DataRevised } from '../../jobs/run_data.ts'
+import { createRunDataCache, DataRevised } from '../../jobs/backtest/run_data.ts'
 import { type InProcess, openInProcess } from '../support/in_process.ts'
 import { seededRun } from '../support/seeded.ts'
 

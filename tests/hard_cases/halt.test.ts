@@ -5,7 +5,7 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { Secret } from '../../db/secrets.ts'
 import { haltCommand } from '../../jobs/cli/halt.ts'
-import { readHaltFile } from '../../jobs/halt_file.ts'
+import { readHaltFile } from '../../jobs/glados/halts/file.ts'
 import { isOpen } from '../support/alpaca/book.ts'
 import { openWeaverAtAlpaca, type WeaverAtAlpaca } from '../support/alpaca/weaver.ts'
 import { until } from '../support/until.ts'

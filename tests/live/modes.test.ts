@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { DECISIONS, selectList } from '../../db/walle/columns.ts'
 import type { CandleColumns, DecisionRow } from '../../db/walle/rows.ts'
-import { playHop } from '../../jobs/hop_play.ts'
+import { playHop } from '../../jobs/hosts/hop_play.ts'
 import { defineStrategy, type StrategyDefinition, type TickContext, z } from '../../strategies/api.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { mustGet, startLiveRun } from '../support/live_run.ts'

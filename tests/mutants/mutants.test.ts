@@ -98,7 +98,7 @@ const RUN_MUTANTS: readonly Mutant[] = [
   {
     is: 'a chunk is stored wherever its run is by now',
     stress: stressRuns,
-    file: 'jobs/backtest_jobs.ts',
+    file: 'jobs/backtest/jobs.ts',
     changes: [
       {
         from: 'if (played === null || locked.next_tick !== payload.next_tick) return null',

@@ -7,7 +7,7 @@ import { columnsOf } from '../../db/walle/candle_columns.ts'
 import { generateCandles } from '../../db/walle/generate.ts'
 import * as realQueries from '../../db/walle/queries/runs.ts'
 import * as realRecord from '../../db/walle/record.ts'
-import * as realConfig from '../../jobs/config.ts'
+import * as realConfig from '../../jobs/config/config.ts'
 import * as realControl from '../../jobs/control.ts'
 import type { RunRequest } from '../../jobs/glados/commands.ts'
 import * as realLog from '../../jobs/log.ts'
@@ -38,7 +38,7 @@ async function modulesOf(tree: SourceTree | null) {
   if (tree === null) {
     return { ...realConfig, ...realLog, ...realSystem, ...realControl, ...realRecord, ...realQueries }
   }
-  const files = ['jobs/config.ts', 'jobs/log.ts', 'jobs/system.ts', 'jobs/control.ts']
+  const files = ['jobs/config/config.ts', 'jobs/log.ts', 'jobs/system.ts', 'jobs/control.ts']
   const all = await Promise.all(
     [...files, 'db/walle/record.ts', 'db/walle/queries/runs.ts'].map((file) => tree.load<object>(file)),
   )

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { CliContext } from '../../jobs/cli/context.ts'
 import { haltCommand } from '../../jobs/cli/halt.ts'
-import { readHaltFile } from '../../jobs/halt_file.ts'
+import { readHaltFile } from '../../jobs/glados/halts/file.ts'
 import type { OrderToSend } from '../../jobs/veda/venue.ts'
 import { type InProcess, openInProcess } from '../support/in_process.ts'
 import { until } from '../support/until.ts'

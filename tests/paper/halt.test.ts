@@ -1,7 +1,7 @@
 /** The kill switch on a paper run that does something at every tick: what leaves, what is cancelled, what goes on. */
 import { writeFile } from 'node:fs/promises'
 import { beforeEach, expect, test } from 'vitest'
-import { haltFilePath, readHaltFile, writeHaltFile } from '../../jobs/halt_file.ts'
+import { haltFilePath, readHaltFile, writeHaltFile } from '../../jobs/glados/halts/file.ts'
 import type { OrderToSend } from '../../jobs/veda/venue.ts'
 import { openPaperWorld, type PaperWorld } from '../support/paper_world.ts'
 import { until } from '../support/until.ts'

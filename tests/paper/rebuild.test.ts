@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
-import { rebuildRun } from '../../jobs/rebuild.ts'
+import { rebuildRun } from '../../jobs/history/rebuild.ts'
 import { openPaperWorld } from '../support/paper_world.ts'
 
 test('rows of paper runs are equal to what their log says', async () => {

@@ -2,7 +2,7 @@
 import { openDatabase } from '../../db/client.ts'
 import { record } from '../../db/walle/record.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
-import { createLiveClock } from '../../jobs/live_clock.ts'
+import { createLiveClock } from '../../jobs/live/clock.ts'
 import { fastClock } from './fast_clock.ts'
 
 const [url = '', origin = '0'] = process.argv.slice(2)

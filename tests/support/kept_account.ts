@@ -3,7 +3,7 @@ import type { Database } from '../../db/database.ts'
 import { record } from '../../db/walle/record.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
-import type { Live } from '../../jobs/live.ts'
+import type { Live } from '../../jobs/live/live.ts'
 import { createScriptedVenue, type ScriptedVenue, type ScriptedVenueOptions } from './scripted_venue.ts'
 
 export const NAME = { exchange: 'scripted', mode: 'paper' } as const

@@ -8,7 +8,7 @@ import type { Outcome } from '../../db/walle/outcome.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import { record } from '../../db/walle/record.ts'
 import type { NewRun, RunRow, StrategySourceRow } from '../../db/walle/rows.ts'
-import { ownFetch } from '../../jobs/live_decisions.ts'
+import { ownFetch } from '../../jobs/live/decisions.ts'
 import { type FetchRequest, TIMEFRAME_MS } from '../../strategies/api.ts'
 import { aRun, aSource } from './walle_rows.ts'
 

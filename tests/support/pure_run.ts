@@ -1,6 +1,6 @@
 /** Plays a strategy over bars in memory, without database or host process. */
 import type { CandleColumns } from '../../db/walle/rows.ts'
-import { type Checkpoint, openBacktest, playTicks, type RunSpec, type Stretch } from '../../jobs/backtest.ts'
+import { type Checkpoint, openBacktest, playTicks, type RunSpec, type Stretch } from '../../jobs/backtest/backtest.ts'
 import type { RiskLimits } from '../../jobs/glados/risk.ts'
 import { type FillRequest, fillRequestSchema, resolveFillModel } from '../../jobs/greta/fill_model.ts'
 import { ticksOf } from '../../jobs/greta/ticks.ts'

@@ -1,7 +1,7 @@
 /** Streams of random orders: every type, time in force and exit, in two symbols, over bars made from a seed. */
 import { mulberry32 } from '../../db/walle/generate.ts'
 import type { CandleColumns, FillRow, OrderRow } from '../../db/walle/rows.ts'
-import type { Stretch } from '../../jobs/backtest.ts'
+import type { Stretch } from '../../jobs/backtest/backtest.ts'
 import { type FillModel, type FillRequest, fillRequestSchema, resolveFillModel } from '../../jobs/greta/fill_model.ts'
 import { defineStrategy, type OrderRequest, z } from '../../strategies/api.ts'
 import { playPure } from './pure_run.ts'

@@ -1,7 +1,7 @@
 /** A backtest made of a seed: bars, strategy, parameters, fill model. For properties that must hold for all of them. */
 import { mulberry32 } from '../../db/walle/generate.ts'
 import type { CandleColumns } from '../../db/walle/rows.ts'
-import type { Stretch } from '../../jobs/backtest.ts'
+import type { Stretch } from '../../jobs/backtest/backtest.ts'
 import type { RiskLimits } from '../../jobs/glados/risk.ts'
 import type { FillRequest } from '../../jobs/greta/fill_model.ts'
 import { createResultHasher } from '../../jobs/greta/result_hash.ts'

@@ -1,0 +1,167 @@
+/**
+ * A tick of a paper or live run, from its clock.Tick until all that it asked for is carried out. Between hops it lies in
+ * the run's checkpoint, which changes only under the run's lock.
+ */
+import type { Reader } from '../../db/database.ts'
+import type { Outcome, Write } from '../../db/walle/outcome.ts'
+import { getCheckpoint } from '../../db/walle/queries/checkpoints.ts'
+import { getClockTick, getRunLedger } from '../../db/walle/queries/live_runs.ts'
+import { listPositions } from '../../db/walle/queries/results.ts'
+import type { PositionRow, RunRow } from '../../db/walle/rows.ts'
+import type { Json } from '../../strategies/api.ts'
+import { haltRunOutcome } from '../glados/halt_commands.ts'
+import { checkHalt, type RiskLimits } from '../glados/risk.ts'
+import { lossesOf, markEquity, newWatch, type RiskWatch } from '../greta/risk_watch.ts'
+import type { SkipState } from '../greta/skips.ts'
+import { createTradeMatcher, type TradeMatcherState } from '../greta/trades.ts'
+import type { HopAnswer } from '../hosts/hop_view.ts'
+import type { Asked, StrategyMemory } from '../marvin/contract.ts'
+import { type Marked, markTrades } from './account.ts'
+import { liveStats } from './result.ts'
+
+/** Statistics of a run that goes on are made anew at its first tick of every hour, and at its end. */
+const STATS_EVERY_MS = 3_600_000
+
+export interface LiveTick {
+  bar_index: number
+  /** The boundary, epoch milliseconds. */
+  ts: number
+  corr_id: string
+  /** `window`: what it fetched in onTick is waited for. `place`: what it asked for is being carried out. */
+  stage: 'window' | 'place' | 'done'
+  /** The ordinal of the tick's next event. */
+  next_event: number
+  /** In onTick; its decision is made after onWindow. */
+  asked: Asked
+  /** Orders and cancels told so far, over all parts of its decision. */
+  told: number
+  /** Parts of its decision beyond its own. */
+  parts: number
+  /** Commands that are not carried out yet, oldest first: ids of their events. */
+  pending: string[]
+}
+
+/** JSON. */
+export interface LiveCheckpoint {
+  /** Null until the strategy has spoken for the first time. */
+  memory: StrategyMemory | null
+  hears: HopAnswer['hears']
+  skips: SkipState
+  /** By symbol, of the newest bar seen: open time, close. */
+  newest: Record<string, { time: number; close: number }>
+  marked: Marked
+  /** Hours since 1970 of the tick at which statistics were made last. */
+  stats_hour: number | null
+  /** The event that told of the run's own windows seen last. */
+  windows: string | null
+  /** The newest tick that the strategy heard of, also when it is done; null before the first. */
+  tick: LiveTick | null
+}
+
+export function newLiveCheckpoint(): LiveCheckpoint {
+  return {
+    memory: null,
+    hears: { ticks: true, orders: true },
+    skips: { ranges: [], next: 0 },
+    newest: {},
+    marked: {},
+    stats_hour: null,
+    windows: null,
+    tick: null,
+  }
+}
+
+export async function getLiveCheckpoint(reader: Reader, runId: string): Promise<LiveCheckpoint> {
+  const stored = await getCheckpoint(reader, runId)
+  return (stored?.state as unknown as LiveCheckpoint | undefined) ?? newLiveCheckpoint()
+}
+
+/** Cash and positions at the newest closes seen, in float64; what was never seen is worth what it cost. */
+export function equityAt(
+  cash: string,
+  positions: readonly Pick<PositionRow, 'symbol' | 'qty' | 'avg_price'>[],
+  newest: LiveCheckpoint['newest'],
+): { equity: number; gross: number } {
+  let equity = Number(cash)
+  let gross = 0
+  for (const { symbol, qty, avg_price } of positions) {
+    const value = Number(qty) * (newest[symbol]?.close ?? Number(avg_price))
+    equity += value
+    gross += Math.abs(value)
+  }
+  return { equity, gross }
+}
+
+/** Under the run's lock: everything that the newest tick's end leaves. Marks it `done`. */
+export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoint, now: number): Promise<Write[]> {
+  const { tick, newest } = checkpoint
+  if (tick === null) throw new Error(`The run ${run.id} has no tick to end`)
+  tick.stage = 'done'
+  const [ledger, positions, clockTick] = await Promise.all([
+    getRunLedger(tx, run.id),
+    listPositions(tx, run.id),
+    getClockTick(tx, run.id, tick.bar_index),
+  ])
+  const { equity, gross } = equityAt(ledger?.cash ?? run.initial_cash, positions, newest)
+  // The clock has gone past ticks that were missed meanwhile.
+  const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
+  const marked = positions.map((row) => ({ ...row, last_price: newest[row.symbol]?.close ?? row.last_price }))
+  const point = { ts: tick.ts, equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
+  const hour = Math.floor(tick.ts / STATS_EVERY_MS)
+  const stats = hour === checkpoint.stats_hour ? {} : { stats: await liveStats(tx, run, point) }
+  checkpoint.stats_hour = hour
+  return [
+    { kind: 'save_positions', rows: marked },
+    { kind: 'add_equity', run_id: run.id, tick: tick.bar_index, point },
+    { kind: 'save_clock_ticks', rows: clockTick ? [{ ...clockTick, done_at: new Date(now).toISOString() }] : [] },
+    { kind: 'save_checkpoint', run_id: run.id, next_tick, state: checkpoint },
+    { kind: 'update_run', id: run.id, changes: { next_tick, open_corr_id: null, ...stats } },
+  ]
+}
+
+/** New bars were seen: what the limits on losses remember of equity, and what open trades have lived through. */
+export async function markLedger(
+  tx: Reader,
+  run: RunRow,
+  { tick, newest }: LiveCheckpoint,
+  bars: Parameters<typeof markTrades>[1],
+  now: number,
+): Promise<Outcome> {
+  const [ledger, positions] = await Promise.all([getRunLedger(tx, run.id), listPositions(tx, run.id)])
+  if (ledger === null || tick === null) return { writes: [], events: [] }
+  const limits = run.risk as RiskLimits
+  let halted: Outcome = { writes: [], events: [] }
+  const changed = { ...ledger }
+  if (limits.max_daily_loss != null || limits.max_drawdown != null) {
+    const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
+    markEquity(watch, tick.ts, equityAt(ledger.cash, positions, newest).equity)
+    changed.risk_watch = watch as unknown as Json
+    const breach = checkHalt(limits, lossesOf(watch, tick.ts))
+    if (breach !== null) halted = haltRunOutcome(run, tick.bar_index, breach, now)
+  }
+  if (bars.length > 0 && positions.some(({ qty }) => qty !== '0')) {
+    const trades = createTradeMatcher(ledger.trade_matcher as unknown as TradeMatcherState)
+    markTrades(trades, bars)
+    changed.trade_matcher = trades.save() as unknown as Json
+  }
+  return { ...halted, writes: [{ kind: 'save_run_ledgers', rows: [changed] }, ...halted.writes] }
+}
+
+/** Whether a command is the run's oldest that is not carried out: of two, a cancel may mean the order before it. */
+export async function isOldestCommand(reader: Reader, runId: string, commandId: string): Promise<boolean> {
+  const { tick } = await getLiveCheckpoint(reader, runId)
+  return !tick?.pending.includes(commandId) || tick.pending[0] === commandId
+}
+
+/**
+ * Under the run's lock, in the transaction that carries a command out: what that changes of the tick. The last command
+ * of a tick ends it.
+ */
+export async function commandDone(tx: Reader, run: RunRow, commandId: string, now: number): Promise<Write[]> {
+  const checkpoint = await getLiveCheckpoint(tx, run.id)
+  const { tick } = checkpoint
+  if (!tick?.pending.includes(commandId)) return []
+  tick.pending = tick.pending.filter((id) => id !== commandId)
+  if (tick.stage === 'place' && tick.pending.length === 0) return endTick(tx, run, checkpoint, now)
+  return [{ kind: 'save_checkpoint', run_id: run.id, next_tick: run.next_tick, state: checkpoint }]
+}

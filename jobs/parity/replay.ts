@@ -1,0 +1,282 @@
+/**
+ * Plays a paper or live run again from what it recorded: its ticks, its windows, what its venue answered. One pass over its
+ * log, in the order of the log; memory holds its orders, its bars, and a page.
+ */
+import type { Database, Reader } from '../../db/database.ts'
+import type { LogEvent } from '../../db/events/envelope.ts'
+import { getEvent } from '../../db/events/read.ts'
+import type { EventType } from '../../db/events/registry.ts'
+import { lastOfRun, readRunLog } from '../../db/events/run_log.ts'
+import type { ParityResult } from '../../db/walle/parity_rows.ts'
+import { isOnlyInRow } from '../../db/walle/projections/decisions.ts'
+import { isOrderEvent } from '../../db/walle/projections/orders.ts'
+import {
+  getDecisionById,
+  lastHop,
+  listCancelReasons,
+  listHops,
+  listVenueSaid,
+  type PlacedHop,
+  type VenueSaid,
+} from '../../db/walle/queries/parity.ts'
+import { listFills, listPositions } from '../../db/walle/queries/results.ts'
+import { getRun } from '../../db/walle/queries/runs.ts'
+import { readSeries } from '../../db/walle/queries/series.ts'
+import type { FillRow, RunRow } from '../../db/walle/rows.ts'
+import type { Intent } from '../../strategies/api.ts'
+import { DomainError } from '../glados/errors.ts'
+import { getLiveCheckpoint } from '../live/ticks.ts'
+import { isWindowEvent, type ReadWindows, readWindows } from '../live/view.ts'
+import type { FeeBounds } from '../veda/venue.ts'
+import { createReplayAccount, type ReplayAccount } from './account.ts'
+import { createRecordedBars, type RecordedBars } from './bars.ts'
+import { createDecisionReplay, type DecisionParts, type DecisionReplay } from './decisions.ts'
+import { compareBooked, judgeOrders } from './fills.ts'
+import { createOrderBook, type OrderBook, type OrderStory, orderDifference } from './orders.ts'
+import { createFindings, type Findings } from './parity.ts'
+
+export interface ReplayParts {
+  db: Pick<Database, 'read' | 'reader'>
+  /** Asks the strategy in a host in which nothing has run. */
+  ask: DecisionParts['ask']
+  /** What the run's venue says that a fill costs; null: it says nothing. */
+  fees: (symbol: string) => FeeBounds | null
+  toleranceBps: number
+  /** Told now and then: the fraction of the log that is done. */
+  onProgress: (done: number) => Promise<void>
+}
+
+/** Windows are up to 100 KB each. */
+const PAGE = 200
+/** A longer log is not replayed: two years of minutes of a run that trades now and then. */
+export const MOST_EVENTS = 8_000_000
+
+const TYPES: readonly EventType[] = [
+  ...(['run.Created', 'run.StopRequested', 'clock.Tick', 'strategy.FetchWindow', 'strategy.DecisionMade'] as const),
+  ...(['data.WindowReady', 'data.WindowComplete', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
+  ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
+]
+
+/** The run at one moment: what came later is not looked at. */
+interface Moment {
+  run: RunRow
+  lastPlace: number
+  lastHop: number
+  /** Commands that are not carried out yet, of a run that goes on. */
+  underWay: boolean
+  traded: string[]
+  fills: FillRow[]
+  said: VenueSaid[]
+  cancels: { order_id: string; reason: string }[]
+}
+
+export async function replayRun(parts: ReplayParts, runId: string): Promise<ParityResult> {
+  const moment = await parts.db.read((reader) => readMoment(reader, runId))
+  const replay = openReplay(parts, moment)
+  await playLog(parts, moment, replay)
+  return finish(parts, moment, replay)
+}
+
+async function readMoment(reader: Reader, runId: string): Promise<Moment> {
+  const run = await getRun(reader, runId)
+  if (run === null) throw new DomainError('NOT_FOUND', `there is no run ${runId}`)
+  const { tick } = await getLiveCheckpoint(reader, runId)
+  const positions = await listPositions(reader, runId)
+  return {
+    run,
+    lastPlace: await lastOfRun(reader, runId),
+    lastHop: await lastHop(reader, runId),
+    underWay: run.status === 'running' && (tick?.pending.length ?? 0) > 0,
+    traded: positions.map(({ symbol }) => symbol),
+    fills: await listFills(reader, runId),
+    said: await listVenueSaid(reader, runId),
+    cancels: await listCancelReasons(reader, runId),
+  }
+}
+
+interface Replay {
+  findings: Findings
+  account: ReplayAccount
+  bars: RecordedBars
+  decisions: DecisionReplay
+  book: OrderBook
+  ticks: number
+  events: number
+  /** Boundary and index of the newest tick that was decided on. */
+  newest: { ts: number; bar_index: number } | null
+}
+
+function openReplay({ ask }: ReplayParts, { run, traded }: Moment): Replay {
+  const findings = createFindings()
+  const report = findings.add
+  const account = createReplayAccount(run, traded)
+  return {
+    ...{ findings, account, bars: createRecordedBars(), book: createOrderBook(run, report) },
+    decisions: createDecisionReplay({ run, account, ask, report }),
+    ...{ ticks: 0, events: 0, newest: null },
+  }
+}
+
+/** Events as they were written; between them, each time that the strategy was spoken to, with the account as it was then. */
+async function playLog(parts: ReplayParts, moment: Moment, replay: Replay): Promise<void> {
+  const hops = createHopReader(parts, moment)
+  let after = '0'
+  for (;;) {
+    const { events, places, last } = await readRunLog(parts.db.reader, moment.run.id, {
+      types: TYPES,
+      after,
+      limit: PAGE,
+    })
+    for (const [index, event] of events.entries()) {
+      const place = places[index] as number
+      await hearUpTo(parts, replay, hops, place - 1)
+      if (place <= moment.lastPlace) await take(parts, moment, replay, event, place)
+    }
+    after = last ?? after
+    if (events.length < PAGE || Number(after) > moment.lastPlace) break
+    await parts.onProgress(Number(after) / moment.lastPlace)
+  }
+  await hearUpTo(parts, replay, hops, Number.POSITIVE_INFINITY)
+  replay.decisions.end()
+  if (replay.events === 0) throw forgotten(moment.run)
+}
+
+type Hops = ReturnType<typeof createHopReader>
+
+function createHopReader({ db }: ReplayParts, { run, lastHop: until }: Moment) {
+  let page: PlacedHop[] = []
+  let after = 0
+  let done = false
+  return {
+    async peek(): Promise<PlacedHop | null> {
+      if (page.length === 0 && !done) {
+        page = (await listHops(db.reader, run.id, after, PAGE)).filter(({ id }) => id <= until)
+        done = page.length === 0
+        after = page.at(-1)?.id ?? after
+      }
+      return page[0] ?? null
+    },
+    take() {
+      page.shift()
+    },
+  }
+}
+
+/** The strategy was shown the account as it was before the event after this place. */
+async function hearUpTo({ db }: ReplayParts, replay: Replay, hops: Hops, place: number): Promise<void> {
+  for (let row = await hops.peek(); row !== null && row.seen <= place; row = await hops.peek()) {
+    hops.take()
+    const event = (await getEvent(db.reader, row.event_id)) as LogEvent | null
+    if (event === null) throw new DomainError('CONFLICT', `the event ${row.event_id} is not in the log any more`)
+    const windows = isWindowEvent(event) ? await readWindows(db.reader, event, { again: true }) : null
+    if (windows !== null) seeWindows(replay, row, event, windows)
+    await replay.decisions.hear({ row, event, windows })
+    if (windows !== null) {
+      const { account, decisions, book } = replay
+      book.marked(Date.parse(event.ts), { account: account.now(), newest: decisions.newest })
+    }
+  }
+}
+
+function seeWindows(replay: Replay, { bar_index, seen }: PlacedHop, event: LogEvent, { shown }: ReadWindows): void {
+  const ts = Date.parse(event.ts)
+  replay.findings.add(...replay.bars.take(shown, { place: seen, bar_index, ts }))
+  if (replay.newest?.bar_index !== bar_index) replay.ticks += 1
+  replay.newest = { ts, bar_index }
+}
+
+async function take(
+  { db }: ReplayParts,
+  { run }: Moment,
+  replay: Replay,
+  event: LogEvent,
+  place: number,
+): Promise<void> {
+  if (replay.events === 0 && event.type !== 'run.Created') throw forgotten(run)
+  replay.events += 1
+  if (replay.events > MOST_EVENTS) {
+    throw new DomainError('CONFLICT', `the run has more than ${MOST_EVENTS} events: that is more than a replay plays`)
+  }
+  const { account, book, decisions } = replay
+  if (isOrderEvent(event)) {
+    book.apply(event, place, { account: account.now(), newest: decisions.newest })
+    account.apply(event)
+  } else if (event.type === 'run.StopRequested') book.stopping()
+  else if (event.type === 'strategy.FetchWindow') decisions.fetched(event, place)
+  else if (event.type === 'strategy.DecisionMade') {
+    if (decisions.asked === 0) throw unrecorded(run)
+    const row = isOnlyInRow(event) ? await getDecisionById(db.reader, event.id) : null
+    const intents = (row?.intents ?? event.payload.intents) as Intent[]
+    decisions.decided(event, intents, place)
+    book.decided(intents, { bar_index: event.payload.bar_index, ts: Date.parse(event.ts), place })
+  }
+}
+
+function forgotten({ id }: RunRow): DomainError {
+  const why = 'its events were kept for WEAVER_AUDIT_DAYS, and those are over'
+  return new DomainError('CONFLICT', `the beginning of run ${id} is not in the log any more: ${why}`)
+}
+
+function unrecorded({ id, weaver_version }: RunRow): DomainError {
+  const why = 'it was made by a Weaver that did not record what a replay needs'
+  return new DomainError('CONFLICT', `run ${id} (version ${weaver_version}) cannot be replayed: ${why}`)
+}
+
+async function finish(parts: ReplayParts, moment: Moment, replay: Replay): Promise<ParityResult> {
+  const { findings, bars, book, newest } = replay
+  const { run } = moment
+  const notes = await compareCandles(parts, replay)
+  const stories = book.stories()
+  if (!moment.underWay) tellUnplaced(run, stories, findings)
+  const columns = new Map(run.symbols.map((symbol) => [symbol, bars.columns({ symbol, timeframe: run.timeframe })]))
+  const { slippage, modelFees, unjudged } = judgeOrders(stories, {
+    run,
+    bars: (symbol) => columns.get(symbol) ?? bars.columns({ symbol, timeframe: run.timeframe }),
+    toleranceBps: parts.toleranceBps,
+    through: newest?.ts ?? 0,
+    cancelReasons: new Map(moment.cancels.map(({ order_id, reason }) => [order_id, reason])),
+    report: findings.add,
+  })
+  const booked = compareBooked(stories, {
+    fills: moment.fills,
+    said: new Map(moment.said.map((one) => [one.client_order_id, one])),
+    fees: parts.fees,
+    report: findings.add,
+  })
+  return {
+    ...findings.summary(),
+    ...{ ticks: replay.ticks, orders: stories.filter(({ order_id }) => order_id !== null).length },
+    ...{ fills: stories.reduce((sum, { fills }) => sum + fills.length, 0), unjudged },
+    through: newest === null ? null : new Date(newest.ts).toISOString(),
+    slippage,
+    fees: { booked: booked.toString(), model: modelFees.toString() },
+    notes,
+  }
+}
+
+/** What the stored candles say now of the bars that the run saw. */
+async function compareCandles({ db }: ReplayParts, { bars, findings }: Replay): Promise<string[]> {
+  const notes: string[] = []
+  for (const series of bars.series()) {
+    const { time } = bars.columns(series)
+    const [first, last] = [time[0], time.at(-1)]
+    if (first === undefined || last === undefined) continue
+    const { columns } = await readSeries(db.reader, { ...series, from: first, to: last + 1, warmupBars: 0 })
+    if (columns.time.length === 0)
+      notes.push(`no candles of ${series.symbol} ${series.timeframe} are stored: they were not compared`)
+    else findings.add(...bars.compare(series, columns))
+  }
+  return notes
+}
+
+function tellUnplaced({ status }: RunRow, stories: readonly OrderStory[], findings: Findings): void {
+  for (const story of stories) {
+    if (story.intent === null || story.order_id !== null) continue
+    const cause = status === 'running' ? 'the intent has no order' : 'the run ended before the intent was carried out'
+    findings.add({
+      ...orderDifference(story, story.place, 'unplaced', cause),
+      recorded: 'no order',
+      expected: 'an order',
+    })
+  }
+}

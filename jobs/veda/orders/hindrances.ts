@@ -1,0 +1,42 @@
+/** What stands in the way of an order that is to leave. */
+import type { WriteTx } from '../../../db/database.ts'
+import { isOpen } from '../../../db/events/order_state.ts'
+import { type Hindrance, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import type { OrderRow } from '../../../db/walle/rows.ts'
+
+/** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
+export const SEND_WITHIN_MS = 300_000
+/** Then the venue decides. */
+const MAKE_ROOM_MS = 30_000
+
+export function isTooLate({ parent_order_id }: Pick<OrderRow, 'parent_order_id'>, waitedMs: number): boolean {
+  return parent_order_id === null && waitedMs > SEND_WITHIN_MS
+}
+
+export function isHalted({ system_halt, run_halt }: Hindrance): boolean {
+  return system_halt || run_halt
+}
+
+export function isFree(hindrance: Hindrance): boolean {
+  return !isHalted(hindrance) && waitsFor(hindrance) === null
+}
+
+export function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
+  if (!account_ready) return `the account is not ready: ${account_reason ?? 'nobody keeps it'}`
+  return paused_reason === null ? null : `the symbol is paused: ${paused_reason}`
+}
+
+/** A venue does not sell the same share for two: exits that were asked to make room are gone first. */
+export async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): Promise<string | null> {
+  if (order.parent_order_id !== null || order.order_type !== 'market') return null
+  const others = await symbolOrders(tx, order.run_id, order.symbol)
+  const going = others.some(
+    ({ order: exit, send }) =>
+      exit.parent_order_id !== null &&
+      exit.side === order.side &&
+      isOpen(exit.status) &&
+      send?.cancel_requested_at != null &&
+      now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
+  )
+  return going ? 'exits that hold what it sells are being cancelled' : null
+}

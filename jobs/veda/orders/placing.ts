@@ -1,0 +1,259 @@
+/** What strategies ask for becomes orders on record, or is refused; nothing is sent here (sending.ts sends). */
+import type { Database, Reader, WriteTx } from '../../../db/database.ts'
+import { claim } from '../../../db/events/claims.ts'
+import type { LogEvent } from '../../../db/events/envelope.ts'
+import { isOpen } from '../../../db/events/order_state.ts'
+import { getEvent } from '../../../db/events/read.ts'
+import type { NewJob, TaskPayload } from '../../../db/events/tasks.ts'
+import type { RunLedgerRow, TradingMode } from '../../../db/walle/live_rows.ts'
+import type { Outcome } from '../../../db/walle/outcome.ts'
+import {
+  getOrderSend,
+  getPosition,
+  hindranceOf,
+  orderByClientId,
+  unfinishedSends,
+} from '../../../db/walle/queries/live_orders.ts'
+import { getClockTick, getRunLedger, openPositions } from '../../../db/walle/queries/live_runs.ts'
+import { listOpenOrders } from '../../../db/walle/queries/orders.ts'
+import { getRun, lockRun } from '../../../db/walle/queries/runs.ts'
+import type { OrderRow, RunRow } from '../../../db/walle/rows.ts'
+import type { Json, PlaceIntent } from '../../../strategies/api.ts'
+import type { Job } from '../../attempt.ts'
+import { checkRisk, type RiskLimits } from '../../glados/risk.ts'
+import { Decimal, ZERO } from '../../greta/decimals.ts'
+import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk_watch.ts'
+import type { Live } from '../../live/live.ts'
+import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/ticks.ts'
+import { checkIntent } from '../../marvin/intents.ts'
+import { checkVenue, type Holding } from '../checks.ts'
+import type { VenueAsset, VenueFeatures } from '../venue.ts'
+import { tooOld } from './age.ts'
+import { cancelWanted, exitOutcome } from './exits.ts'
+import { checkFunds } from './funds.ts'
+import { cancelJob, submitJob } from './job_specs.ts'
+import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './refusals.ts'
+
+export type OrderJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log'> & { db: Database }
+export type OrderJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
+
+/** A command that comes before its turn looks again after this long. */
+const PUT_BACK_MS = 200
+
+/** What is known of the venue without it being asked within a transaction; null: it does not answer. */
+interface VenueWords {
+  features: VenueFeatures
+  asset: VenueAsset | null
+}
+
+export async function placeOrder(
+  jobs: OrderJobs,
+  payload: TaskPayload<'veda.place_order'>,
+  job: OrderJob,
+): Promise<void> {
+  const [event, run, isOldest] = await jobs.db.read((reader) =>
+    Promise.all([
+      commandOf(reader, payload.event_id, 'live.PlaceOrder'),
+      getRun(reader, payload.run_id),
+      isOldestCommand(reader, payload.run_id, payload.event_id),
+    ]),
+  )
+  if (!isOldest) return job.putBack(PUT_BACK_MS)
+  const words = run?.status === 'running' ? await askVenue(jobs, run, event.payload.intent as PlaceIntent) : null
+  await carryOut(jobs, 'veda.place_order', payload, job, (tx, locked) => place(jobs, tx, locked, event, words))
+}
+
+export async function cancelOrder(
+  jobs: OrderJobs,
+  payload: TaskPayload<'veda.cancel_order'>,
+  job: OrderJob,
+): Promise<void> {
+  const event = await commandOf(jobs.db.reader, payload.event_id, 'live.CancelOrder')
+  if (!(await isOldestCommand(jobs.db.reader, payload.run_id, payload.event_id))) return job.putBack(PUT_BACK_MS)
+  await carryOut(jobs, 'veda.cancel_order', payload, job, async (tx, locked) => {
+    const order = await orderByClientId(tx, locked.id, event.payload.client_order_id)
+    return order === null ? NOTHING : cancelOutcome(tx, [order], 'asked for by the strategy', jobs.now())
+  })
+}
+
+const NOTHING: Outcome = { writes: [], events: [] }
+
+/** The wish to cancel orders of a run that is locked. What has ended, or is to be cancelled already, is left alone. */
+export async function cancelOutcome(
+  tx: WriteTx,
+  orders: readonly OrderRow[],
+  reason: string,
+  now: number,
+): Promise<Outcome> {
+  const outcome: Outcome & { jobs: NewJob[] } = { writes: [], events: [], jobs: [] }
+  for (const order of orders) {
+    const send = isOpen(order.status) ? await getOrderSend(tx, order.id) : null
+    if (send === null || send.cancel_requested_at !== null) continue
+    outcome.writes.push({ kind: 'save_order_sends', rows: [cancelWanted(send, reason, now)] })
+    // What is not answered yet is its submit's, which finds the wish.
+    if (send.state === 'answered') outcome.jobs.push(cancelJob(order))
+  }
+  return outcome
+}
+
+/** For whoever starts to keep an account: jobs of all that is under way there. One too many does nothing. */
+export async function unfinishedJobs(
+  reader: Reader,
+  account: { exchange: string; mode: TradingMode },
+): Promise<NewJob[]> {
+  const sends = await unfinishedSends(reader, account)
+  return sends.map(({ order_id: id, run_id, what }) => (what === 'submit' ? submitJob : cancelJob)({ id, run_id }))
+}
+
+/** Once per command, under the run's lock; the tick's last command ends the tick. */
+async function carryOut(
+  jobs: OrderJobs,
+  task: 'veda.place_order' | 'veda.cancel_order',
+  payload: { run_id: string; event_id: string },
+  job: OrderJob,
+  decide: (tx: WriteTx, run: LiveRun) => Promise<Outcome>,
+): Promise<void> {
+  job.signal.throwIfAborted()
+  await jobs.db.write(async (tx) => {
+    const run = await lockRun(tx, payload.run_id)
+    if (run?.status === 'running' && (await claim(tx, task, payload.event_id))) {
+      const [outcome, done] = await Promise.all([
+        decide(tx, run as LiveRun),
+        commandDone(tx, run, payload.event_id, jobs.now()),
+      ])
+      await jobs.record(tx, { ...outcome, writes: [...outcome.writes, ...done] })
+    }
+    await job.finish(tx)
+  })
+}
+
+type Command<T extends 'live.PlaceOrder' | 'live.CancelOrder'> = Extract<LogEvent, { type: T }>
+
+async function commandOf<T extends 'live.PlaceOrder' | 'live.CancelOrder'>(
+  reader: Reader,
+  eventId: string,
+  type: T,
+): Promise<Command<T>> {
+  const event = (await getEvent(reader, eventId)) as LogEvent | null
+  if (event?.type !== type) throw new Error(`the event ${eventId} is no ${type} in the log`)
+  return event as Command<T>
+}
+
+/** A venue that is away, or refuses, is no reason to lose a tick: whether the order can leave is seen when it is sent. */
+async function askVenue(jobs: OrderJobs, run: RunRow, { symbol }: PlaceIntent): Promise<VenueWords | null> {
+  if (run.exchange === null || run.mode === 'backtest' || !run.symbols.includes(symbol)) return null
+  try {
+    const venue = await jobs.venues.get(run.exchange, run.mode)
+    const asset = await venue.asset(symbol).catch((error: unknown) => {
+      jobs.log('warn', { err: error, run_id: run.id }, `the venue does not tell what ${symbol} is`)
+      return null
+    })
+    return { features: venue.features, asset }
+  } catch (error) {
+    jobs.log('warn', { err: error, run_id: run.id }, 'the venue of an order cannot be opened')
+    return null
+  }
+}
+
+async function place(
+  jobs: OrderJobs,
+  tx: WriteTx,
+  run: LiveRun,
+  event: PlaceCommand,
+  words: VenueWords | null,
+): Promise<Outcome> {
+  const intent = event.payload.intent as PlaceIntent
+  const [ledger, known, tick, account] = await Promise.all([
+    getRunLedger(tx, run.id),
+    orderByClientId(tx, run.id, intent.client_order_id),
+    getClockTick(tx, run.id, event.payload.bar_index),
+    readStanding(tx, run, intent),
+  ])
+  if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
+  // The same intent is the same order, whoever asks for it again.
+  if (known !== null) return NOTHING
+  const now = jobs.now()
+  const { lastClose } = account
+  const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
+  const born = commandedOrder(run, event, { ledger, tick, decidedClose, now })
+  const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
+  const refusal =
+    refusalOf(run, intent, { ...account, cash: ledger.cash, words, watch, now }) ??
+    (await tooOld(tx, run, event, tick, now))
+  const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
+  if (refusal !== null) {
+    const { writes, events } = refusedOutcome(born, refusal)
+    return { writes: [...writes, { kind: 'save_run_ledgers', rows: [next] }], events }
+  }
+  countOrder(watch, now)
+  const counted = { ...next, risk_watch: watch as unknown as Json }
+  // A market order that closes needs what the exits hold at the venue.
+  const exits = await exitOutcome(jobs, tx, {
+    ...{ run, order: born.order, send: born.send, fills: [] },
+    ...{ ledger: counted, position: account.position },
+  })
+  return {
+    writes: [...born.outcome.writes, ...exits.outcome.writes, { kind: 'save_run_ledgers', rows: [exits.ledger] }],
+    events: [...born.outcome.events, ...exits.outcome.events],
+    jobs: [...(born.outcome.jobs ?? []), ...(exits.outcome.jobs ?? [])],
+  }
+}
+
+/** What an intent is held against, read at once. */
+async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) {
+  const [hindrance, open, position, positions, checkpoint] = await Promise.all([
+    hindranceOf(tx, run, symbol),
+    listOpenOrders(tx, run.id),
+    getPosition(tx, run.id, symbol),
+    openPositions(tx, run.id),
+    getLiveCheckpoint(tx, run.id),
+  ])
+  const { newest: closes } = checkpoint
+  return { hindrance, open, position, positions, closes, lastClose: closes[symbol]?.close ?? Number.NaN }
+}
+
+type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
+  cash: string
+  words: VenueWords | null
+  watch: RiskWatch
+  now: number
+}
+
+function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
+  const { hindrance, open, position, lastClose, words, watch, now } = circumstances
+  const nonsense = checkIntent(intent, run.symbols)
+  if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
+  if (hindrance.system_halt || hindrance.run_halt) {
+    return { reason: 'halt', rule: null, detail: `the ${hindrance.system_halt ? 'system' : 'run'} is halted` }
+  }
+  const risk = checkRisk(intent, run.risk as RiskLimits, {
+    symbol: intent.symbol,
+    lastClose,
+    positionQty: Number(position?.qty ?? '0'),
+    openOrders: open.length,
+    ...lossesOf(watch, now),
+  })
+  if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
+  const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
+  if (unpaid !== null || words === null) return unpaid
+  const holding = holdingOf(run, intent, { qty: position?.qty ?? '0', open, hindrance })
+  return checkVenue(intent, words.features, words.asset, holding)
+}
+
+/** Exits do not count: they make room for an order that closes, and end with the position. */
+function holdingOf(
+  run: LiveRun,
+  { symbol, side }: PlaceIntent,
+  { qty, open, hindrance }: { qty: string } & Pick<Circumstances, 'open' | 'hindrance'>,
+): Holding {
+  const closing = open
+    .filter((order) => order.symbol === symbol && order.side === side && order.parent_order_id === null)
+    .reduce((sum, order) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
+  const beyond = new Decimal(hindrance.unattributed_qty)
+  return {
+    qty: new Decimal(qty).toString(),
+    closing: closing.toString(),
+    lacking: (beyond.lt(ZERO) ? beyond.neg() : ZERO).toString(),
+    allowShort: run.fill.allow_short === true,
+  }
+}

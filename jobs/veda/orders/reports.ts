@@ -1,0 +1,335 @@
+/**
+ * The one place that records what venues say of orders, and the only one that books a fill of a paper or live run: under
+ * the run's lock, in one transaction. Locks are taken in this order: run, then everything that belongs to it (order, send,
+ * ledger, position), which nobody changes without the run's lock; never an account's lock within.
+ * Idempotent: what is known already leaves nothing behind.
+ */
+import type { Database, WriteTx } from '../../../db/database.ts'
+import type { NewEvent } from '../../../db/events/envelope.ts'
+import { venueEventId } from '../../../db/events/ids.ts'
+import { isOpen } from '../../../db/events/order_state.ts'
+import type { OrderSendRow, RunLedgerRow, TradingMode, VenueUpdateRow } from '../../../db/walle/live_rows.ts'
+import type { Outcome } from '../../../db/walle/outcome.ts'
+import { fillOf, isFillEvent } from '../../../db/walle/projections/fills.ts'
+import { evolveOrder, type OrderEvent } from '../../../db/walle/projections/orders.ts'
+import {
+  fillsOfOrder,
+  findOrder,
+  getOrderSend,
+  getPosition,
+  type OrderPlace,
+} from '../../../db/walle/queries/live_orders.ts'
+import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
+import { getOrder } from '../../../db/walle/queries/orders.ts'
+import { lockRun } from '../../../db/walle/queries/runs.ts'
+import type { FillRow, OrderRow, PositionRow, RunRow, TradeRow } from '../../../db/walle/rows.ts'
+import type { Json } from '../../../strategies/api.ts'
+import { Decimal, ZERO } from '../../greta/decimals.ts'
+import { applyFill, averagePrice, type Ledger } from '../../greta/ledger.ts'
+import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from '../../greta/trades.ts'
+import type { Live } from '../../live/live.ts'
+import { applyReport, type OrderBody, type OrderReport } from '../reports.ts'
+import type { VenueStatus } from '../venue.ts'
+import { exitAlarms, exitOutcome } from './exits.ts'
+import { cancelJob } from './job_specs.ts'
+
+export type ReportSource = VenueUpdateRow['source']
+
+/** A report, of which account, and how it was heard. */
+export interface Heard extends OrderReport {
+  exchange: string
+  mode: TradingMode
+  source: ReportSource
+}
+
+export type Reported =
+  /** No order of ours in this account. */
+  | { kind: 'foreign' }
+  | {
+      kind: 'known'
+      order: OrderPlace
+      /** Types of the events that it left. */
+      told: OrderBody['type'][]
+      /** Something was missed: ask the venue for the order, and report that. */
+      gap: boolean
+    }
+
+export type ReportJobs = Pick<Live, 'record' | 'now' | 'newId' | 'log'> & { db: Database }
+
+export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Reported> {
+  const ids = {
+    client_order_id: heard.order?.client_order_id ?? heard.execution?.client_order_id ?? null,
+    exchange_order_id: heard.order?.exchange_order_id ?? heard.execution?.exchange_order_id ?? null,
+  }
+  const place = await findOrder(jobs.db.reader, heard, ids)
+  if (place === null) return { kind: 'foreign' }
+  if (heard.execution === null && (heard.source === 'poll' || heard.source === 'reconcile')) {
+    // Asked for again and again, and mostly nothing new: no lock for that.
+    const order = await getOrder(jobs.db.reader, place.order_id)
+    const send = await getOrderSend(jobs.db.reader, place.order_id)
+    const fills = await fillsOfOrder(jobs.db.reader, place.order_id)
+    const decidedClose = send?.decided_close ?? null
+    const news = order === null ? null : applyReport({ row: order, fills, decidedClose }, heard, 0)
+    if (news?.events.length === 0 && send?.state === 'answered') {
+      return { kind: 'known', order: place, told: [], gap: news.gap }
+    }
+  }
+  return jobs.db.write(async (tx) => {
+    const locked = await lockOrder(tx, place)
+    if (locked === null) return { kind: 'foreign' }
+    const { outcome, told, gap } = await reportOutcome(jobs, tx, locked, heard)
+    await jobs.record(tx, outcome)
+    return { kind: 'known', order: place, told, gap }
+  })
+}
+
+export interface LockedOrder {
+  run: RunRow
+  order: OrderRow
+  send: OrderSendRow
+}
+
+/** The run is locked first, then its order is read. Null: there is no such order any more. */
+export async function lockOrder(tx: WriteTx, { run_id, order_id }: OrderPlace): Promise<LockedOrder | null> {
+  const run = await lockRun(tx, run_id)
+  const [order, send] =
+    run === null ? [null, null] : await Promise.all([getOrder(tx, order_id), getOrderSend(tx, order_id)])
+  return run && order && send && { run, order, send }
+}
+
+export interface ReportOutcome {
+  outcome: Outcome
+  /** The order and its send as they are after it. */
+  order: OrderRow
+  send: OrderSendRow
+  told: OrderBody['type'][]
+  gap: boolean
+}
+
+/** What a report changes of an order that is locked: rows, events, jobs. */
+export async function reportOutcome(
+  jobs: Pick<ReportJobs, 'now' | 'newId' | 'log'>,
+  tx: WriteTx,
+  locked: LockedOrder,
+  heard: Heard,
+): Promise<ReportOutcome> {
+  const { order, run } = locked
+  const ledger = await getRunLedger(tx, run.id)
+  if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
+  const fills = await fillsOfOrder(tx, order.id)
+  const known = { row: order, fills, decidedClose: locked.send.decided_close }
+  const { events, gap } = applyReport(known, heard, ledger.next_fill)
+  const send: OrderSendRow = { ...locked.send, state: 'answered', last_error: null }
+  const zombie = isZombie(order, heard)
+  if (zombie && send.cancel_requested_at === null) {
+    send.cancel_requested_at = new Date(jobs.now()).toISOString()
+    send.cancel_reason = 'it was given up, and the venue has it'
+  }
+  const change = await ordersChange(jobs, tx, { run, order, send }, events, ledger)
+  const update: VenueUpdateRow = {
+    exchange: heard.exchange,
+    mode: heard.mode,
+    source: heard.source,
+    client_order_id: order.client_order_id,
+    execution_id: heard.execution?.execution_id ?? null,
+    payload: { order: heard.order, execution: heard.execution } as unknown as Json,
+  }
+  const changed = JSON.stringify(send) !== JSON.stringify(locked.send)
+  return {
+    outcome: {
+      writes: [
+        { kind: 'insert_venue_updates', rows: [update] },
+        ...(changed ? [{ kind: 'save_order_sends' as const, rows: [send] }] : []),
+        ...change.outcome.writes,
+      ],
+      events: change.outcome.events,
+      jobs: [...(change.outcome.jobs ?? []), ...(zombie ? [cancelJob(locked.order)] : [])],
+    },
+    order: change.order,
+    send,
+    told: events.map(({ type }) => type),
+    gap,
+  }
+}
+
+const AT_VENUE: readonly unknown[] = ['pending', 'accepted', 'partial'] satisfies VenueStatus[]
+
+/** Weaver gave it up, as never having reached the venue, and there it is. */
+function isZombie({ status, exchange_order_id }: OrderRow, { order }: Heard): boolean {
+  if (exchange_order_id !== null) return false
+  return (status === 'cancelled' || status === 'rejected') && AT_VENUE.includes(order?.status)
+}
+
+interface OrdersChange {
+  outcome: Outcome
+  order: OrderRow
+}
+
+/** What events of an order change: its row, fills, the run's ledger, position and trades, and the exits it brings along. */
+export async function ordersChange(
+  jobs: Pick<ReportJobs, 'now' | 'newId' | 'log'>,
+  tx: WriteTx,
+  { run, order: before, send }: LockedOrder,
+  bodies: readonly OrderBody[],
+  ledger: RunLedgerRow,
+): Promise<OrdersChange> {
+  if (bodies.length === 0) return { outcome: { writes: [], events: [] }, order: before }
+  const ts = new Date(jobs.now()).toISOString()
+  const events: NewEvent[] = []
+  const fills: FillRow[] = []
+  let order = before
+  for (const body of bodies) {
+    const event = eventOf(order, body, ts)
+    events.push(event)
+    order = evolveOrder(order, event as unknown as OrderEvent) as OrderRow
+    const logged = event as unknown as OrderEvent
+    if (isFillEvent(logged)) fills.push(fillOf(logged))
+  }
+  const booked = await book(tx, run, order, fills, ledger)
+  const exits = await exitOutcome(jobs, tx, {
+    run,
+    order,
+    send,
+    fills,
+    ledger: booked.ledger,
+    position: booked.position,
+  })
+  return {
+    outcome: {
+      writes: [
+        { kind: 'update_orders', rows: [order] },
+        { kind: 'insert_fills', rows: fills },
+        { kind: 'save_positions', rows: fills.length > 0 && booked.position ? [booked.position] : [] },
+        { kind: 'insert_trades', rows: booked.trades },
+        { kind: 'save_run_ledgers', rows: [exits.ledger] },
+        ...exits.outcome.writes,
+      ],
+      events: [
+        ...events,
+        ...positionChanged(run, order, fills, booked.position, ts),
+        ...exitAlarms(order, bodies, ts),
+        ...exits.outcome.events,
+      ],
+      jobs: exits.outcome.jobs ?? [],
+    },
+    order,
+  }
+}
+
+export function eventOf(order: OrderRow, body: OrderBody, ts: string): NewEvent {
+  return {
+    ...body,
+    run_id: order.run_id,
+    corr_id: order.corr_id,
+    causation_id: order.last_event_id,
+    ts,
+    producer: 'veda',
+  } as NewEvent
+}
+
+interface Booked {
+  ledger: RunLedgerRow
+  position: PositionRow | null
+  trades: TradeRow[]
+}
+
+async function book(
+  tx: WriteTx,
+  run: RunRow,
+  order: OrderRow,
+  fills: readonly FillRow[],
+  before: RunLedgerRow,
+): Promise<Booked> {
+  const held = await getPosition(tx, run.id, order.symbol)
+  const matcher = createTradeMatcher((before.trade_matcher as TradeMatcherState | null) ?? undefined)
+  const ledger: Ledger = {
+    cash: new Decimal(before.cash),
+    fees: new Decimal(before.fees),
+    turnover: new Decimal(before.turnover),
+    positions: [
+      {
+        qty: new Decimal(held?.qty ?? '0'),
+        cost: new Decimal(held?.cost ?? '0'),
+        realised: new Decimal(held?.realised_pnl ?? '0'),
+      },
+    ],
+  }
+  for (const fill of fills) bookFill(ledger, matcher, run, fill)
+  if (!isOpen(order.status)) matcher.onOrderEnd(order.id)
+  const trades = matcher.takeClosed(run.id)
+  const position = ledger.positions[0] as Ledger['positions'][number]
+  return {
+    ledger: {
+      ...before,
+      cash: ledger.cash.toString(),
+      fees: ledger.fees.toString(),
+      turnover: ledger.turnover.toString(),
+      next_fill: before.next_fill + fills.length,
+      trade_matcher: matcher.save() as unknown as Json,
+    },
+    position:
+      held === null && fills.length === 0
+        ? null
+        : {
+            run_id: run.id,
+            symbol: order.symbol,
+            qty: position.qty.toString(),
+            avg_price: averagePrice(position).toString(),
+            realised_pnl: position.realised.toString(),
+            cost: position.cost.toString(),
+            last_price: held?.last_price ?? Number(fills.at(-1)?.price),
+          },
+    trades,
+  }
+}
+
+function bookFill(ledger: Ledger, matcher: TradeMatcher, run: RunRow, fill: FillRow): void {
+  const received = new Decimal(fill.qty).minus(fill.fee_qty)
+  const signed = fill.side === 'buy' ? received : received.neg()
+  applyFill(ledger, 0, signed, new Decimal(fill.price), new Decimal(fill.fee))
+  if (received.eq(ZERO)) return
+  matcher.onFill({
+    symbol: fill.symbol,
+    side: fill.side,
+    qty: received.toString(),
+    price: fill.price,
+    fee: fill.fee,
+    orderId: fill.order_id,
+    time: Date.parse(fill.timestamp),
+    barIndex: newestTick(run),
+  })
+}
+
+/** The tick under way, or the last one. */
+function newestTick({ open_corr_id, next_tick }: RunRow): number {
+  return open_corr_id === null ? Math.max(0, next_tick - 1) : next_tick
+}
+
+function positionChanged(
+  run: RunRow,
+  order: OrderRow,
+  fills: readonly FillRow[],
+  position: PositionRow | null,
+  ts: string,
+): NewEvent[] {
+  const last = fills.at(-1)
+  if (last === undefined || position === null || run.exchange === null || run.mode === 'backtest') return []
+  return [
+    {
+      id: venueEventId(run.id, order.client_order_id, `position:${last.execution_id}`),
+      type: 'account.PositionChanged',
+      run_id: run.id,
+      corr_id: order.corr_id,
+      causation_id: last.id,
+      ts,
+      producer: 'veda',
+      payload: {
+        exchange: run.exchange,
+        mode: run.mode,
+        symbol: order.symbol,
+        qty: position.qty,
+        avg_price: position.avg_price,
+      },
+    },
+  ]
+}
