@@ -13,6 +13,7 @@ import {
   takeOverDeadPools,
   tidyJobs,
 } from '../db/events/leases.ts'
+import { createPauses } from '../db/events/pauses.ts'
 import { TASK_NAMES, timeoutMs } from '../db/events/tasks.ts'
 import { type AttemptOptions, LostLease, messageOf, settleFailure, tellOfDead } from './attempt.ts'
 
@@ -65,12 +66,14 @@ export async function watchQueue(
   fail: (cause: unknown) => void,
 ): Promise<void> {
   const { log, sleep } = options
+  const pauses = createPauses(sleep)
   let stopped = false
   stop.then(() => {
     stopped = true
+    pauses.wake()
   })
   for (let round = 1; ; round++) {
-    await Promise.race([stop, sleep(LIVENESS_MS)])
+    if (!stopped) await pauses.pause(LIVENESS_MS)
     if (stopped) return
     try {
       for (const lease of await lostLeases(session, active.held())) active.abort(lease)

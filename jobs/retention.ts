@@ -1,4 +1,5 @@
 /** The worker's round that takes old events out of the log. Every process has one; the database lets in one at a time. */
+import { createPauses } from '../db/events/pauses.ts'
 import { retainOnce } from '../db/events/retention.ts'
 import { record } from '../db/walle/record.ts'
 import { wallClock } from './glados/clock.ts'
@@ -19,7 +20,7 @@ const AGAIN_MS = 300_000
 const STEP_MS = 500
 
 export function startRetention({ db, log, config }: System): RetentionRounds {
-  const stop = Promise.withResolvers<void>()
+  const pauses = createPauses(wallClock.sleep)
   let stopped = false
 
   async function round(): Promise<number> {
@@ -46,7 +47,7 @@ export function startRetention({ db, log, config }: System): RetentionRounds {
     let wait = FIRST_MS
     for (;;) {
       for (let left = wait; left > 0 && !stopped; left -= STEP_MS) {
-        await Promise.race([stop.promise, wallClock.sleep(STEP_MS)])
+        await pauses.pause(STEP_MS)
       }
       if (stopped) return
       wait = await round()
@@ -57,7 +58,7 @@ export function startRetention({ db, log, config }: System): RetentionRounds {
   return {
     async stop() {
       stopped = true
-      stop.resolve()
+      pauses.wake()
       await running
     },
   }

@@ -3,6 +3,7 @@
  * the others stand by and take over when its connection is gone.
  */
 import type { Database, Listener, Session } from '../database.ts'
+import { createPauses } from './pauses.ts'
 
 /** What follows a round: the next one at once; a rest that a notification ends; or a pause that nothing but `stop` ends. */
 export type Next = 'again' | 'rest' | { pauseMs: number }
@@ -103,35 +104,40 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 }
 
-/** A sleep cannot be cut short, and a process cannot end while it lasts. */
+/** A process cannot end while it sleeps. */
 const LONGEST_SLEEP_MS = 500
 
 /** The two ways of doing nothing: until something happens, and for a while whatever happens. `stop` ends both. */
 function createWaiting(sleep: (ms: number) => Promise<void>) {
+  const rests = createPauses(sleep)
+  const pauses = createPauses(sleep)
   let stopped = false
-  let ended = Promise.withResolvers<void>()
-  let woken = Promise.withResolvers<void>()
+  /** Something has happened since the last rest. */
+  let woken = false
+  const wake = () => {
+    woken = true
+    rests.wake()
+  }
   return {
     stopped: () => stopped,
-    wake: () => woken.resolve(),
+    wake,
     async rest(ms: number): Promise<void> {
-      await Promise.race([woken.promise, sleep(ms)])
-      if (!stopped) woken = Promise.withResolvers<void>()
+      if (!woken) await rests.pause(ms)
+      woken = stopped
     },
     async pause(ms: number, isOver: () => boolean): Promise<void> {
       for (let left = ms; left > 0 && !isOver(); left -= LONGEST_SLEEP_MS) {
-        await Promise.race([ended.promise, sleep(Math.min(left, LONGEST_SLEEP_MS))])
+        await pauses.pause(Math.min(left, LONGEST_SLEEP_MS))
       }
     },
     start() {
       stopped = false
-      ended = Promise.withResolvers<void>()
-      woken = Promise.withResolvers<void>()
+      woken = false
     },
     stop() {
       stopped = true
-      ended.resolve()
-      woken.resolve()
+      wake()
+      pauses.wake()
     },
   }
 }

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { forgetProcess, noteProcess } from '../../db/events/health.ts'
+import { createPauses } from '../../db/events/pauses.ts'
 import { wallClock } from '../glados/clock.ts'
 import type { HostPool } from '../marvin/host_pool.ts'
 import type { System } from '../system.ts'
@@ -16,7 +17,7 @@ const STEP_MS = 500
 const LAG_RESOLUTION_MS = 20
 
 export function startSampling({ db, log }: System, hosts: Pick<HostPool, 'counts'>): Sampling {
-  const stop = Promise.withResolvers<void>()
+  const pauses = createPauses(wallClock.sleep)
   const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS })
   const me = { host: hostname(), pid: process.pid }
   const startedAt = new Date(wallClock.now()).toISOString()
@@ -46,7 +47,7 @@ export function startSampling({ db, log }: System, hosts: Pick<HostPool, 'counts
     while (!stopped) {
       await sample().catch((error: unknown) => log.warn({ err: error }, 'this process cannot write down how it is'))
       for (let left = EVERY_MS; left > 0 && !stopped; left -= STEP_MS) {
-        await Promise.race([stop.promise, wallClock.sleep(STEP_MS)])
+        await pauses.pause(STEP_MS)
       }
     }
   }
@@ -55,7 +56,7 @@ export function startSampling({ db, log }: System, hosts: Pick<HostPool, 'counts
   return {
     async stop() {
       stopped = true
-      stop.resolve()
+      pauses.wake()
       await running
       lag.disable()
       await forgetProcess(db, me).catch((error: unknown) => log.warn({ err: error }, 'this process stays on the list'))
