@@ -108,10 +108,11 @@ export async function movingSymbols(
   withinMs: number,
 ): Promise<Set<string>> {
   const rows = await reader.query<{ symbol: string }>(
-    `select distinct o.symbol from weaver.orders o join weaver.runs r on r.id = o.run_id
-     where r.exchange = $1 and r.mode = $2
-       and (o.status in ('submitted', 'accepted', 'partial')
-         or o.updated_at > clock_timestamp() - make_interval(secs => $3::float8 / 1000))`,
+    `select o.symbol from weaver.orders o join weaver.runs r on r.id = o.run_id
+     where r.exchange = $1 and r.mode = $2 and o.status in ('submitted', 'accepted', 'partial')
+     union select o.symbol from weaver.orders o join weaver.runs r on r.id = o.run_id
+     where r.exchange = $1 and r.mode = $2 and o.exchange_order_id is not null
+       and o.updated_at > now() - make_interval(secs => $3::float8 / 1000)`,
     [exchange, mode, withinMs],
   )
   return new Set(rows.map(({ symbol }) => symbol))

@@ -15,11 +15,14 @@ export async function findOrder(
   account: { exchange: string; mode: TradingMode },
   ids: { client_order_id: string | null; exchange_order_id: string | null },
 ): Promise<OrderPlace | null> {
+  const [column, id] =
+    ids.client_order_id === null
+      ? ['exchange_order_id', ids.exchange_order_id]
+      : ['client_order_id', ids.client_order_id]
   const [row] = await reader.query<OrderPlace>(
     `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
-     where r.exchange = $1 and r.mode = $2
-       and case when $3::text is null then o.exchange_order_id = $4 else o.client_order_id = $3 end`,
-    [account.exchange, account.mode, ids.client_order_id, ids.exchange_order_id],
+     where r.exchange = $1 and r.mode = $2 and o.${column} = $3`,
+    [account.exchange, account.mode, id],
   )
   return row ?? null
 }
@@ -116,11 +119,12 @@ export function unfinishedSends(
 ): Promise<(OrderPlace & { what: 'submit' | 'cancel' })[]> {
   return reader.query(
     `select s.order_id, s.run_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
-     from weaver.order_sends s join weaver.orders o on o.id = s.order_id
+     from (select order_id from weaver.order_sends where exchange = $1 and mode = $2 and state <> 'answered'
+         union select id from weaver.orders where status in ('pending', 'submitted', 'accepted', 'partial')) open
+       join weaver.order_sends s using (order_id) join weaver.orders o on o.id = s.order_id
      where s.exchange = $1 and s.mode = $2
        and not exists (select from weaver.order_jobs j where j.order_id = s.order_id)
-       and (s.state <> 'answered' or (o.status in ('pending', 'submitted', 'accepted', 'partial')
-         and (s.cancel_requested_at is not null or o.parent_order_id is not null)))
+       and (s.state <> 'answered' or s.cancel_requested_at is not null or o.parent_order_id is not null)
      order by o.created_at, o.id`,
     [account.exchange, account.mode],
   )

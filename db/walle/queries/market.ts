@@ -154,7 +154,7 @@ export async function lastWindowWait(reader: Reader, runId: string): Promise<Win
 
 export async function countLateBars(reader: Reader, runId: string): Promise<number> {
   const [row] = await reader.query<{ late: number }>(
-    'select coalesce(sum(late), 0)::integer as late from weaver.window_waits where run_id = $1',
+    'select coalesce(sum(late), 0)::integer as late from weaver.window_waits where run_id = $1 and late > 0',
     [runId],
   )
   return row?.late ?? 0
