@@ -10,6 +10,7 @@ import {
   judgeMissing,
   judgePositions,
   type OurOrder,
+  turnOf,
 } from './reconcile.ts'
 import type { Execution, VenueOrder } from './venue.ts'
 
@@ -97,13 +98,28 @@ test('an order that lives at the venue and is ended with us is told apart', () =
 test('a missing order is said after three times over half a minute, and forgotten once it is there again', () => {
   let missing: ReturnType<typeof judgeMissing>['missing'] = new Map()
   const said = [0, 10_000, 29_999, 30_000].map((now) => {
-    const judged = judgeMissing([our()], ['c1'], missing, now)
+    const judged = judgeMissing([our()], { notFound: ['c1'], notAsked: [] }, missing, now)
     missing = judged.missing
     return judged.findings.length
   })
   expect(said).toEqual([0, 0, 0, 1])
-  const there = judgeMissing([our()], [], missing, 40_000)
+  const there = judgeMissing([our()], { notFound: [], notAsked: [] }, missing, 40_000)
   expect([there.missing.size, there.findings]).toEqual([0, []])
+})
+
+test('of many orders that the venue does not name each is looked up in its turn, and each is said', () => {
+  const ids = Array.from({ length: 60 }, (_, n) => `c${n}`)
+  const ours = ids.map((client_order_id) => our({ client_order_id }))
+  let missing: ReturnType<typeof judgeMissing>['missing'] = new Map()
+  const said = new Set<string | null>()
+  for (let now = 0; now <= 100_000; now += 10_000) {
+    const { asked, rest } = turnOf(ids, missing, 50)
+    expect(asked.length).toBe(50)
+    const judged = judgeMissing(ours, { notFound: asked, notAsked: rest }, missing, now)
+    missing = judged.missing
+    for (const { client_order_id } of judged.findings) said.add(client_order_id)
+  }
+  expect(said.size).toBe(60)
 })
 
 const row = (changes: Partial<AccountPositionRow> = {}): AccountPositionRow => ({

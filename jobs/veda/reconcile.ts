@@ -129,6 +129,13 @@ function foreignOrder(order: VenueOrder): Finding {
   }
 }
 
+/** Those whose turn it is to be looked up: who was asked for least often, at most so many at once. */
+export function turnOf(unnamed: readonly string[], before: Missing, most: number): { asked: string[]; rest: string[] } {
+  const times = (id: string) => before.get(id)?.times ?? 0
+  const waiting = [...unnamed].sort((a, b) => times(a) - times(b))
+  return { asked: waiting.slice(0, most), rest: waiting.slice(most) }
+}
+
 /** How often, and since when, the venue has said that it does not know an order. */
 export type Missing = ReadonlyMap<string, { times: number; since: number }>
 
@@ -136,20 +143,19 @@ export const MISSING = { times: 3, overMs: 30_000 } as const
 
 /**
  * Orders that the venue was asked for and does not know. Nothing is done to them: one that was never acknowledged is
- * looked up and sent again by its own job, and one that was is for a person.
+ * looked up and sent again by its own job, and one that was is for a person. `notAsked`: those whose turn it was not.
  */
 export function judgeMissing(
   ours: readonly OurOrder[],
-  notFound: readonly string[],
+  { notFound, notAsked }: { notFound: readonly string[]; notAsked: readonly string[] },
   before: Missing,
   now: number,
 ): { missing: Missing; findings: Finding[] } {
-  const missing = new Map(
-    notFound.map((id) => {
-      const known = before.get(id) ?? { times: 0, since: now }
-      return [id, { times: known.times + 1, since: known.since }]
-    }),
-  )
+  const missing = new Map([...before].filter(([id]) => notAsked.includes(id)))
+  for (const id of notFound) {
+    const { times, since } = before.get(id) ?? { times: 0, since: now }
+    missing.set(id, { times: times + 1, since })
+  }
   const findings = ours.flatMap((our): Finding[] => {
     const { times, since } = missing.get(our.client_order_id) ?? { times: 0, since: now }
     if (times < MISSING.times || now - since < MISSING.overMs) return []

@@ -28,6 +28,7 @@ import {
   type Missing,
   type PositionsJudged,
   type Settling,
+  turnOf,
 } from '../reconcile.ts'
 import {
   type Execution,
@@ -70,6 +71,8 @@ export interface Check extends AccountName {
   stream: 'up' | 'down' | 'none'
   /** Why updates of orders do not reach us, for too long now; null: they do, or are about to. */
   lost: string | null
+  /** Why polls stand in for the stream; null: they do not, or there is none. */
+  polled: string | null
   memory: Memory
   settling: Settling
   /** Of a symbol, as the venue's features have it. */
@@ -96,7 +99,7 @@ const OVERLAP_MS = 300_000
 const FIRST_LOOK_MS = 86_400_000
 /** While fills come in, what is asked first may not fit what is asked last. */
 const LOOKS = 3
-/** Looked up one by one; the rest at the next check. */
+/** Looked up one by one; the others at the next check. */
 const MOST_LOOKUPS = 50
 /** An account with positions is worth something else at every look: that alone is told no more often. */
 const MONEY_EVERY_MS = 60_000
@@ -126,9 +129,10 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
   const closed = await ordersByClientId(live.db.reader, namedIn(look))
   const ours = new Map([...open, ...closed].map((order) => [order.client_order_id, order]))
   const first = compareOrders([...ours.values()], look.orders, look.executions)
-  const asked = await lookUp(venue, first.unnamed.slice(0, MOST_LOOKUPS))
+  const turn = turnOf(first.unnamed, memory.missing, MOST_LOOKUPS)
+  const asked = await lookUp(venue, turn.asked)
   const found = compareOrders([...ours.values()], asked.orders, [])
-  const missing = judgeMissing(open, asked.notFound, memory.missing, live.now())
+  const missing = judgeMissing(open, { notFound: asked.notFound, notAsked: turn.rest }, memory.missing, live.now())
   const known = await knownExecutions(live.db.reader, check, idsOf(look.executions))
   let newsAt: number | null = null
   for (const { order, execution } of [...first.reports, ...found.reports]) {
@@ -353,18 +357,18 @@ function recordable(live: Live, check: Check, results: Results): Outcome {
 }
 
 function stateOf(
-  { lost, stream, requested }: Check,
+  { lost, polled, stream, requested }: Check,
   { account, positions }: Judged,
 ): Pick<AccountRow, 'state' | 'state_reason'> {
   if (lost !== null) return { state: 'unknown', state_reason: lost }
-  if (account.state === 'ready') return { state: 'ready', state_reason: null }
+  if (account.state === 'ready') return { state: 'ready', state_reason: polled }
   // Whoever wants it to be asked first means after that.
   if (account.reconcile_requested_at !== requested) return { state: 'unknown', state_reason: account.state_reason }
   if (stream === 'down') return { state: 'unknown', state_reason: 'waiting for its stream of order updates' }
   // A difference that may be a fill on its way is waited for before the first order leaves, and not after.
   const { unsettled } = positions
   if (unsettled.length > 0) return { state: 'unknown', state_reason: `waiting for fills in ${unsettled.join(', ')}` }
-  return { state: 'ready', state_reason: null }
+  return { state: 'ready', state_reason: polled }
 }
 
 function eventsOf(live: Live, check: Check, results: Results): NewEvent[] {

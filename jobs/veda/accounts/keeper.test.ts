@@ -28,7 +28,8 @@ const QUICK: Partial<KeeperLimits> = {
   downMs: 300,
   settleMs: 150,
   mostMs: 3_000,
-  backoff: { firstMs: 50, mostMs: 200 },
+  aloneMs: 600_000,
+  backoff: { firstMs: 50, mostMs: 200, refusedMostMs: 200 },
 }
 
 let database: TestDatabase
@@ -249,6 +250,50 @@ test('while the stream is down for too long no order leaves, and polls keep the 
   expect((await account())?.state_reason).toBe('its stream of order updates is down: the line is cut')
   await until('the fill is known', async () => (await getOrder(db.reader, order.id))?.status === 'filled')
   venue.streamState(true)
+  await ready()
+})
+
+test('a stream that cannot be had at all is stood in for by polls, and said, until it is there', async () => {
+  const venue = aVenue({ acknowledges: false })
+  const order = await anSentOrder(0)
+  await atVenue(venue, order)
+  keep(venue, { aloneMs: 500 })
+  await until('its orders are polled', async () => (await account())?.stream === 'none')
+  await ready()
+  expect((await account())?.state_reason).toBe('its orders are polled: it was never up')
+  venue.pushing = false
+  venue.fill('c0', '10', '100')
+  await until('the fill is known', async () => (await getOrder(db.reader, order.id))?.status === 'filled')
+  venue.streamState(true)
+  await until('the stream is back', async () => (await account())?.stream === 'up')
+  expect(await account()).toMatchObject({ state: 'ready', state_reason: null })
+})
+
+test('after an outage of the venue its account is looked at soon, however long that was', async () => {
+  const venue = aVenue()
+  let offset = 0
+  const { account: told } = venue
+  const live = liveWith(venue, db)
+  live.now = () => Date.now() + offset
+  let failures = 0
+  venue.account = () => {
+    failures += 1
+    return Promise.reject(new VenueError('unavailable', '503'))
+  }
+  const keeper = createAccountKeeper({
+    live,
+    apply: (heard) => recordReport(live, heard),
+    name: NAME,
+    limits: { tickMs: 20, standByMs: 50, reconcileMs: 600_000 },
+  })
+  keepers.push(keeper)
+  keeper.start()
+  await until('pauses have doubled often', async () => {
+    offset += 15_000
+    return failures >= 12
+  })
+  venue.account = told
+  offset += 15_000
   await ready()
 })
 

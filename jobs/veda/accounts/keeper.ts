@@ -44,14 +44,16 @@ export interface KeeperLimits extends Settling {
   pollMs: number
   /** How long the stream may be down, or a venue silent, before no order leaves any more. */
   downMs: number
+  /** How long the stream is waited for; from then on polls stand in for it, as where there is none, until it is back. */
+  aloneMs: number
   /** With open orders, a stream that says nothing for so long is opened anew. */
   silentMs: number
   /** What the stream should have told so long ago and did not shows that it is deaf. */
   deafMs: number
   /** A call of the venue that takes longer is given up; the adapter has limits of its own. */
   callMs: number
-  /** After a failure: doubling from the first to the most. */
-  backoff: { firstMs: number; mostMs: number }
+  /** After a failure: doubling from the first to the most; keys that are refused are tried more and more seldom. */
+  backoff: { firstMs: number; mostMs: number; refusedMostMs: number }
 }
 
 export const KEEPER_LIMITS: KeeperLimits = {
@@ -60,12 +62,13 @@ export const KEEPER_LIMITS: KeeperLimits = {
   reconcileMs: 60_000,
   pollMs: 5_000,
   downMs: 15_000,
+  aloneMs: 300_000,
   silentMs: 900_000,
   deafMs: 10_000,
   callMs: 60_000,
   settleMs: 2_000,
   mostMs: 60_000,
-  backoff: { firstMs: 1_000, mostMs: 300_000 },
+  backoff: { firstMs: 1_000, mostMs: 15_000, refusedMostMs: 300_000 },
 }
 
 export interface Keeper {
@@ -212,7 +215,7 @@ class Term {
     if (this.ear.takeNews()) this.causes.add('reconnect')
     const cause = this.due(now)
     if (cause === null) return
-    const polled = !this.ear.wanted()
+    const polled = this.isPolled()
     const down = !polled && !this.ear.up()
     const causes = [...this.causes]
     this.causes.clear()
@@ -227,6 +230,7 @@ class Term {
         requested: this.requested,
         stream: polled ? 'none' : down ? 'down' : 'up',
         lost: this.isLost() ? this.streamIsDown() : null,
+        polled: polled && this.ear.wanted() ? `its orders are polled: ${this.ear.reason()}` : null,
         memory: this.memory,
         settling: limits,
         feeRate: (symbol) => venue.features.unsureFeeInKind[assetClassOf(symbol)],
@@ -270,8 +274,9 @@ class Term {
     this.failures += 1
     this.failingSince ??= now
     const { kind, retryAfterMs } = error instanceof VenueError ? error : { kind: null, retryAfterMs: null }
-    const { firstMs, mostMs } = limits.backoff
-    const wait = Math.max(retryAfterMs ?? 0, Math.min(mostMs, firstMs * 2 ** Math.min(this.failures - 1, 20)))
+    const { firstMs, mostMs, refusedMostMs } = limits.backoff
+    const most = kind === 'unauthorised' ? refusedMostMs : mostMs
+    const wait = Math.max(retryAfterMs ?? 0, Math.min(most, firstMs * 2 ** Math.min(this.failures - 1, 20)))
     this.retryAt = now + wait
     const message = error instanceof Error ? error.message : String(error)
     live.log('warn', { err: error, account: labelOf(name), retry_in_ms: wait }, 'the account cannot be checked')
@@ -284,9 +289,13 @@ class Term {
     }
   }
 
-  /** The stream is down for too long for orders to leave. */
+  /** The stream is down for too long for orders to leave, and not for so long that polls stand in for it. */
   private isLost(): boolean {
-    return this.ear.wanted() && this.ear.downFor(this.options.limits.downMs, this.startedAt)
+    return !this.isPolled() && this.ear.downFor(this.options.limits.downMs, this.startedAt)
+  }
+
+  private isPolled(): boolean {
+    return !this.ear.wanted() || this.ear.downFor(this.options.limits.aloneMs, this.startedAt)
   }
 
   private streamIsDown(): string {
@@ -299,7 +308,7 @@ class Term {
       const row = await lockAccount(tx, name)
       if (row === null || row.keeper !== this.keeper) return
       if (row.state === state && row.state_reason === reason) return
-      const stream = !this.ear.wanted() ? 'none' : this.ear.up() ? 'up' : 'down'
+      const stream = this.isPolled() ? 'none' : this.ear.up() ? 'up' : 'down'
       await live.record(tx, stateOutcome(live, { ...row, state, state_reason: reason, stream }))
     })
   }
