@@ -12,6 +12,7 @@ import { checkBody } from './json_body.ts'
 import { createHttpMetrics } from './metrics.ts'
 import { type ApiEnv, createRouter } from './router.ts'
 import { accountRoutes } from './routes/accounts.ts'
+import { alertRoutes } from './routes/alerts.ts'
 import { candleFetchRoutes } from './routes/candle_fetches.ts'
 import { candleRoutes } from './routes/candles.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -62,6 +63,7 @@ export function createApp(deps: ApiDependencies): Api {
   app.route(API_BASE, orderRoutes(deps))
   app.route(API_BASE, accountRoutes(deps))
   app.route(API_BASE, haltRoutes(deps))
+  app.route(API_BASE, alertRoutes(deps))
   app.route(API_BASE, jobRoutes(deps))
   app.route(API_BASE, candleRoutes(deps))
   app.route(API_BASE, candleFetchRoutes(deps))

@@ -7,12 +7,14 @@ import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
 import type { HaltCommands } from '../jobs/glados/halt_commands.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
 import type { JobCommands } from '../jobs/glados/job_commands.ts'
+import type { OrderCommands } from '../jobs/glados/order_commands.ts'
 import type { ParityCommands } from '../jobs/glados/parity_commands.ts'
 
 export interface ApiCommands
   extends RunCommands,
     JobCommands,
     AccountCommands,
+    OrderCommands,
     HaltCommands,
     CandleFetchCommands,
     ParityCommands {

@@ -10,6 +10,7 @@ import { type CommandContext, createCommands, type RunRequest } from '../jobs/gl
 import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
 import { createJobCommands } from '../jobs/glados/job_commands.ts'
+import { createOrderCommands } from '../jobs/glados/order_commands.ts'
 import { createParityCommands } from '../jobs/glados/parity_commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
@@ -49,6 +50,7 @@ beforeAll(async () => {
   const all: ApiCommands = {
     ...commands,
     ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
+    ...createOrderCommands({ recorder: createRecorder(db), ...wallClock }),
     ...createHaltCommands({
       recorder: createRecorder(db),
       reader: db.reader,

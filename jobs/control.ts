@@ -14,6 +14,7 @@ import { openHaltCommands } from './glados/halts/halt.ts'
 import { startHaltWatch } from './glados/halts/watch.ts'
 import { type ImportReport, type ImportRequest, importCandles } from './glados/import_candles.ts'
 import { createJobCommands, type JobCommands } from './glados/job_commands.ts'
+import { createOrderCommands, type OrderCommands } from './glados/order_commands.ts'
 import { createParityCommands, type ParityCommands } from './glados/parity_commands.ts'
 import { createTracer, type Tracer } from './history/trace.ts'
 import { createHostRuns } from './hosts/client.ts'
@@ -29,7 +30,13 @@ import { VERSION } from './version.ts'
 import { startWorker } from './worker.ts'
 
 export interface Control {
-  commands: RunCommands & JobCommands & AccountCommands & HaltCommands & CandleFetchCommands & ParityCommands
+  commands: RunCommands &
+    JobCommands &
+    AccountCommands &
+    OrderCommands &
+    HaltCommands &
+    CandleFetchCommands &
+    ParityCommands
   catalog: Catalog
   hosts: HostPool
   tracer: Tracer
@@ -105,6 +112,7 @@ export async function openControl(
         exchanges: venues.known,
       }),
       ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
+      ...createOrderCommands({ recorder: createRecorder(db), ...wallClock }),
       ...halts,
       ...createCandleFetchCommands({
         recorder: createRecorder(db),

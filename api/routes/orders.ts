@@ -52,7 +52,18 @@ const traced = createRoute({
   responses: answers(200, orderTrace, 'From the tick to the last fill'),
 })
 
-export function orderRoutes({ db: { reader }, config, trace }: ApiDependencies): ApiRouter {
+const cancelled = createRoute({
+  method: 'post',
+  path: '/orders/{id}/cancel',
+  tags,
+  summary: 'Cancel an order of a paper or live run; the exchange has the last word, and a fill may come first',
+  request: { params },
+  responses: answers(200, order, 'The order, as it was when the cancel was asked for'),
+})
+
+const BY = 'a person, by the API'
+
+export function orderRoutes({ db: { reader }, commands, config, trace }: ApiDependencies): ApiRouter {
   const router = createRouter()
   router.openapi(listed(config.timezone), async (c) => {
     const query = c.req.valid('query')
@@ -64,6 +75,10 @@ export function orderRoutes({ db: { reader }, config, trace }: ApiDependencies):
     const found = await getOrder(reader, id)
     if (!found) throw notFound('order', id)
     return c.json(orderJson(found), 200)
+  })
+  router.openapi(cancelled, async (c) => {
+    const asked = await commands.cancelOrder(c.req.valid('param').id, BY, { corrId: c.var.corrId })
+    return c.json(orderJson(asked), 200)
   })
   router.openapi(traced, async (c) => {
     const { order: found, ...chain } = await trace(c.req.valid('param').id)

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { json, object } from './values.ts'
+import { instant, json, object, id as uuid } from './values.ts'
 
 export const health = z.object({ status: z.literal('ok'), version: z.string() }).openapi('Health')
 
@@ -15,6 +15,20 @@ export const readiness = z
     checks: z.record(z.string(), readinessCheck),
   })
   .openapi('Readiness')
+
+export const alerts = z
+  .object({
+    items: z.array(
+      z.object({
+        id: uuid,
+        at: instant,
+        run_id: uuid.nullable(),
+        part: z.string().openapi({ description: 'Of Weaver: who says so.' }),
+        message: z.string(),
+      }),
+    ),
+  })
+  .openapi('Alerts')
 
 export const info = z
   .object({

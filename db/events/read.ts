@@ -136,6 +136,19 @@ export async function horizon(reader: Reader, runId: string | null = null): Prom
   return Number(row?.seq ?? 0)
 }
 
+/** What wants a person (`system.Error`), newest first; of one run where that is given. */
+export async function newestAlerts(
+  reader: Reader,
+  { run_id, limit }: { run_id: string | null; limit: number },
+): Promise<Envelope<'system.Error'>[]> {
+  const rows = await reader.query<{ payload: Envelope<'system.Error'> }>(
+    `select payload from weaver.outbox where type = 'system.Error' and ($1::uuid is null or run_id = $1::uuid)
+     order by id desc limit $2`,
+    [run_id, limit],
+  )
+  return rows.map(({ payload }) => payload)
+}
+
 /** Also an event that has no seq yet. */
 export async function getEvent(reader: Reader, id: string): Promise<Envelope | null> {
   const [row] = await reader.query<{ payload: Envelope }>(

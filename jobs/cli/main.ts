@@ -152,6 +152,11 @@ function steering(program: Command, wrap: Wrap): void {
       wrap(async (context, options: OrdersOptions) => (await import('./orders.ts')).ordersCommand(context, options)),
     )
   program
+    .command('cancel')
+    .description('cancel one order of a paper or live run')
+    .argument('<order>', 'its id')
+    .action(wrap(async (context, id: string) => (await import('./orders.ts')).cancelOrderCommand(context, id)))
+  program
     .command('stop')
     .description('stop a run; one that has ended stays as it is')
     .argument('<run>', 'its id')

@@ -5,9 +5,18 @@ import { type NoticeContext, noticesOf, type ToldRun } from './notices.ts'
 
 const RUN = '00000000-0000-4000-8000-000000000001'
 const ORDER = '00000000-0000-4000-8000-000000000002'
+const ORDER_ROW = {
+  id: ORDER,
+  symbol: 'AAPL',
+  side: 'sell',
+  order_type: 'limit',
+  qty: '3',
+  filled_qty: '0',
+  filled_avg_price: null,
+}
 const run = (changes: Partial<ToldRun>): NoticeContext => ({
   runs: new Map([[RUN, { id: RUN, mode: 'live', strategy_id: 'dip', exchange: 'alpaca', label: null, ...changes }]]),
-  orders: new Map([[ORDER, { id: ORDER, symbol: 'AAPL', side: 'sell', order_type: 'limit', qty: '3' }]]),
+  orders: new Map([[ORDER, ORDER_ROW]]),
 })
 
 let ids = 0
@@ -45,6 +54,27 @@ test('a rejected order is told with what it was and why', () => {
   )
   expect(told([rejected({ producer: 'greta' })])).toEqual([])
   expect(told([rejected()], run({ mode: 'backtest' }))).toEqual([])
+})
+
+test('what had filled in part when an order ended is told, and an end without a fill is not', () => {
+  const ended = (type: 'orders.Cancelled' | 'orders.Expired', reason: string | null) =>
+    event(type, { order_id: ORDER, client_order_id: 'w-1', reason }, { run_id: RUN })
+  const partly = (mode: ToldRun['mode']) => ({
+    ...run({ mode }),
+    orders: new Map([[ORDER, { ...ORDER_ROW, filled_qty: '2', filled_avg_price: '101.5' }]]),
+  })
+  expect(told([ended('orders.Expired', 'its session is over')], partly('live'))).toEqual([
+    {
+      ...{ kind: 'fills', level: 'info', mode: 'live', order_id: ORDER },
+      ...{
+        title: 'Sold 2 of 3 AAPL at 101.5 (dip alpaca live)',
+        body: 'The rest of order w-1 is gone: its session is over.',
+      },
+    },
+  ])
+  expect(told([ended('orders.Cancelled', null)], partly('paper'))[0]?.body).toBe('The rest of order w-1 is gone.')
+  expect(told([ended('orders.Cancelled', null)])).toEqual([])
+  expect(told([ended('orders.Cancelled', null)], partly('backtest'))).toEqual([])
 })
 
 const finding = (kind: 'split' | 'position_mismatch' | 'missed_fill' | 'foreign_order', symbol: string) => ({

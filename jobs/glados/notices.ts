@@ -39,6 +39,8 @@ export interface ToldOrder {
   side: string
   order_type: string
   qty: string
+  filled_qty: string
+  filled_avg_price: string | null
 }
 
 /** What the words are made of beside the events. */
@@ -49,6 +51,8 @@ export interface NoticeContext {
 
 export const NOTICE_TYPES = [
   'orders.Filled',
+  'orders.Cancelled',
+  'orders.Expired',
   'orders.Rejected',
   'run.Error',
   'system.Halted',
@@ -59,6 +63,12 @@ export const NOTICE_TYPES = [
   'job.Failed',
 ] as const satisfies readonly EventType[]
 
+const ORDER_TYPES: ReadonlySet<EventType> = new Set([
+  'orders.Filled',
+  'orders.Cancelled',
+  'orders.Expired',
+  'orders.Rejected',
+])
 /** Found at an account, and wanting a person. */
 const MISMATCHES: ReadonlySet<string> = new Set(['position_mismatch', 'split', 'order_missing', 'foreign_order'])
 const MOST_LINES = 10
@@ -89,7 +99,7 @@ export function noticesOf(events: readonly LogEvent[], context: NoticeContext): 
 
 /** False: nothing would be told of it, whatever else is known. Most events of a backtest's orders go no further. */
 export function mayConcern({ type, producer, payload }: LogEvent): boolean {
-  if (type === 'orders.Filled' || type === 'orders.Rejected') return producer !== 'greta'
+  if (ORDER_TYPES.has(type)) return producer !== 'greta'
   if (type === 'account.Updated') return payload.state === 'refused'
   return (NOTICE_TYPES as readonly string[]).includes(type)
 }
@@ -99,6 +109,9 @@ function draftOf(event: LogEvent, context: NoticeContext, found: Map<string, str
   switch (event.type) {
     case 'orders.Filled':
       return filled(event.payload, event.run_id, context)
+    case 'orders.Cancelled':
+    case 'orders.Expired':
+      return endedInPart(event.payload, event.run_id, context)
     case 'orders.Rejected':
       return rejected(event.payload, event.run_id, context)
     case 'run.Error':
@@ -134,6 +147,21 @@ function filled(payload: PayloadOf<'orders.Filled'>, runId: string | null, conte
   const title = `${done} ${filled_qty} ${symbol} at ${filled_avg_price} (${nameOf(runId, context)})`
   const fee = fees === '0' ? '' : ` Fees: ${fees}.`
   return { kind: 'fills', level: 'info', title, body: `Order ${client_order_id} is filled.${fee}`, order_id }
+}
+
+/** What filled in part before its end moved money, and no `orders.Filled` will tell of it. */
+function endedInPart(
+  { order_id, client_order_id, reason }: PayloadOf<'orders.Cancelled'> | PayloadOf<'orders.Expired'>,
+  runId: string | null,
+  context: NoticeContext,
+): Draft | null {
+  const order = context.orders.get(order_id)
+  if (tradingModeOf(runId, context) === null || order === undefined || Number(order.filled_qty) === 0) return null
+  const { side, symbol, qty, filled_qty, filled_avg_price } = order
+  const done = side === 'buy' ? 'Bought' : 'Sold'
+  const title = `${done} ${filled_qty} of ${qty} ${symbol} at ${filled_avg_price} (${nameOf(runId, context)})`
+  const why = reason === null ? '' : `: ${reason}`
+  return { kind: 'fills', level: 'info', title, body: `The rest of order ${client_order_id} is gone${why}.`, order_id }
 }
 
 function rejected(payload: PayloadOf<'orders.Rejected'>, runId: string | null, context: NoticeContext): Draft | null {

@@ -70,7 +70,7 @@ export async function forgetNotifications(db: Database): Promise<void> {
 
 async function contextOf(tx: Reader, events: readonly LogEvent[]): Promise<NoticeContext> {
   const runs = new Set(events.flatMap(({ run_id, payload }) => run_id ?? ('run_id' in payload ? payload.run_id : [])))
-  const orders = events.flatMap(({ type, payload }) => (type === 'orders.Rejected' ? payload.order_id : []))
+  const orders = events.flatMap(({ payload }) => ('order_id' in payload ? payload.order_id : []))
   return {
     runs: new Map(
       (

@@ -39,6 +39,7 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
       getParity: missing,
       reconcileAccount: missing,
       acceptPosition: missing,
+      cancelOrder: missing,
       halt: missing,
       haltByFile: missing,
       resume: missing,

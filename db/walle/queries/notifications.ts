@@ -33,11 +33,13 @@ export interface ToldOrder {
   side: Side
   order_type: OrderType
   qty: string
+  filled_qty: string
+  filled_avg_price: string | null
 }
 
 export function ordersToTell(reader: Reader, ids: readonly string[]): Promise<ToldOrder[]> {
   return reader.query<ToldOrder>(
-    'select id, symbol, side, order_type, qty from weaver.orders where id = any ($1::uuid[])',
+    'select id, symbol, side, order_type, qty, filled_qty, filled_avg_price from weaver.orders where id = any ($1::uuid[])',
     [ids],
   )
 }

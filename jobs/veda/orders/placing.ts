@@ -72,7 +72,8 @@ export async function cancelOrder(
   if (!(await isOldestCommand(jobs.db.reader, payload.run_id, payload.event_id))) return job.putBack(PUT_BACK_MS)
   await carryOut(jobs, 'veda.cancel_order', payload, job, async (tx, locked) => {
     const order = await orderByClientId(tx, locked.id, event.payload.client_order_id)
-    return order === null ? NOTHING : cancelOutcome(tx, [order], 'asked for by the strategy', jobs.now())
+    const by = event.payload.by ?? 'the strategy'
+    return order === null ? NOTHING : cancelOutcome(tx, [order], `asked for by ${by}`, jobs.now())
   })
 }
 
@@ -116,7 +117,9 @@ async function carryOut(
   job.signal.throwIfAborted()
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, payload.run_id)
-    if (run?.status === 'running' && (await claim(tx, task, payload.event_id))) {
+    // Exits outlive their run, and may be cancelled by a person.
+    const counts = run?.status === 'running' || (run !== null && task === 'veda.cancel_order')
+    if (counts && (await claim(tx, task, payload.event_id))) {
       const [outcome, done] = await Promise.all([
         decide(tx, run as LiveRun),
         commandDone(tx, run, payload.event_id, jobs.now()),

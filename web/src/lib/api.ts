@@ -3,6 +3,7 @@ import { session } from './shell/session.svelte.ts'
 import type {
   Account,
   AccountPosition,
+  Alert,
   ApiErrorBody,
   Band,
   Bars,
@@ -207,6 +208,9 @@ export const api = {
     request<Account>(`/accounts/${id(exchange)}/${mode}/reconcile`, { method: 'POST', json: {} }),
   acceptPosition: ({ exchange, mode }: AccountName, symbol: string) =>
     request<AccountPosition>(`/accounts/${id(exchange)}/${mode}/accept`, { method: 'POST', json: { symbol } }),
+  alerts: (query: { run_id?: string; limit?: number }, signal?: Signal) =>
+    request<{ items: Alert[] }>('/alerts', { query, signal }),
+  cancelOrder: (order: string) => request<Order>(`/orders/${id(order)}/cancel`, { method: 'POST', json: {} }),
   halts: (signal?: Signal) => request<{ items: Halt[] }>('/system/halts', { signal }),
   halt: (body: HaltWords) => request<Halted>('/system/halt', { method: 'POST', json: body }),
   /** Without a run, of the whole system. */

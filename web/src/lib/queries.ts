@@ -20,6 +20,7 @@ export const keys = {
   positions: ['positions'] as const,
   jobs: ['jobs'] as const,
   accounts: ['accounts'] as const,
+  alerts: ['alerts'] as const,
   halts: ['halts'] as const,
   fetches: ['candle-fetches'] as const,
 }
@@ -28,6 +29,7 @@ const BAND_POLL_MS = 1_000
 /** No event tells that a tick is done, nor that its bar was stored. */
 const TRADING_POLL_MS = 5_000
 const FETCHES_LISTED = 20
+const ALERTS_POLL_MS = 15_000
 /** Jobs come and go without an event. */
 const JOBS_POLL_MS = 2_000
 
@@ -92,6 +94,13 @@ export const queries = {
       refetchInterval: pollOf(trading),
     }),
   accounts: () => queryOptions({ queryKey: keys.accounts, queryFn: ({ signal }) => api.accounts(signal) }),
+  /** No event of the stream tells of one. */
+  alerts: (query: { run_id?: string; limit?: number } = {}) =>
+    queryOptions({
+      queryKey: [...keys.alerts, query],
+      queryFn: ({ signal }) => api.alerts(query, signal),
+      refetchInterval: ALERTS_POLL_MS,
+    }),
   halts: () => queryOptions({ queryKey: keys.halts, queryFn: ({ signal }) => api.halts(signal) }),
   candleFetches: () =>
     queryOptions({

@@ -32,6 +32,7 @@ export const routes = {
   order: (id: string) => `/orders/${encodeURIComponent(id)}`,
   strategies: () => '/strategies',
   accounts: () => '/accounts',
+  alerts: () => '/alerts',
   data: () => '/data',
   jobs: (query: { state?: string; task?: string; run?: string; page?: number } = {}) => withQuery('/jobs', query),
   about: () => '/about',

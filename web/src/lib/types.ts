@@ -31,6 +31,7 @@ export type Position = z.output<typeof runs.position>
 export type TickSummary = z.output<typeof runs.tickSummary>
 export type Account = z.output<typeof accounts.account>
 export type AccountPosition = z.output<typeof accounts.accountPosition>
+export type Alert = z.output<typeof system.alerts>['items'][number]
 export type Halt = z.output<typeof halts.halt>
 export type Halted = z.output<typeof halts.halted>
 export type Job = z.output<typeof jobs.job>
@@ -91,6 +92,9 @@ export const ORDER_STATUSES = [
   'rejected',
   'expired',
 ] as const satisfies readonly OrderStatus[]
+const OPEN_STATUSES: readonly OrderStatus[] = ['pending', 'submitted', 'accepted', 'partial']
+/** It may still fill. */
+export const isOpenOrder = ({ status }: Pick<Order, 'status'>): boolean => OPEN_STATUSES.includes(status)
 export const TIMEFRAMES = ['1m', '5m', '15m', '30m', '1h', '4h', '1d'] as const satisfies readonly Run['timeframe'][]
 export type Timeframe = Run['timeframe']
 
