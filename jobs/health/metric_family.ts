@@ -1,4 +1,5 @@
 /** What a metric is before it is rendered: its name, its help, its samples. */
+import type { Reader } from '../../db/database.ts'
 
 export interface Sample {
   labels?: Record<string, string>
@@ -20,3 +21,12 @@ const family =
   }
 export const gauge = family('gauge')
 export const counter = family('counter')
+
+/** What a question of the database is answered with. */
+export type Answer<Question extends (reader: Reader, ...rest: never[]) => Promise<unknown>> = Awaited<
+  ReturnType<Question>
+>
+
+/** How far back what is `recent` goes. */
+export const RECENT_MINUTES = 5
+export const QUANTILES = ['0.5', '0.95', '1']

@@ -64,6 +64,17 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
      insert into weaver.window_waits (run_id, bar_index, ts, in_hand_ms, missing, late)
        values ('${run}', 0, now(), 500, '[]', 0), ('${run}', 1, now(), 5000, '["X 1m"]', 0), ('${run}', 2, now(), 250, '[]', 1);
      insert into weaver.venue_updates (exchange, mode, source, payload) values ('sim', 'paper', 'stream', '{}');
+     insert into weaver.orders (id, run_id, ordinal, client_order_id, symbol, side, order_type, qty, time_in_force, extended_hours,
+         status, filled_qty, fees, placed_at, submitted_at, corr_id, last_event_id)
+       select gen_random_uuid(), '${run}', n, 'c' || n, 'X', 'buy', 'market', 1, 'gtc', false,
+         case n when 0 then 'accepted' else 'submitted' end, 0, 0, now(), now() - interval '9 seconds', gen_random_uuid(), gen_random_uuid()
+       from generate_series(0, 1) n;
+     insert into weaver.order_sends (order_id, run_id, exchange, mode, wanted_at, state, attempts, lookups, last_sent_at, created_at)
+       select id, run_id, 'sim', 'paper', now() - interval '10 seconds', case ordinal when 0 then 'answered' else 'unclear' end, 1, 0,
+         now() - interval '9 seconds', now() - interval '10 seconds' from weaver.orders;
+     insert into weaver.venue_updates (exchange, mode, source, client_order_id, payload, created_at)
+       values ('sim', 'paper', 'answer', 'c0', '{}', now() - interval '8 seconds'), ('sim', 'paper', 'poll', 'c0', '{}', now());
+     insert into weaver.halts (id, run_id, rule, halted_at, halted_by) values (gen_random_uuid(), null, 'kill_switch', now(), 'a test');
      insert into weaver.notifications (id, channel, kind, level, type, title, body, ts, minute, state, attempts, sent_at)
        values (gen_random_uuid(), 'mail', 'halts', 'info', 'x', 'x', 'x', now(), now(), 'sent', 1, now()),
          (gen_random_uuid(), 'mail', 'halts', 'info', 'x', 'x', 'x', now(), now(), 'failed', 15, null);
@@ -99,6 +110,11 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
       'weaver_account_stream_up{exchange="sim",mode="paper"}',
       'weaver_account_paused_symbols{exchange="sim",mode="paper"}',
       'weaver_venue_updates_recent{exchange="sim",mode="paper",source="stream"}',
+      'weaver_orders_unsettled{exchange="sim",mode="paper",state="unclear"}',
+      'weaver_order_sent_recent_seconds{exchange="sim",mode="paper",quantile="0.5"}',
+      'weaver_order_answered_recent_seconds{exchange="sim",mode="paper",quantile="1"}',
+      'weaver_halted',
+      'weaver_halted_runs',
       'weaver_windows_recent{exchange="sim"}',
       'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="0.5"}',
       'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}',
@@ -136,6 +152,11 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
     'weaver_account_stream_up{exchange="sim",mode="paper"}': 1,
     'weaver_account_paused_symbols{exchange="sim",mode="paper"}': 1,
     'weaver_venue_updates_recent{exchange="sim",mode="paper",source="stream"}': 1,
+    'weaver_orders_unsettled{exchange="sim",mode="paper",state="unclear"}': 1,
+    'weaver_order_sent_recent_seconds{exchange="sim",mode="paper",quantile="0.5"}': 1,
+    'weaver_order_answered_recent_seconds{exchange="sim",mode="paper",quantile="1"}': 1,
+    weaver_halted: 1,
+    weaver_halted_runs: 0,
     'weaver_windows_recent{exchange="sim"}': 3,
     'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="0.5"}': 0.5,
     'weaver_window_in_hand_recent_seconds{exchange="sim",quantile="1"}': 5,
@@ -160,7 +181,7 @@ test('the log, its consumers, the queue, its attempts, the runs and the server a
   expect(found.get('weaver_postgres_connections')).toBeGreaterThan(0)
   expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(1_000_000)
   const parts = [...found].filter(([name]) => name.startsWith('weaver_metrics_part_ok'))
-  expect(parts.length).toBe(14)
+  expect(parts.length).toBe(15)
   expect(new Set(parts.map(([, value]) => value))).toEqual(new Set([1]))
 })
 
@@ -203,16 +224,16 @@ test('however many scrape, each question is asked once in its time', async () =>
   }
   const metrics = metricsAt(() => now, { read, health: () => db.health() })
   await Promise.all([metrics(), metrics(), metrics()])
-  expect(asked).toBe(13)
+  expect(asked).toBe(14)
   now = 999
   await metrics()
-  expect(asked).toBe(13)
+  expect(asked).toBe(14)
   now = 1_000
   await metrics()
-  expect(asked).toBe(19)
+  expect(asked).toBe(20)
   now = 10_000
   await metrics()
-  expect(asked).toBe(32)
+  expect(asked).toBe(34)
 })
 
 test('an open transaction is told by its age and its holder', async () => {

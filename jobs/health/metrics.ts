@@ -15,13 +15,23 @@ import {
   workerProcesses,
 } from '../../db/events/health.ts'
 import { accountHealth, recentUpdates } from '../../db/walle/queries/accounts.ts'
+import { activeHalts } from '../../db/walle/queries/halts.ts'
+import { recentSends, unsettledSends } from '../../db/walle/queries/live_orders.ts'
 import { recentTicks } from '../../db/walle/queries/live_runs.ts'
 import { marketHealth, recentWindows } from '../../db/walle/queries/market.ts'
 import { channelHealth, getHeartbeat } from '../../db/walle/queries/notifications.ts'
 import { countRuns } from '../../db/walle/queries/runs.ts'
 import type { HostPool } from '../marvin/host_pool.ts'
-import { counter, type Family, gauge, type Sample } from './metric_family.ts'
+import { type Answer, counter, type Family, gauge, QUANTILES, RECENT_MINUTES, type Sample } from './metric_family.ts'
 import { channelFamilies, heartbeatFamilies } from './metrics_outside.ts'
+import {
+  accountFamilies,
+  haltFamilies,
+  marketFamilies,
+  orderFamilies,
+  updateFamilies,
+  windowFamilies,
+} from './metrics_trading.ts'
 
 export interface MetricsOptions {
   db: Pick<Database, 'read' | 'health'>
@@ -42,7 +52,6 @@ const STATEMENT_TIMEOUT_MS = 2_000
 const QUICK_MS = 1_000
 /** Questions that read more than a few rows. */
 const SLOW_MS = 10_000
-const RECENT_MINUTES = 5
 /** Most runs have a tick an hour or more. */
 const TICK_MINUTES = 60
 
@@ -134,7 +143,14 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
         asked(async (reader) => [
           ...accountFamilies(await accountHealth(reader)),
           ...updateFamilies(await recentUpdates(reader, RECENT_MINUTES)),
+          ...haltFamilies(await activeHalts(reader)),
         ]),
+    },
+    {
+      name: 'orders',
+      everyMs: SLOW_MS,
+      read: () =>
+        asked(async (reader) => orderFamilies(await unsettledSends(reader), await recentSends(reader, RECENT_MINUTES))),
     },
     {
       name: 'windows',
@@ -158,8 +174,6 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
     { name: 'process', everyMs: 0, read: () => processFamilies(db.health(), hosts.counts(), version, now()) },
   ]
 }
-
-type Answer<Question extends (reader: Reader, ...rest: never[]) => Promise<unknown>> = Awaited<ReturnType<Question>>
 
 function logFamilies({ head, unsequenced, oldestUnsequencedSeconds }: Answer<typeof logHealth>): Family[] {
   return [
@@ -227,7 +241,6 @@ function jobFamilies(counts: Answer<typeof jobCounts>): Family[] {
 }
 
 const TICK_QUANTILES = ['0.5', '0.99', '1']
-const QUANTILES = ['0.5', '0.95', '1']
 
 function attemptFamilies(attempts: Answer<typeof recentAttempts>): Family[] {
   const spread = (values: (one: (typeof attempts)[number]) => readonly (number | null)[] | null) =>
@@ -309,94 +322,6 @@ function clockFamilies({ emitted, missed, drift }: Answer<typeof recentTicks>): 
 function runFamilies(counts: Answer<typeof countRuns>): Family[] {
   const samples = counts.map(({ mode, status, count }) => ({ labels: { mode, status }, value: count }))
   return [gauge('weaver_runs', 'Runs by mode and status', samples)]
-}
-
-function accountFamilies(accounts: Answer<typeof accountHealth>): Family[] {
-  const each = (value: (account: (typeof accounts)[number]) => number | null) =>
-    accounts.flatMap((account) => {
-      const { exchange, mode } = account
-      const found = value(account)
-      return found === null ? [] : [{ labels: { exchange, mode }, value: found }]
-    })
-  return [
-    gauge(
-      'weaver_account_state',
-      'The state that the account is in: orders leave only while it is ready',
-      accounts.map(({ exchange, mode, state }) => ({ labels: { exchange, mode, state }, value: 1 })),
-    ),
-    gauge(
-      'weaver_account_stream_up',
-      '1: updates of orders are pushed; 0: they are not; missing: the venue has no stream',
-      each(({ stream }) => (stream === 'none' || stream === null ? null : Number(stream === 'up'))),
-    ),
-    gauge(
-      'weaver_account_reconciled_seconds',
-      'Since the account was last compared with its venue',
-      each(({ reconciledSeconds }) => reconciledSeconds),
-    ),
-    gauge(
-      'weaver_account_paused_symbols',
-      'Symbols in which no order leaves because the venue holds what no order explains',
-      each(({ pausedSymbols }) => pausedSymbols.length),
-    ),
-  ]
-}
-
-function marketFamilies(accounts: Answer<typeof marketHealth>): Family[] {
-  const labels = ({ exchange, mode }: (typeof accounts)[number]) => ({ exchange, mode })
-  return [
-    gauge(
-      'weaver_market_mark_oldest_seconds',
-      'Age of the newest price of a symbol that a running run holds, where it is oldest',
-      accounts.flatMap((one) =>
-        one.oldestSeconds === null ? [] : [{ labels: labels(one), value: one.oldestSeconds }],
-      ),
-    ),
-    counter(
-      'weaver_market_events_dropped_total',
-      'Events of the market that were left out because the log was behind, or could not be written',
-      accounts.map((one) => ({ labels: labels(one), value: one.dropped })),
-    ),
-  ]
-}
-
-function windowFamilies(windows: Answer<typeof recentWindows>): Family[] {
-  const each = (value: (one: (typeof windows)[number]) => number) =>
-    windows.map((one) => ({ labels: { exchange: one.exchange }, value: value(one) }))
-  return [
-    gauge(
-      'weaver_windows_recent',
-      `Ticks of paper and live runs that got their windows in the last ${RECENT_MINUTES} minutes`,
-      each(({ count }) => count),
-    ),
-    gauge(
-      'weaver_window_in_hand_recent_seconds',
-      `From a boundary until its bars were there: median, 95th percentile, longest of the last ${RECENT_MINUTES} minutes`,
-      windows.flatMap(({ exchange, inHand }) =>
-        inHand.map((value, index) => ({ labels: { exchange, quantile: QUANTILES[index] as string }, value })),
-      ),
-    ),
-    gauge(
-      'weaver_windows_without_bar_recent',
-      'Of those ticks, the ones that went on without a bar: nothing was traded, or it came too late',
-      each(({ without }) => without),
-    ),
-    gauge(
-      'weaver_late_bars_recent',
-      'Bars that came after their tick had gone on without them',
-      each(({ late }) => late),
-    ),
-  ]
-}
-
-function updateFamilies(counts: Answer<typeof recentUpdates>): Family[] {
-  const samples = counts.map(({ exchange, mode, source, count }) => ({
-    labels: { exchange, mode, source },
-    value: count,
-  }))
-  return [
-    gauge('weaver_venue_updates_recent', `What venues said of orders in the last ${RECENT_MINUTES} minutes`, samples),
-  ]
 }
 
 function workerFamilies(processes: Answer<typeof workerProcesses>): Family[] {

@@ -129,3 +129,50 @@ export function unfinishedSends(
     [account.exchange, account.mode],
   )
 }
+
+export interface UnsettledSends {
+  exchange: string
+  mode: TradingMode
+  state: OrderSendRow['state']
+  count: number
+  oldestSeconds: number
+}
+
+/** Open orders whose sending is not answered yet. */
+export function unsettledSends(reader: Reader): Promise<UnsettledSends[]> {
+  return reader.query(
+    `select s.exchange, s.mode, s.state, count(*)::int as count,
+       extract(epoch from clock_timestamp() - min(s.created_at))::float8 as "oldestSeconds"
+     from weaver.order_sends s join weaver.orders o on o.id = s.order_id
+     where s.state <> 'answered' and o.status in ('pending', 'submitted', 'accepted', 'partial')
+     group by s.exchange, s.mode, s.state order by 1, 2, 3`,
+  )
+}
+
+export interface RecentSends {
+  exchange: string
+  mode: TradingMode
+  /** Seconds: median, 95th percentile, longest. */
+  sent: (number | null)[]
+  answered: (number | null)[]
+}
+
+/** How long orders took of which venues said something for the first time within the last minutes. */
+export function recentSends(reader: Reader, minutes: number): Promise<RecentSends[]> {
+  const quantiles = (value: string) =>
+    ['0.5', '0.95', '1'].map((part) => `percentile_cont(${part}) within group (order by ${value})`).join(', ')
+  return reader.query(
+    `with told as (
+       select client_order_id, min(created_at) as at from weaver.venue_updates
+       where created_at > now() - make_interval(mins => $1) and client_order_id is not null group by 1
+     ), orders as (
+       select s.exchange, s.mode, extract(epoch from o.submitted_at - s.wanted_at)::float8 as sent,
+         case when s.attempts = 1 then greatest(0, extract(epoch from told.at - s.last_sent_at)) end::float8 as answered
+       from told join weaver.orders o using (client_order_id) join weaver.order_sends s on s.order_id = o.id
+       where s.last_sent_at > now() - make_interval(mins => $1)
+     )
+     select exchange, mode, array[${quantiles('sent')}] as sent, array[${quantiles('answered')}] as answered
+     from orders group by exchange, mode order by 1, 2`,
+    [minutes],
+  )
+}

@@ -27,11 +27,12 @@ const PRICED = `weaver.positions p join weaver.runs r on r.id = p.run_id
   ) v
   cross join lateral (select p.qty * v.price - sign(p.qty) * coalesce(p.cost, abs(p.qty) * p.avg_price) as unrealised) pnl`
 
+/** Of one run, or of all paper and live runs. */
 export function listMarkedPositions(reader: Reader, runId?: string): Promise<MarkedPosition[]> {
   return reader.query<MarkedPosition>(
     `select p.run_id, p.symbol, p.qty, p.avg_price, p.cost, p.realised_pnl, v.price::float8 as last_price,
        pnl.unrealised as unrealised_pnl, v.at as marked_at
-     from ${PRICED} where p.run_id = $1 or $1 is null order by p.run_id, p.symbol`,
+     from ${PRICED} where p.run_id = $1 or $1 is null and r.mode <> 'backtest' order by p.run_id, p.symbol`,
     [runId ?? null],
   )
 }

@@ -25,13 +25,18 @@ export function record({ run, curve }: Report): Html {
     ['Result hash', run.result_hash ?? '–'],
   ]
   return html`<h2>How to make it again</h2>
-<p class="muted">With the same source, parameters and data the same result hash comes out, on any machine.</p>
+<p class="muted">${
+    run.mode === 'backtest'
+      ? 'With the same source, parameters and data the same result hash comes out, on any machine.'
+      : 'What it recorded is played again here, and every difference is told.'
+  }</p>
 <pre>${commandOf(run)}</pre>
 <div class="wide"><table><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="break"><code>${value}</code></td></tr>`)}</tbody></table></div>`
 }
 
 /** The command line that plays the run again. Risk limits have no option there. */
 export function commandOf(run: RunRow): string {
+  if (run.mode !== 'backtest') return `npm run weaver -- replay ${run.id}`
   const words = ['npm run weaver -- backtest', quoted(run.strategy_id)]
   const option = (name: string, value: string) => words.push(`--${name} ${quoted(value)}`)
   for (const symbol of run.symbols) option('symbol', symbol)
