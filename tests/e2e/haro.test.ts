@@ -10,7 +10,17 @@ const PATIENCE_MS = 60_000
 const BARS = 2_000
 const SYMBOL = 'WAVE/USD'
 const PHONE_PATHS = [
-  ...['/runs', '/runs/new', '/runs/new?mode=live', '/strategies', '/accounts', '/alerts', '/data', '/about', '/no-such-page'],
+  ...[
+    '/runs',
+    '/runs/new',
+    '/runs/new?mode=live',
+    '/strategies',
+    '/accounts',
+    '/alerts',
+    '/data',
+    '/about',
+    '/no-such-page',
+  ],
 ]
 
 function findChromium(): string | null {
