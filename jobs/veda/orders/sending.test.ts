@@ -427,6 +427,73 @@ describe('a cancel', () => {
   })
 })
 
+describe('held up after it is on record as leaving, by the database or the venue’s limit', () => {
+  /** What happens meanwhile; once. */
+  const meanwhile = (what: () => unknown) => {
+    venue.beforeSubmit = async () => {
+      venue.beforeSubmit = null
+      await what()
+    }
+  }
+  const haltByFile = () => {
+    world.haltFile = true
+  }
+  const pass = () => {
+    world.clock.now += SEND_WITHIN_MS + 1
+  }
+
+  test.each([
+    ['halted', () => world.halt(null), 'halt: the system is halted'],
+    ['its run halted', () => world.halt(world.run.id), 'halt: the run is halted'],
+    ['a halt file written', haltByFile, 'halt: the system is halted'],
+    ['too late', pass, /^too_late: .*: it is too late for it$/],
+  ])('%s: it never leaves', async (_, what, reason) => {
+    const id = await world.place()
+    const job = taken()
+    meanwhile(what)
+    expect(await world.step(job)).not.toBeNull()
+    expect(await world.send(id)).toMatchObject({ state: 'to_send', attempts: 1 })
+    // Whoever finds the file makes a halt of it.
+    if (world.haltFile) await world.halt(null)
+    world.waiting.push(job)
+    await world.drain()
+    expect(venue.submits).toEqual([])
+    const { status, reject_reason } = await world.order(id)
+    expect([status, reject_reason]).toEqual(['rejected', expect.stringMatching(reason)])
+  })
+
+  test('the account to be asked first: it leaves after that, once', async () => {
+    const id = await world.place()
+    const job = taken()
+    meanwhile(() => world.account('unknown', 'it was halted'))
+    await world.step(job)
+    expect(venue.submits).toEqual([])
+    await world.account('ready')
+    world.waiting.push(job)
+    await world.drain()
+    expect([venue.submits.length, venue.taken(id), await world.told(id)]).toEqual([
+      1,
+      1,
+      ['Created', 'Submitted', 'Accepted'],
+    ])
+  })
+
+  test('halted before it is sent a second time: it may be in, so the venue is asked', async () => {
+    venue.onSubmit('lose_then_unclear')
+    const id = await world.place()
+    const job = taken()
+    let sends = 0
+    venue.beforeSubmit = async () => {
+      sends += 1
+      if (sends === 2) await world.halt(null)
+    }
+    world.waiting.push(job)
+    await world.drain()
+    expect([sends, venue.submits.length]).toEqual([2, 1])
+    expect(await world.order(id)).toMatchObject({ status: 'cancelled', submitted_at: expect.anything() })
+  })
+})
+
 describe('a halt', () => {
   test('before an order was placed: refused', async () => {
     await world.halt(null)
