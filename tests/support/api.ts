@@ -49,6 +49,7 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
       cancelCandleFetch: missing,
       importCandles: missing,
     },
+    pressHalt: missing,
     trace: missing,
     catalog: { list: async () => ({ items: [], errors: [] }) },
     exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [], accounts: [] }],
