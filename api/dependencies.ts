@@ -52,6 +52,8 @@ export interface ApiConfig {
   hostAllowed: ((name: string) => boolean) | null
   /** Null: any address. */
   clientAllowed: ((address: string) => boolean) | null
+  /** Of a proxy: what it says of who asks is taken for true; null: of none. */
+  proxyTrusted: ((address: string) => boolean) | null
   corsOrigins: readonly string[]
   /** IANA name; in which times without a zone are read. */
   timezone: string
