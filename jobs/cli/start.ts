@@ -120,7 +120,7 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
     readiness: () =>
       checkReadiness({
         ...{ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep },
-        beats: config.heartbeatUrl !== null,
+        ...{ beats: config.heartbeatUrl !== null, strategyTimeoutMs: config.strategyTimeoutMs },
       }),
     metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now }),
     config: apiConfigOf(config),

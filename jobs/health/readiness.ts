@@ -17,6 +17,7 @@ import type { HeartbeatRow } from '../../db/walle/notice_rows.ts'
 import { type AccountHealth, accountHealth } from '../../db/walle/queries/accounts.ts'
 import { type ChannelHealth, channelHealth, getHeartbeat } from '../../db/walle/queries/notifications.ts'
 import { MOST_SKEW_MS, skewOf } from '../veda/venues/clock_skew.ts'
+import { progressOf, standstills } from './progress.ts'
 
 export interface Check {
   /** degraded: Weaver works, and somebody should look; failing: it does not. */
@@ -112,6 +113,14 @@ export function judgeAccounts(accounts: readonly AccountHealth[]): Check {
   )
 }
 
+/** Of paper and live runs. */
+export function judgeRuns(standstills: readonly string[]): Check {
+  if (standstills.length === 0) return ok('ticks and jobs of paper and live runs get on')
+  return degraded(
+    `${standstills.join('; ')}. See \`weaver jobs\`: resume what is paused, start workers, or stop the run`,
+  )
+}
+
 export function judgeMessages(channels: readonly ChannelHealth[]): Check {
   const problems = channels.flatMap(({ channel, failingSeconds, lastError, counts }) =>
     (failingSeconds ?? 0) > LIMITS.unsentSeconds
@@ -188,6 +197,7 @@ export interface ReadinessOptions {
   dataDir: string
   /** Whether WEAVER_HEARTBEAT_URL is set. */
   beats: boolean
+  strategyTimeoutMs: number
   schemaVersion: number
   now: () => number
   sleep: (ms: number) => Promise<void>
@@ -201,6 +211,7 @@ export async function checkReadiness({
   db,
   dataDir,
   beats,
+  strategyTimeoutMs,
   schemaVersion,
   now,
   sleep,
@@ -235,6 +246,7 @@ export async function checkReadiness({
     workers: ask(async () => judgeWorkers(await livePools(db))),
     sequencer: ask(async (reader) => judgeSequencer(await logHealth(reader))),
     consumers: ask(async (reader) => judgeConsumers(await consumerHealth(reader))),
+    runs: ask(async (reader) => judgeRuns(standstills(await progressOf(reader), strategyTimeoutMs, now()))),
     accounts: ask(async (reader) => judgeAccounts(await accountHealth(reader))),
     messages: ask(async (reader) => judgeMessages(await channelHealth(reader))),
     heartbeat: ask(async (reader) => judgeHeartbeat(await getHeartbeat(reader), beats, now())),
