@@ -231,18 +231,19 @@ function mustBe(halt: HaltRow | null, only: string | undefined): void {
   throw new DomainError('CONFLICT', `another halt holds, which is not ended: ${rule} by ${halted_by}, ${halted_at}`)
 }
 
+/** One that is refused is asked when its credentials are good again. */
+const ASKED_STATES: ReadonlySet<AccountRow['state']> = new Set(['ready', 'unknown'])
+
 /** After a halt nobody knows what became of what: each venue is asked before the first order leaves. */
 async function askedFirst({ now }: HaltDependencies, tx: Reader): Promise<Write[]> {
   const rows: AccountRow[] = []
   for (const name of await knownAccounts(tx)) {
     const account = await lockAccount(tx, name)
-    if (account?.state !== 'ready') continue
-    rows.push({
-      ...account,
-      state: 'unknown',
-      state_reason: 'it was halted: its venue is asked first',
-      reconcile_requested_at: new Date(now()).toISOString(),
-    })
+    if (account === null || !ASKED_STATES.has(account.state)) continue
+    // A check that is under way saw the account as it was before.
+    const asked = { ...account, reconcile_requested_at: new Date(now()).toISOString() }
+    const reason = 'it was halted: its venue is asked first'
+    rows.push(account.state === 'ready' ? { ...asked, state: 'unknown', state_reason: reason } : asked)
   }
   // Its keeper looks at once.
   await tx.query(`select pg_notify('weaver_account', '')`)

@@ -135,7 +135,7 @@ test('a file of which nothing could be written, on a full disk, halts', async ()
   expect((await commandsOf().haltByFile(CORR))?.halt.reason).toContain('says nothing that can be read')
 })
 
-test('a resume wants the accounts asked first, but says nothing of one that is not ready anyway', async () => {
+test('a resume wants the accounts asked first, also one that is being found out, but says nothing of one that is refused', async () => {
   const account = () =>
     database.db.reader.query<{ state: string; state_reason: string | null; reconcile_requested_at: string | null }>(
       `select state, state_reason, reconcile_requested_at from weaver.accounts where exchange = 'scripted'`,
@@ -144,6 +144,13 @@ test('a resume wants the accounts asked first, but says nothing of one that is n
   await world.account('refused', '401')
   await commandsOf().resume('me', CORR)
   expect(await account()).toEqual([{ state: 'refused', state_reason: '401', reconcile_requested_at: null }])
+  const reconcile_requested_at = new Date(world.clock.now).toISOString()
+  await commandsOf().halt(request, CORR)
+  await world.account('unknown', 'waiting for its stream of order updates')
+  await commandsOf().resume('me', CORR)
+  expect(await account()).toEqual([
+    { state: 'unknown', state_reason: 'waiting for its stream of order updates', reconcile_requested_at },
+  ])
   await commandsOf().halt(request, CORR)
   await world.account('ready')
   await commandsOf().resume('me', CORR)
