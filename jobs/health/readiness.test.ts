@@ -18,6 +18,7 @@ import {
   judgeRuns,
   judgeSequencer,
   judgeTransactions,
+  judgeVenueClocks,
   judgeWorkers,
 } from './readiness.ts'
 
@@ -126,6 +127,14 @@ test.each<[string, Check, Check['state'], string]>([
   ['room', judgeDisk(1e9, 'here'), 'ok', '1.0 GB free where here lies'],
   ['runs get on', judgeRuns([]), 'ok', 'get on'],
   ['a run stands still', judgeRuns(['veda.submit_order has been due for 91 s']), 'degraded', 'weaver jobs'],
+  ['no venue was asked', judgeVenueClocks([]), 'ok', '0 were asked'],
+  ['a venue agrees', judgeVenueClocks([{ exchange: 'alpaca', mode: 'live', skew_ms: -1_000 }]), 'ok', '1 were asked'],
+  [
+    'ahead of a venue',
+    judgeVenueClocks([{ exchange: 'alpaca', mode: 'live', skew_ms: 4_200 }]),
+    'degraded',
+    '4.2 s ahead of alpaca live, so that ticks decide without',
+  ],
   ['clocks agree', judgeClock(-1_000), 'ok', 'agrees'],
   ['ahead of the database', judgeClock(90_000), 'degraded', 'clock is 90.0 s ahead of the database'],
   ['behind the database', judgeClock(-1_001), 'degraded', '1.0 s behind the database'],
@@ -173,6 +182,7 @@ test('a real database is looked at in all its parts; without workers Weaver is n
       accounts: 'ok',
       messages: 'ok',
       heartbeat: 'ok',
+      venue_clocks: 'ok',
       clock: 'ok',
       transactions: 'ok',
       notifications: 'ok',
