@@ -2,6 +2,7 @@
  * The halt file: says that nothing may leave while Postgres cannot. Whoever finds it makes a halt of it as soon as
  * there is a database; what cannot be read counts as a halt too.
  */
+import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -39,6 +40,9 @@ export async function readHaltFile(dataDir: string): Promise<HaltNote | null> {
     return { reason: `${path} is there but says nothing that can be read`, by: 'halt file', at: '', drill: false }
   }
 }
+
+/** Nobody would find a halt file in a directory that is not there. */
+export const hasDataDir = (dataDir: string): boolean => existsSync(dataDir)
 
 /** On the disk when it resolves. One that is there already stays, but for a drill's. */
 export async function writeHaltFile(

@@ -3,7 +3,6 @@
  * directory honours at once; then the row, which takes its place; then the cancels are seen through. Whatever is away
  * meanwhile, what can be done without it is done, and it is said which.
  */
-import { existsSync } from 'node:fs'
 import { livePools } from '../../../db/events/leases.ts'
 import { redact } from '../../../db/secrets.ts'
 import type { HaltRow } from '../../../db/walle/live_rows.ts'
@@ -16,7 +15,7 @@ import { openVenues, openVenuesAlone } from '../../veda/venues/world.ts'
 import { type Clock, wallClock } from '../clock.ts'
 import type { CommandContext } from '../commands.ts'
 import type { Halted, HaltRequest } from '../halt_commands.ts'
-import { clearHaltFile, haltFilePath, writeHaltFile } from './file.ts'
+import { clearHaltFile, haltFilePath, hasDataDir, writeHaltFile } from './file.ts'
 import { openHaltCommands } from './halt.ts'
 
 export interface PressWorld {
@@ -102,9 +101,9 @@ export async function pressHalt(world: PressWorld, request: HaltRequest, context
   return { by: 'database', ...halted, asked, said }
 }
 
-/** Null: it is there. Nobody would find it in a directory that is not there; a full disk does not keep anybody from halting. */
+/** Null: it is there. A full disk does not keep anybody from halting. */
 async function leaveHaltFile(dataDir: string, { reason, by }: HaltRequest): Promise<string | null> {
-  if (!existsSync(dataDir)) return `There is no data directory ${dataDir} for a halt file.`
+  if (!hasDataDir(dataDir)) return `There is no data directory ${dataDir} for a halt file.`
   try {
     await writeHaltFile(dataDir, { reason, by, at: new Date(wallClock.now()).toISOString() })
     return null
