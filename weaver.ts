@@ -3,4 +3,7 @@
 import { endOnUncaught, runCli } from './jobs/cli/main.ts'
 
 endOnUncaught()
-process.exitCode = await runCli(process.argv.slice(2))
+const args = process.argv.slice(2)
+process.exitCode = await runCli(args)
+// A connection on which nothing comes must not keep whoever halts.
+if (args.find((word) => word !== '--') === 'halt') setTimeout(() => process.exit(), 1_000).unref()

@@ -4,7 +4,8 @@ import type { OrderTrace } from '../db/walle/queries/trace.ts'
 import type { AccountCommands } from '../jobs/glados/account_commands.ts'
 import type { CandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
-import type { HaltCommands } from '../jobs/glados/halt_commands.ts'
+import type { HaltCommands, HaltRequest } from '../jobs/glados/halt_commands.ts'
+import type { Pressed } from '../jobs/glados/halts/press.ts'
 import type { ImportReport, ImportRequest } from '../jobs/glados/import_candles.ts'
 import type { JobCommands } from '../jobs/glados/job_commands.ts'
 import type { OrderCommands } from '../jobs/glados/order_commands.ts'
@@ -51,6 +52,8 @@ export interface ApiConfig {
   hostAllowed: ((name: string) => boolean) | null
   /** Null: any address. */
   clientAllowed: ((address: string) => boolean) | null
+  /** Of a proxy: what it says of who asks is taken for true; null: of none. */
+  proxyTrusted: ((address: string) => boolean) | null
   corsOrigins: readonly string[]
   /** IANA name; in which times without a zone are read. */
   timezone: string
@@ -90,6 +93,8 @@ export interface ApiExchange {
 export interface ApiDependencies {
   db: Pick<Database, 'reader' | 'listen'>
   commands: ApiCommands
+  /** The kill switch, which does what it can without the database and without workers. */
+  pressHalt(request: HaltRequest, context: CommandContext): Promise<Pressed>
   catalog: ApiCatalog
   exchanges: () => readonly ApiExchange[]
   /** An order's causal chain, by its id or client_order_id; throws a DomainError that says why there is none. */

@@ -218,7 +218,14 @@ test.each([
   ['9999-12-31T23:59:59', 'is not in the years 1900 to 2199'],
   ['2024-03-10T02:30:00', 'does not exist in America/New_York (clock change)'],
 ])('the time %s is refused everywhere, in the same words', async (time, message) => {
-  const config = { apiKey: null, hostAllowed: null, clientAllowed: null, corsOrigins: [], timezone: 'America/New_York' }
+  const config = {
+    apiKey: null,
+    hostAllowed: null,
+    clientAllowed: null,
+    proxyTrusted: null,
+    corsOrigins: [],
+    timezone: 'America/New_York',
+  }
   const { get, post } = createTestApi(database.db, { config })
   const query = encodeURIComponent(time)
   for (const [field, asking] of [

@@ -85,7 +85,14 @@ beforeAll(async () => {
   }
   api = createTestApi(db, {
     commands: all,
-    config: { apiKey: null, hostAllowed: null, clientAllowed: null, corsOrigins: [], timezone: 'America/New_York' },
+    config: {
+      apiKey: null,
+      hostAllowed: null,
+      clientAllowed: null,
+      proxyTrusted: null,
+      corsOrigins: [],
+      timezone: 'America/New_York',
+    },
   })
   const equity = Float64Array.from([100, 120, 90, 150, 75, 80, 150, 160])
   await db.write((tx) =>

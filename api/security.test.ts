@@ -3,14 +3,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { loadConfig } from '../jobs/config/config.ts'
 import { createTestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import type { ApiConfig } from './dependencies.ts'
 import { SESSION_SECONDS } from './security.ts'
+import { apiConfigOf } from './server.ts'
 
 const KEY = 'a-key-of-this-test'
-const OPEN: ApiConfig = { apiKey: null, hostAllowed: null, clientAllowed: null, corsOrigins: [], timezone: 'UTC' }
+const OPEN: ApiConfig = {
+  apiKey: null,
+  hostAllowed: null,
+  clientAllowed: null,
+  proxyTrusted: null,
+  corsOrigins: [],
+  timezone: 'UTC',
+}
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -73,6 +82,70 @@ test('an address that is not on the list is refused', async () => {
   const from = async (remoteAddress: string | undefined) =>
     (await app.request('/healthz', {}, { incoming: { socket: { remoteAddress } } })).status
   expect([await from('10.0.0.5'), await from('10.0.0.6'), await from(undefined)]).toEqual([200, 403, 403])
+})
+
+describe('behind a proxy', () => {
+  const { clientAllowed, proxyTrusted } = apiConfigOf(
+    loadConfig({ WEAVER_ALLOWED_IPS: '10.0.0.5', WEAVER_TRUSTED_PROXIES: '127.0.0.1,172.16.0.0/12,fd00::/8' }),
+  )
+  const PROXY = '::ffff:127.0.0.1'
+  const STRANGER = '192.168.1.9'
+  const asked = async (config: Partial<ApiConfig>, remoteAddress: string, headers: Record<string, string>) => {
+    const { app } = withConfig(config)
+    return app.request('/healthz', { headers }, { incoming: { socket: { remoteAddress } } })
+  }
+
+  test.each([
+    ['whom the proxy heard counts', PROXY, '10.0.0.5', 200],
+    ['and not the proxy', PROXY, '10.0.0.6', 403],
+    ['behind several, the first that is none of them', PROXY, '10.0.0.5, fd00::7, 172.20.1.1', 200],
+    ['what a stranger says of whom it heard is nothing', PROXY, '10.0.0.5, 192.168.1.9', 403],
+    ['with a port', PROXY, '10.0.0.5:4711, [fd00::7]:80', 200],
+    ['what is no address may not', PROXY, '10.0.0.5, unknown', 403],
+    ['who is no proxy of ours speaks for itself', STRANGER, '10.0.0.5', 403],
+    ['without a word of the proxy it is the proxy', PROXY, '', 403],
+  ])('%s', async (_, peer, forwarded, status) => {
+    const config = { apiKey: { reveal: () => KEY }, clientAllowed, proxyTrusted }
+    expect((await asked(config, peer, { 'x-forwarded-for': forwarded })).status).toBe(status)
+  })
+
+  test.each(['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'])(
+    'without a key what came through a proxy that nobody named is refused: %s',
+    async (header) => {
+      const refused = await asked({ proxyTrusted }, STRANGER, { [header]: '1.2.3.4' })
+      expect([refused.status, ((await refused.json()) as { message: string }).message]).toEqual([
+        403,
+        expect.stringMatching(/^this came through a proxy, and without WEAVER_API_KEY .*WEAVER_TRUSTED_PROXIES/),
+      ])
+      expect((await asked({ proxyTrusted }, PROXY, { [header]: '1.2.3.4' })).status).toBe(200)
+      expect((await asked({ apiKey: { reveal: () => KEY } }, STRANGER, { [header]: '1.2.3.4' })).status).toBe(200)
+    },
+  )
+
+  test('the session is Secure where the browser came by https, and only a trusted proxy says so', async () => {
+    const { app } = withConfig({ apiKey: { reveal: () => KEY }, proxyTrusted })
+    const cookie = async (remoteAddress: string, proto: string) => {
+      const headers = { 'content-type': 'application/json', 'x-forwarded-proto': proto }
+      const init = { method: 'POST', body: JSON.stringify({ key: KEY }), headers }
+      const answer = await app.request('/api/v1/session', init, { incoming: { socket: { remoteAddress } } })
+      return (answer.headers.get('set-cookie') ?? '').includes('; Secure')
+    }
+    expect([await cookie(PROXY, 'https'), await cookie(PROXY, 'https, http'), await cookie(PROXY, 'http')]).toEqual([
+      true,
+      true,
+      false,
+    ])
+    expect(await cookie(STRANGER, 'https')).toBe(false)
+  })
+
+  test('it may have a name of its own, where a key keeps pages of other names out', async () => {
+    const hostAllowed = (name: string) => name === '127.0.0.1'
+    const headers = { 'x-forwarded-for': '10.0.0.5', host: 'weaver.example' }
+    const key = { apiKey: { reveal: () => KEY } }
+    expect((await asked({ hostAllowed, proxyTrusted, ...key }, PROXY, headers)).status).toBe(200)
+    expect((await asked({ hostAllowed, proxyTrusted, ...key }, STRANGER, headers)).status).toBe(403)
+    expect((await asked({ hostAllowed, proxyTrusted }, PROXY, headers)).status).toBe(403)
+  })
 })
 
 test('a page of another origin can change nothing, and reads only when it is listed', async () => {

@@ -6,6 +6,7 @@ import { cors } from 'hono/cors'
 import { DomainError } from '../jobs/glados/errors.ts'
 import { CORRELATION_HEADER } from './correlation.ts'
 import type { ApiConfig } from './dependencies.ts'
+import { clientOf } from './proxies.ts'
 import type { ApiEnv } from './router.ts'
 import { DOCS_PATHS } from './static.ts'
 
@@ -26,20 +27,32 @@ function hostName(host: string): string | null {
 }
 
 /** A page elsewhere can point its own name at this machine (DNS rebinding): only names of this machine are served. */
-export function checkHost({ hostAllowed }: ApiConfig): Middleware {
+export function checkHost(config: ApiConfig): Middleware {
+  const { hostAllowed, apiKey } = config
   return async (c, next) => {
     const name = hostName(hostOf(c))
-    if (hostAllowed && (name === null || !hostAllowed(name))) {
+    // A proxy has a name of its own. With a key such a page has neither that nor a session under its name.
+    const proxied = apiKey !== null && clientOf(c, config).via === 'trusted'
+    if (hostAllowed && !proxied && (name === null || !hostAllowed(name))) {
       throw new DomainError('FORBIDDEN', 'the Host of the request is not a name of this machine: use 127.0.0.1')
     }
     await next()
   }
 }
 
-export function checkAddress({ clientAllowed }: ApiConfig): Middleware {
+/** Without a key only this machine may ask: whom a proxy on it lets in is not this machine. */
+export function checkAddress(config: ApiConfig): Middleware {
+  const { clientAllowed, apiKey } = config
   return async (c, next) => {
+    const { address, via } = clientOf(c, config)
+    if (apiKey === null && via === 'stranger') {
+      throw new DomainError(
+        'FORBIDDEN',
+        'this came through a proxy, and without WEAVER_API_KEY Weaver serves this machine only: set a key, ' +
+          'or name the proxy in WEAVER_TRUSTED_PROXIES if it asks who may come in',
+      )
+    }
     if (clientAllowed) {
-      const address = c.env?.incoming?.socket.remoteAddress
       if (address === undefined || !clientAllowed(address)) {
         throw new DomainError('FORBIDDEN', 'this address may not call Weaver: WEAVER_ALLOWED_IPS lists those that may')
       }
@@ -96,8 +109,8 @@ export interface Guard {
   openSession(c: Context<ApiEnv>, given: string | undefined): void
 }
 
-export function createGuard({ apiKey }: ApiConfig, now: () => number): Guard {
-  const key = apiKey?.reveal() ?? null
+export function createGuard(config: ApiConfig, now: () => number): Guard {
+  const key = config.apiKey?.reveal() ?? null
   const sign = (key: string, expires: string) => digest(`session ${expires}`, key).toString('base64url')
 
   function hasSession(c: Context<ApiEnv>, key: string): boolean {
@@ -130,7 +143,7 @@ export function createGuard({ apiKey }: ApiConfig, now: () => number): Guard {
         sameSite: 'Strict',
         path: '/',
         maxAge: SESSION_SECONDS,
-        secure: new URL(c.req.url).protocol === 'https:',
+        secure: clientOf(c, config).https,
       })
     },
   }

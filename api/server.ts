@@ -77,6 +77,7 @@ export function apiConfigOf(config: Config): ApiConfig {
     apiKey: config.apiKey,
     hostAllowed: isLoopback(config.host) ? (name) => isLoopback(name.replace(/^\[(.*)\]$/, '$1')) : null,
     clientAllowed: config.allowedIps === null ? null : addressFilter(config.allowedIps),
+    proxyTrusted: config.trustedProxies.length === 0 ? null : addressFilter(config.trustedProxies),
     corsOrigins: config.corsOrigins,
     timezone: config.timezone,
   }

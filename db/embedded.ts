@@ -3,7 +3,7 @@
  * starts it, whoever leaves last stops it; each process that uses it holds a shared advisory lock on a connection of its
  * own, so a process that was killed lets go by itself. Starting, joining and stopping happen under one file lock.
  */
-import { rm } from 'node:fs/promises'
+import { access, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, connectOwner } from './client.ts'
@@ -28,6 +28,14 @@ export interface EmbeddedPostgres {
 export interface AcquireOptions {
   dataDir: string
   log?: (message: string) => void
+}
+
+/** Whether somebody has made a server in the data directory. */
+export function hasCluster(dataDir: string): Promise<boolean> {
+  return access(join(resolve(dataDir), 'postgres', 'data')).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Only one `weaver start` per data directory; commands join it instead. */

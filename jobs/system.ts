@@ -1,7 +1,8 @@
 /** What every Weaver process stands on: Postgres (embedded or given), migrated, and open. */
 import { mustAnswer, openDatabase, openOwnerPool } from '../db/client.ts'
 import type { Database } from '../db/database.ts'
-import { acquirePostgres } from '../db/embedded.ts'
+import { acquirePostgres, hasCluster } from '../db/embedded.ts'
+import { migratedTo } from '../db/events/health.ts'
 import { migrate } from '../db/migrate.ts'
 import type { Config } from './config/config.ts'
 import type { Log } from './log.ts'
@@ -46,20 +47,38 @@ export async function openSystem(config: Config, log: Log, applicationName: stri
       await pool.end()
     }
     const db = await openDatabase({ url: postgres.url, applicationName })
-    return {
-      config,
-      log,
-      url: postgres.url,
-      db,
-      schemaVersion,
-      lost: postgres.lost,
-      async close() {
-        await db.close()
-        await postgres.release()
-      },
-    }
+    return systemOn({ config, log, postgres, db, schemaVersion })
   } catch (error) {
     await postgres.release()
     throw error
+  }
+}
+
+/** A database that is there, as it is: for what must not make one, nor change one under a Weaver that runs on it. */
+export async function openExisting(config: Config, log: Log, applicationName: string): Promise<System> {
+  if (config.databaseUrl === null && !(await hasCluster(config.dataDir))) {
+    throw new Error(`there is none in ${config.dataDir}, and DATABASE_URL is not set`)
+  }
+  const postgres = await openPostgres(config, log)
+  try {
+    const db = await openDatabase({ url: postgres.url, applicationName })
+    return systemOn({ config, log, postgres, db, schemaVersion: await migratedTo(db.reader) })
+  } catch (error) {
+    await postgres.release()
+    throw error
+  }
+}
+
+type Opened = Pick<System, 'config' | 'log' | 'db' | 'schemaVersion'> & { postgres: Postgres }
+
+function systemOn({ postgres, ...opened }: Opened): System {
+  return {
+    ...opened,
+    url: postgres.url,
+    lost: postgres.lost,
+    async close() {
+      await opened.db.close()
+      await postgres.release()
+    },
   }
 }

@@ -1,5 +1,6 @@
 import { createRoute } from '@hono/zod-openapi'
 import type { HaltRow } from '../../db/walle/live_rows.ts'
+import { DomainError } from '../../jobs/glados/errors.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
 import { halted, haltRequest, resumed, resumeRequest } from '../schemas/halts.ts'
@@ -14,7 +15,7 @@ const pressed = createRoute({
   tags,
   summary: 'The kill switch: no order leaves from now on but cancels, and every open order is cancelled',
   request: { body: { required: false, content: { 'application/json': { schema: haltRequest } } } },
-  responses: answers(200, halted, 'It is halted, by this or already'),
+  responses: answers(200, halted, 'It is halted, by this or already, and what was done about open orders'),
 })
 
 const released = createRoute({
@@ -34,13 +35,14 @@ const read = createRoute({
   responses: answers(200, resumed, 'Halts'),
 })
 
-export function haltRoutes({ commands }: ApiDependencies): ApiRouter {
+export function haltRoutes({ commands, pressHalt }: ApiDependencies): ApiRouter {
   const router = createRouter()
   router.openapi(pressed, async (c) => {
     const { reason = null, by = BY } = c.req.valid('json') ?? {}
     const request = { rule: 'kill_switch', reason, by }
-    const { halt, already, runs } = await commands.halt(request, { corrId: c.var.corrId })
-    return c.json({ halt: shown(halt), already, runs }, 200)
+    const { by: way, halt, ...done } = await pressHalt(request, { corrId: c.var.corrId })
+    if (way === null) throw new DomainError('SERVICE_UNAVAILABLE', done.said.join(' '), { asked: done.asked })
+    return c.json({ by: way, halt: halt && shown(halt), ...done }, 200)
   })
   router.openapi(released, async (c) => {
     const { run_id, by = BY } = c.req.valid('json') ?? {}

@@ -22,9 +22,33 @@ export const halt = z
 
 export const halted = z
   .object({
-    halt,
+    by: z.enum(['database', 'file']).openapi({
+      description:
+        'What says that it is halted; `file`: the database is away, and the halt file of the data directory holds until it is back.',
+    }),
+    halt: halt.nullable().openapi({ description: 'Null while only the file says it.' }),
     already: z.boolean().openapi({ description: 'It was halted before.' }),
-    runs: z.int().openapi({ description: 'Runs whose open orders are being cancelled.' }),
+    runs: z
+      .int()
+      .nullable()
+      .openapi({ description: 'Runs whose open orders are being cancelled; null: only the database knows.' }),
+    asked: z
+      .array(
+        z.object({
+          exchange: z.string(),
+          mode: z.string(),
+          cancels: z
+            .int()
+            .nullable()
+            .openapi({ description: 'Open orders it was asked to cancel; null: see `problem`.' }),
+          problem: z.string().nullable(),
+        }),
+      )
+      .openapi({
+        description:
+          'Accounts that were asked from here to cancel, as no worker did. Empty: the workers have cancelled.',
+      }),
+    said: z.array(z.string()).openapi({ description: 'All that was done and could not be done, in words.' }),
   })
   .openapi('Halted')
 

@@ -114,6 +114,20 @@ export interface HaltRow {
   resumed_by: string | null
 }
 
+/** How far the clock of whoever keeps an account is from its venue's. */
+export interface VenueClockRow {
+  exchange: string
+  mode: TradingMode
+  /** Ahead of the venue's; below zero: behind. */
+  skew_ms: number
+  looked_at: string
+}
+
+export const VENUE_CLOCKS: Table<VenueClockRow> = {
+  name: 'weaver.venue_clocks',
+  columns: { exchange: 'text', mode: 'text', skew_ms: 'float8', looked_at: 'timestamptz' },
+}
+
 export const ACCOUNTS: Table<AccountRow> = {
   name: 'weaver.accounts',
   columns: {

@@ -13,6 +13,7 @@ import type {
   HaltRow,
   OrderSendRow,
   RunLedgerRow,
+  VenueClockRow,
   VenueUpdateRow,
 } from './live_rows.ts'
 import type { BarCoverageRow, CandleFetchRow, MarketMarkRow, WindowWaitRow } from './market_rows.ts'
@@ -78,6 +79,7 @@ export type Write =
 /** Of paper and live runs. Each inserts, or overwrites the row of the same key. */
 export type LiveWrite =
   | { kind: 'save_accounts'; rows: AccountRow[] }
+  | { kind: 'save_venue_clocks'; rows: VenueClockRow[] }
   | { kind: 'save_account_positions'; rows: AccountPositionRow[] }
   | { kind: 'save_run_ledgers'; rows: RunLedgerRow[] }
   | { kind: 'save_order_sends'; rows: OrderSendRow[] }

@@ -5,7 +5,7 @@ import { redact } from '../../db/secrets.ts'
 import { ADJUSTMENTS } from '../../db/walle/import/adjustment.ts'
 import { JOB_STATES } from '../../db/walle/queries/jobs.ts'
 import { ORDER_STATUSES, TIMEFRAMES } from '../../strategies/api.ts'
-import { ConfigError, loadConfig } from '../config/config.ts'
+import { ConfigError, loadConfig, loadConfigAnyway } from '../config/config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
 import type { AccountsOptions } from './accounts.ts'
@@ -29,10 +29,18 @@ const USAGE = 2
 /** Runs one command line and gives the exit code. */
 export async function runCli(args: string[]): Promise<number> {
   let exitCode = 0
-  const program = createProgram((work) => async (...given) => {
-    const context = createContext(loadConfig(process.env, { envFile: '.env' }))
-    exitCode = await work(context, ...given)
-  })
+  const program = createProgram(
+    (work) =>
+      async (...given) => {
+        const context = createContext(loadConfig(process.env, { envFile: '.env' }))
+        exitCode = await work(context, ...given)
+      },
+    async (options) => {
+      const { config, problems } = loadConfigAnyway(process.env, { envFile: '.env' })
+      const { haltCommand } = await import('./halt.ts')
+      exitCode = await haltCommand(createContext(config), options, problems)
+    },
+  )
   try {
     // `deno task weaver -- COMMAND` passes the dashes on, where npm takes them away.
     await program.parseAsync(args[0] === '--' ? args.slice(1) : args, { from: 'user' })
@@ -65,6 +73,9 @@ type Wrap = <Given extends unknown[]>(
   work: (context: CliContext, ...given: Given) => Promise<number>,
 ) => (...given: Given) => Promise<void>
 
+/** The kill switch needs no more of the configuration than it can have: what a running Weaver never read must not stop it. */
+type Halting = (options: HaltOptions) => Promise<void>
+
 /** Collects `k=v` given several times. Values stay text: the schema that they are for reads them. */
 function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
   const at = text.indexOf('=')
@@ -80,7 +91,7 @@ const list = (text: string, before: string[] = []): string[] => [
 const timeframe = () =>
   new Option('-t, --timeframe <timeframe>', 'length of a bar').choices(TIMEFRAMES).makeOptionMandatory()
 
-function createProgram(wrap: Wrap): Command {
+function createProgram(wrap: Wrap, halting: Halting): Command {
   const program = new Command('weaver')
   program
     .description('Weaver: strategies in TypeScript, run against history, on Postgres.')
@@ -121,7 +132,7 @@ function createProgram(wrap: Wrap): Command {
     .option('--json', 'as JSON', false)
     .action(wrap(async (context, options: RunsOptions) => (await import('./runs.ts')).runsCommand(context, options)))
   lookingBack(program, wrap)
-  steering(program, wrap)
+  steering(program, wrap, halting)
   program
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')
@@ -139,7 +150,7 @@ function createProgram(wrap: Wrap): Command {
 }
 
 /** Orders and jobs, and the way to stop, retry, cancel and pause. */
-function steering(program: Command, wrap: Wrap): void {
+function steering(program: Command, wrap: Wrap, halting: Halting): void {
   program
     .command('orders')
     .description('the newest orders')
@@ -171,7 +182,7 @@ function steering(program: Command, wrap: Wrap): void {
     .option('--exchange <name>', 'of the drill', 'sim')
     .option('--symbol <symbol>', 'of the drill; default SIM/USD at sim, else BTC/USD')
     .option('--anyway', 'a drill also with live runs, or with open orders, which are cancelled', false)
-    .action(wrap(async (context, options: HaltOptions) => (await import('./halt.ts')).haltCommand(context, options)))
+    .action(halting)
   program
     .command('resume')
     .description('end the halt of the system, or of a run that broke a limit')

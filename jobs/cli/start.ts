@@ -7,6 +7,7 @@ import { acquireStartLock } from '../../db/embedded.ts'
 import { append } from '../../db/events/append.ts'
 import { type Control, importInto, openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
+import { pressHalt } from '../glados/halts/press.ts'
 import { createMetrics } from '../health/metrics.ts'
 import { checkReadiness } from '../health/readiness.ts'
 import { withLogContext } from '../log.ts'
@@ -111,13 +112,15 @@ function listen({ config, log }: CliContext, system: System, control: Control): 
   const deps: ApiDependencies = {
     db,
     commands: { ...control.commands, importCandles },
+    pressHalt: (request, context) =>
+      pressHalt({ config, log, open: async () => system, patience: sleep }, request, context),
     catalog: control.catalog,
     exchanges: control.venues.known,
     trace: (order) => control.tracer.trace(order),
     readiness: () =>
       checkReadiness({
         ...{ db, dataDir: config.dataDir, schemaVersion: system.schemaVersion, now, sleep },
-        beats: config.heartbeatUrl !== null,
+        ...{ beats: config.heartbeatUrl !== null, strategyTimeoutMs: config.strategyTimeoutMs },
       }),
     metrics: createMetrics({ db, hosts: control.hosts, version: VERSION, now }),
     config: apiConfigOf(config),

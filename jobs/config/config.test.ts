@@ -27,6 +27,7 @@ test('without any variable Weaver runs on this machine with the embedded Postgre
     port: 8000,
     apiKey: null,
     allowedIps: null,
+    trustedProxies: [],
     corsOrigins: [],
     logLevel: 'info',
     timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,

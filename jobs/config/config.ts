@@ -33,6 +33,8 @@ export interface Config {
   apiKey: Secret | null
   /** Addresses and networks that may call the API; null: any. */
   allowedIps: readonly string[] | null
+  /** Addresses and networks of proxies whose word is taken for who asks. */
+  trustedProxies: readonly string[]
   corsOrigins: readonly string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
   /** IANA name; in which times without a zone are read. */
@@ -108,6 +110,7 @@ const variables = z.object({
     z.string().min(SHORTEST_API_KEY, `must have at least ${SHORTEST_API_KEY} characters`),
   ).optional(),
   WEAVER_ALLOWED_IPS: list(isNetwork, 'must be addresses or networks, like 10.0.0.5,192.168.0.0/16').optional(),
+  WEAVER_TRUSTED_PROXIES: list(isNetwork, 'must be addresses or networks, like 127.0.0.1,172.16.0.0/12').default([]),
   WEAVER_CORS_ORIGINS: list(isOrigin, 'must be origins, like https://weaver.example,http://localhost:5173').default([]),
   WEAVER_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], 'must be debug, info, warn, error or silent')
@@ -169,8 +172,42 @@ function problemsOf(error: z.ZodError, given: Record<string, string>): string[] 
   })
 }
 
-export function loadConfig(env: Record<string, string | undefined>, { envFile }: { envFile?: string } = {}): Config {
+interface Sources {
+  envFile?: string
+}
+
+export function loadConfig(env: Record<string, string | undefined>, { envFile }: Sources = {}): Config {
   const file = envFile === undefined ? {} : readEnvFile(envFile)
+  const { given, data, problems } = examine(env, file)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return configOf(data ?? variables.parse(given), venueSettings(env, file))
+}
+
+/**
+ * What can be made of it, for the kill switch: whatever is wrong is left out, and told. An address of the database that is wrong
+ * stays, so that nobody takes another database for it.
+ */
+export function loadConfigAnyway(
+  env: Record<string, string | undefined>,
+  { envFile }: Sources = {},
+): { config: Config; problems: readonly string[] } {
+  const unread: string[] = []
+  let file: Record<string, string> = {}
+  try {
+    if (envFile !== undefined) file = readEnvFile(envFile)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    unread.push(...error.problems)
+  }
+  const { given, wrong, problems } = examine(env, file)
+  const right = Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.includes(name)))
+  const config = configOf(variables.parse(right), venueSettings(env, file))
+  const databaseUrl = given.DATABASE_URL === undefined ? null : new Secret(given.DATABASE_URL)
+  return { config: Object.freeze({ ...config, databaseUrl }), problems: [...unread, ...problems] }
+}
+
+/** `data`: null where a variable is wrong, by `wrong`; problems may be of several together. */
+function examine(env: Record<string, string | undefined>, file: Record<string, string>) {
   const given = collect(env, file)
   const parsed = variables.safeParse(given)
   const problems = parsed.success ? [] : problemsOf(parsed.error, given)
@@ -187,8 +224,11 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
       `WEAVER_AUDIT_DAYS must not be less than WEAVER_RETENTION_DAYS, ${parsed.data.WEAVER_RETENTION_DAYS} (it is "${audit}")`,
     )
   }
-  if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
-  const { data } = parsed
+  const wrong = parsed.success ? [] : parsed.error.issues.map((issue) => String(issue.path[0]))
+  return { given, data: parsed.data ?? null, wrong, problems }
+}
+
+function configOf(data: z.infer<typeof variables>, venues: VenueSettings): Config {
   return Object.freeze({
     databaseUrl: data.DATABASE_URL ?? null,
     dataDir: resolve(data.WEAVER_DATA_DIR),
@@ -196,6 +236,7 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
     port: data.WEAVER_PORT,
     apiKey: data.WEAVER_API_KEY ?? null,
     allowedIps: data.WEAVER_ALLOWED_IPS === undefined ? null : Object.freeze(data.WEAVER_ALLOWED_IPS),
+    trustedProxies: Object.freeze(data.WEAVER_TRUSTED_PROXIES),
     corsOrigins: Object.freeze(data.WEAVER_CORS_ORIGINS),
     logLevel: data.WEAVER_LOG_LEVEL,
     timezone: data.WEAVER_TIMEZONE,
@@ -208,6 +249,6 @@ export function loadConfig(env: Record<string, string | undefined>, { envFile }:
     notify: notifyOf(data as NotifyVariables),
     heartbeatUrl: data.WEAVER_HEARTBEAT_URL ?? null,
     marketEvents: data.WEAVER_MARKET_EVENTS,
-    venues: venueSettings(env, file),
+    venues,
   })
 }

@@ -28,7 +28,7 @@ export interface HaltDependencies {
   forgetLosses: (riskWatch: Json) => Json
   /** Says the same while Postgres is away. */
   haltFile: {
-    read: () => Promise<{ reason: string | null; by: string } | null>
+    read: () => Promise<{ reason: string | null; by: string; drill: boolean } | null>
     clear: () => Promise<void>
   }
 }
@@ -48,11 +48,15 @@ export interface Halted {
   runs: number
 }
 
+/** The rule of a halt that is only tried: it gives way to any that is meant. */
+export const DRILL = 'drill'
+
 export function createHaltCommands(deps: HaltDependencies) {
   return {
     halt: (request: HaltRequest, context: CommandContext) => haltSystem(deps, request, context),
     haltByFile: (context: CommandContext) => haltByFile(deps, context),
-    resume: (by: string, context: CommandContext) => resumeSystem(deps, by, context),
+    /** `only`: the halt that is to be ended, and no other; absent: whatever holds. */
+    resume: (by: string, context: CommandContext, only?: string) => resumeSystem(deps, by, context, only),
     resumeRun: (runId: string, by: string, context: CommandContext) => resumeRun(deps, runId, by, context),
     halts: () => activeHalts(deps.reader),
   }
@@ -78,14 +82,18 @@ async function haltLocked(
   request: HaltRequest,
   context: CommandContext,
 ): Promise<HaltOutcome> {
-  const known = await activeHalt(tx, null)
+  const active = await activeHalt(tx, null)
+  const tried = active?.rule === DRILL && request.rule !== DRILL ? active : null
+  const known = tried === null ? active : null
   const at = new Date(deps.now()).toISOString()
+  const over = tried === null ? [] : [{ ...tried, resumed_at: at, resumed_by: request.by }]
   const halt = known ?? newHalt(deps, request, null, at)
   const runs = await runsWithOpenOrders(tx)
   const accounts = await knownAccounts(tx)
   return {
     outcome: {
-      writes: known ? [] : [{ kind: 'save_halts', rows: [halt] }],
+      // Another row in the place of the drill's: the drill ends its own, and no other.
+      writes: known ? [] : [{ kind: 'save_halts', rows: [...over, halt] }],
       events: known ? [] : [haltEvent(deps, halt, null, context.corrId)],
       // Ours run by run, under each run's lock, for which the halt itself must not wait; then what else lies open.
       jobs: [...runs.map(cancelRunJob), ...accounts.map(cancelAllJob)],
@@ -99,11 +107,16 @@ function haltByFile(deps: HaltDependencies, context: CommandContext): Promise<Ha
   return deps.recorder<Halted | null>(async (tx) => {
     await lockHalts(tx)
     const file = await deps.haltFile.read()
-    if (file === null || (await activeHalt(tx, null)) !== null) {
+    if (file === null || saysNothingNew(file, await activeHalt(tx, null))) {
       return { outcome: { writes: [], events: [] }, result: null }
     }
-    return haltLocked(deps, tx, { rule: 'halt_file', ...file }, context)
+    return haltLocked(deps, tx, { ...file, rule: file.drill ? DRILL : 'halt_file' }, context)
   })
+}
+
+/** What holds already stays as it is, but for a drill's halt under a file that is meant. */
+export function saysNothingNew(file: { drill: boolean }, active: Pick<HaltRow, 'rule'> | null): boolean {
+  return active !== null && (active.rule !== DRILL || file.drill)
 }
 
 function cancelRunJob(run_id: string): NewJob {
@@ -192,31 +205,45 @@ function haltRun(
 
 const HALT_ORDINAL = 1_000_000
 
-async function resumeSystem(deps: HaltDependencies, by: string, context: CommandContext): Promise<HaltRow | null> {
+async function resumeSystem(
+  deps: HaltDependencies,
+  by: string,
+  context: CommandContext,
+  only: string | undefined,
+): Promise<HaltRow | null> {
   // What only the file says becomes a row first: whatever fails on the way out of a halt, one of the two is left.
   await haltByFile(deps, context)
+  mustBe(await activeHalt(deps.reader, null), only)
   // Before the row ends: were the file read again after that, the halt would come back by itself.
   await deps.haltFile.clear()
   return deps.recorder<HaltRow | null>(async (tx) => {
     await lockHalts(tx)
     const halt = await activeHalt(tx, null)
+    mustBe(halt, only)
     if (!halt) return { outcome: { writes: [], events: [] }, result: null }
     return { outcome: ended(deps, halt, by, context, await askedFirst(deps, tx)), result: halt }
   })
 }
+
+function mustBe(halt: HaltRow | null, only: string | undefined): void {
+  if (only === undefined || halt === null || halt.id === only) return
+  const { rule, halted_by, halted_at } = halt
+  throw new DomainError('CONFLICT', `another halt holds, which is not ended: ${rule} by ${halted_by}, ${halted_at}`)
+}
+
+/** One that is refused is asked when its credentials are good again. */
+const ASKED_STATES: ReadonlySet<AccountRow['state']> = new Set(['ready', 'unknown'])
 
 /** After a halt nobody knows what became of what: each venue is asked before the first order leaves. */
 async function askedFirst({ now }: HaltDependencies, tx: Reader): Promise<Write[]> {
   const rows: AccountRow[] = []
   for (const name of await knownAccounts(tx)) {
     const account = await lockAccount(tx, name)
-    if (account?.state !== 'ready') continue
-    rows.push({
-      ...account,
-      state: 'unknown',
-      state_reason: 'it was halted: its venue is asked first',
-      reconcile_requested_at: new Date(now()).toISOString(),
-    })
+    if (account === null || !ASKED_STATES.has(account.state)) continue
+    // A check that is under way saw the account as it was before.
+    const asked = { ...account, reconcile_requested_at: new Date(now()).toISOString() }
+    const reason = 'it was halted: its venue is asked first'
+    rows.push(account.state === 'ready' ? { ...asked, state: 'unknown', state_reason: reason } : asked)
   }
   // Its keeper looks at once.
   await tx.query(`select pg_notify('weaver_account', '')`)

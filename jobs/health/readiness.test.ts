@@ -15,8 +15,10 @@ import {
   judgeMessages,
   judgeMigrations,
   judgeNotifications,
+  judgeRuns,
   judgeSequencer,
   judgeTransactions,
+  judgeVenueClocks,
   judgeWorkers,
 } from './readiness.ts'
 
@@ -123,6 +125,16 @@ test.each<[string, Check, Check['state'], string]>([
   ['fuller', judgeNotifications(0.25), 'degraded', 'end it'],
   ['full', judgeNotifications(0.9), 'failing', 'nothing can commit'],
   ['room', judgeDisk(1e9, 'here'), 'ok', '1.0 GB free where here lies'],
+  ['runs get on', judgeRuns([]), 'ok', 'get on'],
+  ['a run stands still', judgeRuns(['veda.submit_order has been due for 91 s']), 'degraded', 'weaver jobs'],
+  ['no venue was asked', judgeVenueClocks([]), 'ok', '0 were asked'],
+  ['a venue agrees', judgeVenueClocks([{ exchange: 'alpaca', mode: 'live', skew_ms: -1_000 }]), 'ok', '1 were asked'],
+  [
+    'ahead of a venue',
+    judgeVenueClocks([{ exchange: 'alpaca', mode: 'live', skew_ms: 4_200 }]),
+    'degraded',
+    '4.2 s ahead of alpaca live, so that ticks decide without',
+  ],
   ['clocks agree', judgeClock(-1_000), 'ok', 'agrees'],
   ['ahead of the database', judgeClock(90_000), 'degraded', 'clock is 90.0 s ahead of the database'],
   ['behind the database', judgeClock(-1_001), 'degraded', '1.0 s behind the database'],
@@ -157,6 +169,7 @@ test('a real database is looked at in all its parts; without workers Weaver is n
     db: database.db,
     dataDir: '.',
     beats: false,
+    strategyTimeoutMs: 30_000,
     schemaVersion: await newest(),
     now: Date.now,
     sleep: never,
@@ -165,9 +178,11 @@ test('a real database is looked at in all its parts; without workers Weaver is n
   expect(states(checks)).toEqual({
     ...{ database: 'ok', migrations: 'ok', workers: 'failing', sequencer: 'ok', consumers: 'ok' },
     ...{
+      runs: 'ok',
       accounts: 'ok',
       messages: 'ok',
       heartbeat: 'ok',
+      venue_clocks: 'ok',
       clock: 'ok',
       transactions: 'ok',
       notifications: 'ok',
@@ -179,7 +194,15 @@ test('a real database is looked at in all its parts; without workers Weaver is n
 
 test('a database that is away, or says nothing at all, is told as such and in time', async () => {
   const db = await openDatabase({ url: database.url, applicationName: 'weaver readiness' })
-  const options = { db, dataDir: '.', beats: false, schemaVersion: 1, now: Date.now, sleep: never }
+  const options = {
+    db,
+    dataDir: '.',
+    beats: false,
+    strategyTimeoutMs: 30_000,
+    schemaVersion: 1,
+    now: Date.now,
+    sleep: never,
+  }
   const silent = { ...db, read: never, health: db.health }
   const late = await checkReadiness({ ...options, db: silent, sleep: async () => {} })
   await db.close()

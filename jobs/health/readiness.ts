@@ -14,9 +14,11 @@ import {
 } from '../../db/events/health.ts'
 import { livePools } from '../../db/events/leases.ts'
 import type { HeartbeatRow } from '../../db/walle/notice_rows.ts'
-import { type AccountHealth, accountHealth } from '../../db/walle/queries/accounts.ts'
+import { type AccountHealth, accountHealth, type ClockHealth, venueClocks } from '../../db/walle/queries/accounts.ts'
 import { type ChannelHealth, channelHealth, getHeartbeat } from '../../db/walle/queries/notifications.ts'
+import { BELIEVED_MINUTES } from '../veda/venues/clock.ts'
 import { MOST_SKEW_MS, skewOf } from '../veda/venues/clock_skew.ts'
+import { progressOf, standstills } from './progress.ts'
 
 export interface Check {
   /** degraded: Weaver works, and somebody should look; failing: it does not. */
@@ -112,6 +114,14 @@ export function judgeAccounts(accounts: readonly AccountHealth[]): Check {
   )
 }
 
+/** Of paper and live runs. */
+export function judgeRuns(standstills: readonly string[]): Check {
+  if (standstills.length === 0) return ok('ticks and jobs of paper and live runs get on')
+  return degraded(
+    `${standstills.join('; ')}. See \`weaver jobs\`: resume what is paused, start workers, or stop the run`,
+  )
+}
+
 export function judgeMessages(channels: readonly ChannelHealth[]): Check {
   const problems = channels.flatMap(({ channel, failingSeconds, lastError, counts }) =>
     (failingSeconds ?? 0) > LIMITS.unsentSeconds
@@ -150,6 +160,19 @@ export function judgeListeners(listeners: DatabaseHealth['listeners'], now: numb
 }
 
 /** `skewMs`: how far ours is ahead of the database's at least. */
+/** Of whoever keeps the accounts, and makes the ticks. */
+export function judgeVenueClocks(clocks: readonly ClockHealth[]): Check {
+  const wrong = clocks.filter(({ skew_ms }) => Math.abs(skew_ms) > MOST_SKEW_MS)
+  if (wrong.length === 0) return ok(`${clocks.length} were asked and agree`)
+  const texts = wrong.map(({ exchange, mode, skew_ms }) => {
+    const far = `${(Math.abs(skew_ms) / 1000).toFixed(1)} s`
+    return skew_ms > 0
+      ? `${far} ahead of ${exchange} ${mode}, so that ticks decide without their bars`
+      : `${far} behind ${exchange} ${mode}, so that ticks come late`
+  })
+  return degraded(`the clock of the workers is ${texts.join(' and ')}: set up time synchronisation on their machines`)
+}
+
 export function judgeClock(skewMs: number): Check {
   const far = `${(Math.abs(skewMs) / 1000).toFixed(1)} s ${skewMs > 0 ? 'ahead of' : 'behind'} the database's`
   if (Math.abs(skewMs) <= MOST_SKEW_MS) return ok(`it agrees with the database's`)
@@ -188,6 +211,7 @@ export interface ReadinessOptions {
   dataDir: string
   /** Whether WEAVER_HEARTBEAT_URL is set. */
   beats: boolean
+  strategyTimeoutMs: number
   schemaVersion: number
   now: () => number
   sleep: (ms: number) => Promise<void>
@@ -201,6 +225,7 @@ export async function checkReadiness({
   db,
   dataDir,
   beats,
+  strategyTimeoutMs,
   schemaVersion,
   now,
   sleep,
@@ -235,9 +260,11 @@ export async function checkReadiness({
     workers: ask(async () => judgeWorkers(await livePools(db))),
     sequencer: ask(async (reader) => judgeSequencer(await logHealth(reader))),
     consumers: ask(async (reader) => judgeConsumers(await consumerHealth(reader))),
+    runs: ask(async (reader) => judgeRuns(standstills(await progressOf(reader), strategyTimeoutMs, now()))),
     accounts: ask(async (reader) => judgeAccounts(await accountHealth(reader))),
     messages: ask(async (reader) => judgeMessages(await channelHealth(reader))),
     heartbeat: ask(async (reader) => judgeHeartbeat(await getHeartbeat(reader), beats, now())),
+    venue_clocks: ask(async (reader) => judgeVenueClocks(await venueClocks(reader, BELIEVED_MINUTES))),
     clock: ask(async (reader) => {
       const asked = now()
       const theirs = await serverTime(reader)

@@ -30,7 +30,7 @@ interface FetchJob extends RunningJob {
   putBack(delayMs: number): Promise<never>
 }
 
-const DEFAULT_BAR_WAIT_MS = 5_000
+export const DEFAULT_BAR_WAIT_MS = 5_000
 const LOOK_AGAIN_MS = 200
 const LATE_CAUTION = 'bars that came too late for their tick: '
 

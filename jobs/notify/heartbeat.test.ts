@@ -62,7 +62,14 @@ beforeAll(async () => {
   await account('ready')
   time = createFastTime(Date.now())
   heartbeat = createHeartbeat({
-    ...{ db, record, url: new Secret(`${receiver.url}/ping/of-the-test-0001`), now: time.now, sleep: time.sleep },
+    ...{
+      db,
+      record,
+      strategyTimeoutMs: 30_000,
+      url: new Secret(`${receiver.url}/ping/of-the-test-0001`),
+      now: time.now,
+      sleep: time.sleep,
+    },
     log: (level, fields, message) => logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
   })
   heartbeat.start()

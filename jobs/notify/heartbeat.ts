@@ -14,6 +14,7 @@ import { type AccountHealth, accountHealth } from '../../db/walle/queries/accoun
 import { type TickingRun, tickingRuns } from '../../db/walle/queries/live_runs.ts'
 import { clockIsLed, getHeartbeat } from '../../db/walle/queries/notifications.ts'
 import { dueBoundaries } from '../glados/boundaries.ts'
+import { progressOf, standstills } from '../health/progress.ts'
 import { LIMITS } from '../health/readiness.ts'
 import { mustBeTaken } from './channels.ts'
 
@@ -21,6 +22,7 @@ export interface HeartbeatOptions {
   db: Database
   record: (tx: WriteTx, outcome: Outcome) => Promise<unknown>
   url: Secret
+  strategyTimeoutMs: number
   now: () => number
   sleep: (ms: number) => Promise<void>
   log: (level: 'info' | 'warn' | 'error', fields: object, message: string) => void
@@ -38,13 +40,15 @@ const STATEMENT_TIMEOUT_MS = 5_000
 const OVERDUE_MS = 15_000
 
 export function createHeartbeat(options: HeartbeatOptions): Leader {
-  const { db, now, sleep, log } = options
+  const { db, now, sleep, log, strategyTimeoutMs } = options
   let triedAt = Number.NEGATIVE_INFINITY
   /** What was told last: a problem that stays is logged once. */
   let told: string | null = null
 
   async function beat(): Promise<void> {
-    const unwell = await problems(db, now()).catch((error: unknown) => [`the database: ${messageOf(error)}`])
+    const unwell = await problems(db, strategyTimeoutMs, now()).catch((error: unknown) => [
+      `the database: ${messageOf(error)}`,
+    ])
     const problem =
       unwell.length > 0 ? `not called: ${unwell.join('; ')}` : await call(options).then(() => null, unheard)
     if (problem !== told) {
@@ -100,12 +104,13 @@ async function note({ db, record }: HeartbeatOptions, problem: string | null, tr
 }
 
 /** Everything that keeps paper and live runs from going on as they should; empty: all is well. */
-export async function problems(db: Database, now: number): Promise<string[]> {
+export async function problems(db: Database, strategyTimeoutMs: number, now: number): Promise<string[]> {
   const found = await db.read(async (reader: Reader) => {
     await reader.query(`set local statement_timeout = ${STATEMENT_TIMEOUT_MS}`)
     return {
       led: await clockIsLed(reader),
       runs: await tickingRuns(reader),
+      progress: await progressOf(reader),
       accounts: await accountHealth(reader),
       log: await logHealth(reader),
     }
@@ -117,13 +122,14 @@ export async function problems(db: Database, now: number): Promise<string[]> {
     ...(pools > 0 ? [] : ['no worker is alive']),
     ...(late <= LIMITS.unsequencedSeconds ? [] : [`events wait for their place in the log for ${Math.round(late)} s`]),
     ...overdueTicks(found.runs, now),
+    ...standstills(found.progress, strategyTimeoutMs, now),
     ...found.accounts.flatMap(accountProblem),
   ]
 }
 
 export function overdueTicks(runs: readonly TickingRun[], now: number): string[] {
   const overdue = runs.filter(({ symbols, timeframe, last_ts, started_at, open_corr_id }) => {
-    // What is due while a tick is under way is dealt with after it.
+    // What is due while a tick is under way is dealt with after it; one that does not end is a standstill.
     if (open_corr_id !== null) return false
     const after = Date.parse((last_ts ?? started_at) as string)
     return dueBoundaries(symbols, timeframe, { after, upTo: now - OVERDUE_MS, most: 1 }).length > 0

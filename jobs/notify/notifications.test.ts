@@ -222,6 +222,29 @@ test('what happened too long ago is recorded, and not told', async () => {
   ])
 })
 
+test('a halt that still holds is told however long ago it was pressed', async () => {
+  await consumer.runOnce()
+  const at = new Date(now - 2 * 3_600_000).toISOString()
+  const row = { id: idOf('event', 77), run_id: null, rule: 'kill_switch', reason: null, halted_at: at, halted_by: 'me' }
+  const save = (resumed_at: string | null) =>
+    database.db.write((tx) =>
+      record(tx, { writes: [{ kind: 'save_halts', rows: [{ ...row, resumed_at, resumed_by: null }] }], events: [] }),
+    )
+  await save(null)
+  await log(halt({ ts: at }), halt({ ts: new Date(now - 3 * 3_600_000).toISOString() }))
+  await consumer.runOnce()
+  await save(new Date(now).toISOString())
+  await log(halt({ ts: at }))
+  await consumer.runOnce()
+  expect((await rows()).map(({ state, ts }) => [state, now - new Date(ts).getTime()]).toSorted()).toEqual(
+    [
+      ['expired', 3 * 3_600_000],
+      ['expired', 2 * 3_600_000],
+      ['to_send', 2 * 3_600_000],
+    ].toSorted(),
+  )
+})
+
 const finished: string[] = []
 const job = (attempts = 1) => ({
   attempts,

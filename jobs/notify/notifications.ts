@@ -11,6 +11,7 @@ import type { LogEvent } from '../../db/events/envelope.ts'
 import { type NewJob, TASKS, type TaskPayload } from '../../db/events/tasks.ts'
 import type { ChannelName, NotificationRow } from '../../db/walle/notice_rows.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
+import { activeHalts } from '../../db/walle/queries/halts.ts'
 import { getNotification, heldBack, ordersToTell, runsToTell, takenUpIn } from '../../db/walle/queries/notifications.ts'
 import type { Job } from '../attempt.ts'
 import { mayConcern, NOTICE_TYPES, type Notice, type NoticeContext, noticesOf } from '../glados/notices.ts'
@@ -53,7 +54,7 @@ export function notificationConsumer(options: Omit<Notifications, 'db' | 'pageUr
         ({ kind, mode }) => config.kinds.includes(kind) && (mode === null || config.modes.includes(mode)),
       )
       if (notices.length === 0) return
-      const plan = createPlan(config, now())
+      const plan = createPlan(config, now(), await stillHolding(tx, notices))
       for (const { channel, kind, ...counts } of await takenUpIn(tx, plan.minute)) plan.counted(channel, kind, counts)
       const rows = channels.flatMap(({ name }) => notices.flatMap((notice) => plan.rowsOf(notice, name)))
       await record(tx, { writes: [{ kind: 'add_notifications', rows }], events: [], jobs: rows.flatMap(jobOf) })
@@ -84,10 +85,23 @@ async function contextOf(tx: Reader, events: readonly LogEvent[]): Promise<Notic
   }
 }
 
+/** What a halt tells is news for as long as it holds: nobody was at work when it was pressed. */
+async function stillHolding(tx: Reader, notices: readonly Notice[]): Promise<(notice: Notice) => boolean> {
+  const isHalt = ({ type }: Notice) => type === 'system.Halted'
+  const nameOf = (runId: string | null, at: string) => `${runId} ${Date.parse(at)}`
+  const halts = notices.some(isHalt) ? await activeHalts(tx) : []
+  const active = new Set(halts.map(({ run_id, halted_at }) => nameOf(run_id, halted_at)))
+  return (notice) => isHalt(notice) && active.has(nameOf(notice.run_id, notice.ts))
+}
+
 type Counts = { told: number; held: number }
 
 /** What becomes of notices that are taken up in one minute: told, too old, or beyond what a minute may tell. */
-function createPlan({ maxAgeMs, perMinute }: Pick<NotifyConfig, 'maxAgeMs' | 'perMinute'>, now: number) {
+function createPlan(
+  { maxAgeMs, perMinute }: Pick<NotifyConfig, 'maxAgeMs' | 'perMinute'>,
+  now: number,
+  holds: (notice: Notice) => boolean,
+) {
   const minute = new Date(Math.floor(now / MINUTE_MS) * MINUTE_MS).toISOString()
   const counts = new Map<string, Counts>()
   const countsOf = (channel: string, kind: string): Counts => {
@@ -110,7 +124,7 @@ function createPlan({ maxAgeMs, perMinute }: Pick<NotifyConfig, 'maxAgeMs' | 'pe
         last_error: null,
         sent_at: null,
       })
-      if (Date.parse(notice.ts) < now - maxAgeMs) return [row('expired')]
+      if (Date.parse(notice.ts) < now - maxAgeMs && !holds(notice)) return [row('expired')]
       const known = countsOf(channel, notice.kind)
       if (known.told < perMinute) {
         known.told += 1

@@ -40,6 +40,7 @@ export function openNotify({ db, log, config }: System): Notify {
             db,
             record,
             url: config.heartbeatUrl,
+            strategyTimeoutMs: config.strategyTimeoutMs,
             ...wallClock,
             log: (level, fields, message) => log[level](fields, message),
           }),

@@ -213,7 +213,8 @@ export interface Venue {
   orders(which: { open: true } | { since: number }): Promise<VenueOrder[]>
   orderByClientId(clientOrderId: string): Promise<VenueOrder | null>
   executions(since: number): Promise<Execution[]>
-  submit(order: OrderToSend): Promise<SubmitAnswer>
+  /** `mayLeave` is asked last of all, when nothing but the request itself is left to do: what it throws is thrown on, and nothing was sent. */
+  submit(order: OrderToSend, mayLeave?: () => Promise<void>): Promise<SubmitAnswer>
   cancel(order: { exchange_order_id: string }): Promise<CancelAnswer>
   /** Cancels whatever is open in the account: the kill switch. Gives how many it asked for. */
   cancelAll(): Promise<number>

@@ -127,6 +127,13 @@ function orderTests(on: On): void {
     expect(known).toHaveLength(1)
   })
 
+  on('an order that is kept back at the last moment does not arrive, and says so', async (stage) => {
+    const wanted = order(stage, { order_type: 'limit', limit_price: far(await stage.price(), 0.8) })
+    const kept = stage.venue.submit(wanted, () => Promise.reject(new VenueError('unavailable', 'halted')))
+    await expect(kept).rejects.toMatchObject({ kind: 'unavailable', message: expect.stringContaining('halted') })
+    expect(await stage.venue.orderByClientId(wanted.client_order_id)).toBeNull()
+  })
+
   on('the same order sent by two at once is taken in once', async (stage) => {
     const wanted = order(stage, { order_type: 'limit', limit_price: far(await stage.price(), 0.8) })
     const answers = await Promise.all([1, 2, 3].map(() => stage.venue.submit(wanted)))

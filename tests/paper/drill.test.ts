@@ -52,7 +52,7 @@ test('a drill shows each step with its time, leaves nothing halted, and is in th
   expect(told.map(({ type, payload }) => ({ type, ...payload }))).toEqual([
     { type: 'system.Halted', rule: 'drill', reason: 'drill', by },
     { type: 'system.Resumed', by },
-    { type: 'system.Halted', rule: 'halt_file', reason: 'drill', by },
+    { type: 'system.Halted', rule: 'drill', reason: 'drill', by },
     { type: 'system.Resumed', by },
   ])
   // The last one was on record when the halt came, or was not.

@@ -83,6 +83,8 @@ export interface ScriptedVenue extends Venue {
   onLookup(...scripts: CallScript[]): void
   /** The next accepted order is not found by so many lookups. */
   hideNext(lookups: number): void
+  /** Called within a submit, while it waits for the venue's limit of requests. */
+  beforeSubmit: (() => Promise<void>) | null
   /** Called within a submit, after the venue has done its part and before the caller hears of it. */
   whileSubmitting: ((order: VenueOrder | null) => Promise<void>) | null
   fill(clientOrderId: string, qty: string, price: string, extra?: Partial<Execution>): VenueUpdate
@@ -197,6 +199,7 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
     cancels: [],
     lookups: [],
     pushing: true,
+    beforeSubmit: null,
     whileSubmitting: null,
     money: {
       account_number: 'S1',
@@ -308,7 +311,9 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
     async executions(since) {
       return executions.filter(({ at }) => at >= since).map((one) => ({ ...one }))
     },
-    async submit(asked) {
+    async submit(asked, mayLeave) {
+      await venue.beforeSubmit?.()
+      await mayLeave?.()
       venue.submits.push(asked)
       const { order, answer } = receive(scripts.submit.shift() ?? 'accept', asked)
       await venue.whileSubmitting?.(order)

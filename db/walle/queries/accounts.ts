@@ -183,3 +183,18 @@ export function recentUpdates(reader: Reader, minutes: number): Promise<UpdateCo
     [minutes],
   )
 }
+
+export interface ClockHealth extends AccountName {
+  skew_ms: number
+}
+
+/** Of the accounts that running runs use, by what was found within the last minutes. */
+export function venueClocks(reader: Reader, minutes: number): Promise<ClockHealth[]> {
+  return reader.query<ClockHealth>(
+    `select c.exchange, c.mode, c.skew_ms from weaver.venue_clocks c
+     where c.updated_at > clock_timestamp() - make_interval(mins => $1) and exists (
+       select from weaver.runs r where r.exchange = c.exchange and r.mode = c.mode and r.status = 'running'
+     ) order by 1, 2`,
+    [minutes],
+  )
+}

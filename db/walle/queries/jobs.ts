@@ -113,3 +113,21 @@ export async function getJob(reader: Reader, id: string): Promise<JobRow | null>
   }
   return null
 }
+
+export interface DueJob {
+  task: string
+  run_id: string | null
+  state: 'waiting' | 'paused'
+  /** For which it might have run. */
+  seconds: number
+}
+
+/** Of these tasks, the job that might have run for longest and nobody has taken; null: none is due. */
+export async function oldestDueJob(reader: Reader, tasks: readonly string[]): Promise<DueJob | null> {
+  const [job] = await reader.query<DueJob>(
+    `select task, run_id, state, extract(epoch from now() - run_at)::float8 as seconds from weaver.job_overview
+     where state in ('waiting', 'paused') and task = any ($1::text[]) and run_at <= now() order by run_at limit 1`,
+    [tasks],
+  )
+  return job ?? null
+}

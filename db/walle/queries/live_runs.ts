@@ -59,6 +59,26 @@ export function tickingRuns(reader: Reader): Promise<TickingRun[]> {
   return reader.query<TickingRun>(`${TICKING_RUNS} where ${TICKING} order by r.id`)
 }
 
+export interface OpenTick {
+  run_id: string
+  bar_wait_ms: number | null
+  /** When the clock emitted it. */
+  opened_at: string
+}
+
+/** Ticks of running runs that have not come to their end. Those that were missed meanwhile are none. */
+export function openTicks(reader: Reader): Promise<OpenTick[]> {
+  return reader.query<OpenTick>(
+    `select r.id as run_id, r.bar_wait_ms,
+       last.ts + coalesce(last.drift_ms, 0) * interval '1 millisecond' as opened_at
+     from weaver.runs r join lateral (
+       select t.ts, t.drift_ms, t.done_at from weaver.clock_ticks t
+       where t.run_id = r.id and t.missed_reason is null order by t.bar_index desc limit 1
+     ) last on last.done_at is null
+     where r.mode <> 'backtest' and r.status = 'running' and r.open_corr_id is not null order by 3, 1`,
+  )
+}
+
 export function listClockTicks(reader: Reader, runId: string): Promise<ClockTickRow[]> {
   return reader.query<ClockTickRow>(
     `select ${selectList(CLOCK_TICKS)} from weaver.clock_ticks where run_id = $1 order by bar_index`,

@@ -7,6 +7,7 @@ import {
   HALTS,
   ORDER_SENDS,
   RUN_LEDGERS,
+  VENUE_CLOCKS,
   VENUE_UPDATES,
 } from '../live_rows.ts'
 import { BAR_COVERAGE, CANDLE_FETCHES, type MarketMarkRow, WINDOW_WAITS } from '../market_rows.ts'
@@ -20,6 +21,8 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
   switch (write.kind) {
     case 'save_accounts':
       return upsertRows(tx, ACCOUNTS, ['exchange', 'mode'], write.rows)
+    case 'save_venue_clocks':
+      return upsertRows(tx, VENUE_CLOCKS, ['exchange', 'mode'], write.rows)
     case 'save_account_positions':
       return upsertRows(tx, ACCOUNT_POSITIONS, ['exchange', 'mode', 'symbol'], write.rows)
     case 'save_run_ledgers':

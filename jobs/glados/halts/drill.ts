@@ -15,6 +15,7 @@ import { clientOrderId } from '../../marvin/contract.ts'
 import type { System } from '../../system.ts'
 import type { Venue, VenueAsset } from '../../veda/venue.ts'
 import type { PreciseClock } from '../clock.ts'
+import { DRILL } from '../halt_commands.ts'
 import { readHaltFile, writeHaltFile } from './file.ts'
 
 export interface DrillWorld {
@@ -32,7 +33,6 @@ export class DrillFailed extends Error {
   override readonly name = 'DrillFailed'
 }
 
-export const DRILL = 'drill'
 const BY = 'weaver halt --drill'
 const LOOK_MS = 50
 /** Of each step. */
@@ -67,7 +67,8 @@ export async function drillHalt(world: DrillWorld, exchange: string, symbol: str
   const nothingSent = async (id: string) =>
     (await venue.orders({ since })).length === sent && (await venue.orderByClientId(id)) === null
 
-  const { halt } = await commands.halt({ rule: DRILL, reason: DRILL, by: BY }, corr)
+  const { halt, already } = await commands.halt({ rule: DRILL, reason: DRILL, by: BY }, corr)
+  if (already) throw new DrillFailed(`it was halted meanwhile: ${halt.rule} by ${halt.halted_by}`)
   const pressed = clock.monotonic()
   const allCancelled = async () =>
     (await venue.orders({ open: true })).length === 0 && (await orderOf(resting))?.status === 'cancelled'
@@ -79,15 +80,19 @@ export async function drillHalt(world: DrillWorld, exchange: string, symbol: str
   await step('the halt is there for another process', () =>
     world.another(async ({ db }) => (await activeHalt(db.reader, null))?.id === halt.id),
   )
-  await commands.resume(BY, corr)
+  await commands.resume(BY, corr, halt.id)
   await step('resumed: the account was asked, and orders may leave', notHalted)
 
-  await writeHaltFile(dataDir, { reason: DRILL, by: BY, at: new Date(clock.now()).toISOString() })
+  await writeHaltFile(dataDir, { reason: DRILL, by: BY, at: new Date(clock.now()).toISOString(), drill: true })
   const held = await ask(2)
-  await step('the halt file alone halts', async () => (await activeHalt(system.db.reader, null))?.rule === 'halt_file')
+  await step('the halt file alone halts', async () => {
+    return ((await readHaltFile(dataDir))?.drill ?? false) && (await activeHalt(system.db.reader, null)) !== null
+  })
+  const byFile = await activeHalt(system.db.reader, null)
+  if (byFile?.rule !== DRILL) throw new DrillFailed(`it was halted meanwhile: ${byFile?.rule} by ${byFile?.halted_by}`)
   await step('an order asked for meanwhile ends without being sent', () => isRefused(held))
   await step(`the venue has still got ${sent} order(s), and does not know that one`, () => nothingSent(held))
-  await commands.resume(BY, corr)
+  await commands.resume(BY, corr, byFile.id)
   await step('resumed: the file is gone, and orders may leave', async () => {
     return (await readHaltFile(dataDir)) === null && (await notHalted())
   })

@@ -1,16 +1,16 @@
 /** The kill switch between its row and its file, and the cancels that it sends: whatever fails, nothing may leave. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRecorder, record } from '../../../db/walle/record.ts'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../../../tests/support/order_world.ts'
 import { createScriptedVenue, type ScriptedVenue } from '../../../tests/support/scripted_venue.ts'
 import { VenueError } from '../../veda/venue.ts'
 import { wallClock } from '../clock.ts'
-import { createHaltCommands, type HaltCommands } from '../halt_commands.ts'
-import { clearHaltFile, readHaltFile, writeHaltFile } from './file.ts'
+import { createHaltCommands, DRILL, type HaltCommands } from '../halt_commands.ts'
+import { clearHaltFile, haltFilePath, readHaltFile, writeHaltFile } from './file.ts'
 import { cancelAll, cancelRun } from './jobs.ts'
 
 const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
@@ -89,7 +89,53 @@ test('a file beside a halt changes nothing of it, and one resume ends both', asy
   expect([await readHaltFile(dataDir), await held()]).toEqual([null, []])
 })
 
-test('a resume wants the accounts asked first, but says nothing of one that is not ready anyway', async () => {
+describe('a drill', () => {
+  const drill = { rule: DRILL, reason: DRILL, by: 'weaver halt --drill' }
+  const drillFile = { ...note, by: drill.by, reason: DRILL, drill: true }
+  const holds = async () => (await commandsOf().halts()).map(({ rule, reason, halted_by }) => [rule, reason, halted_by])
+  const meant = { rule: 'kill_switch', reason: 'it buys and buys', by: 'Ann' }
+  const ends = (id: string) => commandsOf().resume(drill.by, CORR, id)
+
+  test('a halt that a person presses meanwhile outlives it', async () => {
+    const { halt } = await commandsOf().halt(drill, CORR)
+    expect((await commandsOf().halt(meant, CORR)).already).toBe(false)
+    await expect(ends(halt.id)).rejects.toThrow('another halt holds, which is not ended: kill_switch by Ann')
+    expect(await holds()).toEqual([['kill_switch', 'it buys and buys', 'Ann']])
+    expect((await commandsOf().halt(drill, CORR)).already).toBe(true)
+    expect((await commandsOf().resume('Ann', CORR))?.rule).toBe('kill_switch')
+  })
+
+  test('so does one that only a file tells of, beside its row and in the place of its file', async () => {
+    const { halt } = await commandsOf().halt(drill, CORR)
+    await writeHaltFile(dataDir, note)
+    await expect(ends(halt.id)).rejects.toThrow('another halt holds, which is not ended: halt_file by weaver halt')
+    expect([await holds(), (await readHaltFile(dataDir))?.reason]).toEqual([
+      [['halt_file', 'away', 'weaver halt']],
+      'away',
+    ])
+    await commandsOf().resume('Ann', CORR)
+    await writeHaltFile(dataDir, drillFile)
+    const byFile = await commandsOf().haltByFile(CORR)
+    expect(byFile?.halt.rule).toBe(DRILL)
+    await writeHaltFile(dataDir, note)
+    await expect(ends(byFile?.halt.id as string)).rejects.toThrow('another halt holds')
+    expect(await holds()).toEqual([['halt_file', 'away', 'weaver halt']])
+  })
+
+  test('its own row and file end together', async () => {
+    await writeHaltFile(dataDir, drillFile)
+    const byFile = await commandsOf().haltByFile(CORR)
+    expect((await ends(byFile?.halt.id as string))?.rule).toBe(DRILL)
+    expect([await readHaltFile(dataDir), await holds()]).toEqual([null, []])
+  })
+})
+
+test('a file of which nothing could be written, on a full disk, halts', async () => {
+  await writeFile(haltFilePath(dataDir), '')
+  expect((await commandsOf().haltByFile(CORR))?.halt.reason).toContain('says nothing that can be read')
+})
+
+test('a resume wants the accounts asked first, also one that is being found out, but says nothing of one that is refused', async () => {
   const account = () =>
     database.db.reader.query<{ state: string; state_reason: string | null; reconcile_requested_at: string | null }>(
       `select state, state_reason, reconcile_requested_at from weaver.accounts where exchange = 'scripted'`,
@@ -98,6 +144,13 @@ test('a resume wants the accounts asked first, but says nothing of one that is n
   await world.account('refused', '401')
   await commandsOf().resume('me', CORR)
   expect(await account()).toEqual([{ state: 'refused', state_reason: '401', reconcile_requested_at: null }])
+  const reconcile_requested_at = new Date(world.clock.now).toISOString()
+  await commandsOf().halt(request, CORR)
+  await world.account('unknown', 'waiting for its stream of order updates')
+  await commandsOf().resume('me', CORR)
+  expect(await account()).toEqual([
+    { state: 'unknown', state_reason: 'waiting for its stream of order updates', reconcile_requested_at },
+  ])
   await commandsOf().halt(request, CORR)
   await world.account('ready')
   await commandsOf().resume('me', CORR)

@@ -1,5 +1,5 @@
 /** Looks for a halt file, now and every second: a halt that was pressed while Postgres was away holds once it is back. */
-import type { HaltCommands } from '../halt_commands.ts'
+import { type HaltCommands, saysNothingNew } from '../halt_commands.ts'
 import { haltFilePath, readHaltFile } from './file.ts'
 
 export interface HaltWatch {
@@ -24,8 +24,10 @@ export async function startHaltWatch(options: HaltWatchOptions): Promise<HaltWat
   let stopped = false
 
   async function look(): Promise<void> {
-    if ((await readHaltFile(dataDir)) === null) return
-    if ((await commands.halts()).some(({ run_id }) => run_id === null)) return
+    const file = await readHaltFile(dataDir)
+    if (file === null) return
+    const active = (await commands.halts()).find(({ run_id }) => run_id === null)
+    if (saysNothingNew(file, active ?? null)) return
     const halted = await commands.haltByFile({ corrId: newId() })
     if (halted) log({ file: haltFilePath(dataDir), reason: halted.halt.reason }, 'halted by the halt file')
   }

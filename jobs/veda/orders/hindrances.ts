@@ -1,8 +1,10 @@
 /** What stands in the way of an order that is to leave. */
 import type { WriteTx } from '../../../db/database.ts'
 import { isOpen } from '../../../db/events/order_state.ts'
-import { type Hindrance, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import { type Hindrance, hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
+import type { Live } from '../../live/live.ts'
+import { type Venue, VenueError } from '../venue.ts'
 
 /** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
 export const SEND_WITHIN_MS = 300_000
@@ -24,6 +26,23 @@ export function isFree(hindrance: Hindrance): boolean {
 export function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
   if (!account_ready) return `the account is not ready: ${account_reason ?? 'nobody keeps it'}`
   return paused_reason === null ? null : `the symbol is paused: ${paused_reason}`
+}
+
+/**
+ * Asked with nothing left to do but the request itself: since the order was put on record as leaving, the database or the
+ * venue's limit may have held it up for minutes. What this throws says that nothing was sent.
+ */
+export async function mayLeave(
+  { db, isHalted: isHaltedByFile, now }: Pick<Live, 'db' | 'isHalted' | 'now'>,
+  { exchange, mode }: Pick<Venue, 'exchange' | 'mode'>,
+  order: OrderRow,
+  wantedAt: string,
+): Promise<void> {
+  const hindrance = await hindranceOf(db.reader, { id: order.run_id, exchange, mode }, order.symbol)
+  const halted = isHalted(hindrance) || (await isHaltedByFile()) ? 'it was halted' : null
+  const late = isTooLate(order, now() - Date.parse(wantedAt)) ? 'it is too late for it' : null
+  const why = halted ?? waitsFor(hindrance) ?? late
+  if (why !== null) throw new VenueError('unavailable', `kept back before it left: ${why}`)
 }
 
 /** A venue does not sell the same share for two: exits that were asked to make room are gone first. */

@@ -24,7 +24,7 @@ import type { OrderBody } from '../reports.ts'
 import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from '../venue.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
-import { isFree, isHalted, isTooLate, waitsFor, waitsForExits } from './hindrances.ts'
+import { isFree, isHalted, isTooLate, mayLeave, waitsFor, waitsForExits } from './hindrances.ts'
 import { cancelJob } from './job_specs.ts'
 import { type LockedOrder, lockOrder, reportOutcome } from './reports.ts'
 import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './take_profit.ts'
@@ -94,6 +94,7 @@ type Entered = Step | { call: 'submit' | 'lookup' | 'watch'; order: OrderRow }
 interface Sent {
   attempt: number
   resend: boolean
+  wanted_at: string
 }
 
 async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
@@ -113,7 +114,8 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
   if (marked === 'done' || 'again' in marked) return marked
   let answer: SubmitAnswer | VenueError
   try {
-    answer = await venue.submit(orderToSend(entered.order, venue.features, asset))
+    const order = orderToSend(entered.order, venue.features, asset)
+    answer = await venue.submit(order, () => mayLeave(jobs, venue, entered.order, marked.sent.wanted_at))
   } catch (error) {
     // Whatever it is: the call was begun, so nothing is known of what it did.
     answer = error instanceof VenueError ? error : new VenueError('unclear', messageOf(error), { cause: error })
@@ -217,7 +219,8 @@ async function markSent(
   const { outcome } = await changeOf(jobs, tx, { ...locked, send: sent }, bodies)
   outcome.writes.unshift({ kind: 'save_order_sends', rows: [sent] })
   // By what is on record now: another may have sent it since this job looked.
-  return { outcome, step: { sent: { attempt: sent.attempts, resend: send.state !== 'to_send' } } }
+  const { attempts: attempt, wanted_at } = sent
+  return { outcome, step: { sent: { attempt, wanted_at, resend: send.state !== 'to_send' } } }
 }
 
 interface Answered extends Sent {

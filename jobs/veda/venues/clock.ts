@@ -16,6 +16,8 @@ export interface VenueClock {
 }
 
 const EVERY_MS = 600_000
+/** What was found is what is so for as long. */
+export const BELIEVED_MINUTES = 25
 /** As long as it stays, it is in the log of events so often; in the process's log each time. */
 const TELL_EVERY_MS = 3_600_000
 
@@ -29,7 +31,10 @@ export function createVenueClock(jobs: ClockJobs, { exchange, mode }: AccountNam
       if (asked - lookedAt < EVERY_MS) return
       lookedAt = asked
       const theirs = await venue.time().catch(() => null)
-      const skew = theirs === null ? 0 : skewOf(asked, theirs, jobs.now())
+      if (theirs === null) return
+      const skew = skewOf(asked, theirs, jobs.now())
+      const rows = [{ exchange, mode, skew_ms: skew, looked_at: new Date(asked).toISOString() }]
+      await jobs.db.write((tx) => jobs.record(tx, { writes: [{ kind: 'save_venue_clocks', rows }], events: [] }))
       if (Math.abs(skew) <= MOST_SKEW_MS) return
       const message = skewText(`${exchange} ${mode}`, skew)
       jobs.log('warn', { account: `${exchange} ${mode}`, skew_ms: skew }, message)

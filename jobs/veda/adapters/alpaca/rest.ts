@@ -22,6 +22,8 @@ export interface Call<S extends z.ZodType> {
   changes?: boolean
   /** Leaves though the limit cannot be asked for or is used up: what must not wait. */
   always?: boolean
+  /** Asked with the token in hand: what it throws keeps the request here. */
+  mayLeave?: (() => Promise<void>) | undefined
   send: () => Promise<{ raw: Response }>
   /** Of the answer; absent: it has no body. */
   shape?: S
@@ -49,10 +51,13 @@ export function createRest(settings: AlpacaSettings, mode: TradingMode, world: V
   const tradingApi = new trading.Configuration({ ...keys, basePath: settings.tradingUrl, timeoutMs: ORDER_TIMEOUT_MS })
   const dataApi = new marketData.Configuration({ ...keys, basePath: settings.dataUrl, timeoutMs: DATA_TIMEOUT_MS })
 
-  async function enter(bucket: string, { urgent = false, always = false }: Call<z.ZodType>): Promise<Failure | null> {
-    if (always) return null
+  async function enter(
+    bucket: string,
+    { urgent = false, always = false, mayLeave }: Call<z.ZodType>,
+  ): Promise<Failure | null> {
     try {
-      await world.takeToken(bucket, urgent)
+      if (!always) await world.takeToken(bucket, urgent)
+      await mayLeave?.()
       return null
     } catch (error) {
       const reason =

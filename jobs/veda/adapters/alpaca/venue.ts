@@ -72,7 +72,7 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
       return orderOf(answer.value, names.now())
     },
     executions: async (since) => executionsSince(rest, since, await names.known()),
-    submit: (order) => submit(rest, order, names.now()),
+    submit: (order, mayLeave) => submit(rest, order, names.now(), mayLeave),
     cancel: ({ exchange_order_id }) => cancel(rest, exchange_order_id),
     cancelAll: () => cancelAll(rest),
     bars: (request) => fetchBars(rest, settings.feed, world, request),
@@ -193,10 +193,15 @@ function bodyOf(order: OrderToSend): trading.PostOrderRequest {
   }
 }
 
-async function submit(rest: Rest, order: OrderToSend, pairs: readonly string[]): Promise<SubmitAnswer> {
+async function submit(
+  rest: Rest,
+  order: OrderToSend,
+  pairs: readonly string[],
+  mayLeave?: () => Promise<void>,
+): Promise<SubmitAnswer> {
   const what = `submit ${order.client_order_id}`
   const send = () => rest.orders.postOrderRaw({ postOrderRequest: bodyOf(order) })
-  const answer = await rest.attempt({ what, urgent: true, changes: true, send, shape: wireOrder })
+  const answer = await rest.attempt({ what, urgent: true, changes: true, mayLeave, send, shape: wireOrder })
   if (!('failure' in answer)) return { kind: 'accepted', order: orderOf(answer.value, pairs) }
   const { failure } = answer
   // Of this id the first one is in, whatever became of its answer.

@@ -18,11 +18,16 @@ export function openSim(settings: SimSettings, world: VenueWorld): Venue {
   const dice = createDice(settings.seed)
   const streams = new Set<VenueStream>()
   /** `changes`: without an answer the caller cannot know what it did. */
-  async function call<T>(changes: boolean, work: (look: Look) => Promise<T> | T): Promise<T> {
+  async function call<T>(
+    changes: boolean,
+    work: (look: Look) => Promise<T> | T,
+    mayLeave?: () => Promise<void>,
+  ): Promise<T> {
     try {
       const { faults } = await exchange.peek()
       const made: Call = { faults, dice, sleep: world.sleep }
       await beforeCall(made, changes)
+      await mayLeave?.()
       const answer = await exchange.look(work).catch((error: unknown) => {
         throw asVenueError(error, changes)
       })
@@ -41,11 +46,14 @@ export function openSim(settings: SimSettings, world: VenueWorld): Venue {
     features: featuresOf(settings),
     feed: 'sim',
     ...readings(read, settings),
-    submit: (order) =>
-      call(true, async (look) =>
-        dice(look.faults.refused)
-          ? { kind: 'rejected', reason: 'new orders are rejected for the moment' }
-          : submitOrder(look, order),
+    submit: (order, mayLeave) =>
+      call(
+        true,
+        async (look) =>
+          dice(look.faults.refused)
+            ? { kind: 'rejected', reason: 'new orders are rejected for the moment' }
+            : submitOrder(look, order),
+        mayLeave,
       ),
     cancel: ({ exchange_order_id }) => call(true, (look) => cancelOrder(look, exchange_order_id)),
     cancelAll: () =>
