@@ -215,7 +215,7 @@ test('no process shows one to others: not in its arguments, and strategies have 
   for (const pid of pids) {
     const line = await read(pid, 'cmdline')
     expectClean(`the arguments of ${line}`, line)
-    if (!/jobs\/host[^/]*\.ts/.test(line)) continue
+    if (!/jobs\/hosts\/main\.ts/.test(line)) continue
     hosts += 1
     expectClean('the environment of a strategy process', await read(pid, 'environ'))
   }
