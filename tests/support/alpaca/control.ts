@@ -51,6 +51,14 @@ export interface Streams {
   error(code: DataErrorCode): void
 }
 
+export interface Foreign {
+  symbol: string
+  side: 'buy' | 'sell'
+  qty: string
+  limit_price: string
+  order_class?: 'mleg'
+}
+
 export interface Control {
   now(): number
   readonly side: VenueSide
@@ -74,7 +82,7 @@ export interface Control {
   replace(id: string, changes: { qty?: string; limit_price?: string }): string
   setStatus(id: string, status: EmulatedStatus): void
   /** An order of somebody else's. */
-  foreignOrder(order: { symbol: string; side: 'buy' | 'sell'; qty: string; limit_price: string }): string
+  foreignOrder(order: Foreign): string
   setPosition(symbol: string, qty: string, avgPrice?: string): void
   setCash(amount: string): void
   block(what: 'trading_blocked' | 'account_blocked' | 'trade_suspended_by_user', isOn?: boolean): void
@@ -314,7 +322,7 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
       return order.client_order_id
     },
     setStatus: (id, status) => book.tell(book.order(id), status, status),
-    foreignOrder({ symbol, side: way, qty, limit_price }) {
+    foreignOrder({ symbol, side: way, qty, limit_price, order_class }) {
       const asset = book.asset(symbol)
       if (!asset) throw new Error(`no asset ${symbol}`)
       const order = book.place({
@@ -330,6 +338,7 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
         trail_percent: null,
         time_in_force: 'gtc',
         extended_hours: false,
+        ...(order_class && { order_class }),
         status: 'new',
         replaced_by: null,
         replaces: null,

@@ -175,7 +175,7 @@ test('positions have their pair back, and a sign', () => {
     { symbol: 'AAPL', asset_class: 'us_equity', qty: '-5', side: 'short', avg_entry_price: '100' },
     { symbol: 'SPY', asset_class: 'us_equity', qty: '5', side: 'short', avg_entry_price: '100' },
   ])
-  expect(wires.map((wire) => positionOf(wire, PAIRS))).toEqual([
+  expect(wires.flatMap((row) => ('value' in row ? [positionOf(row.value, PAIRS)] : []))).toEqual([
     { symbol: 'BTC/USD', qty: '0.09975', avg_price: '29.82' },
     { symbol: 'AAPL', qty: '-5', avg_price: '100' },
     { symbol: 'SPY', qty: '-5', avg_price: '100' },
