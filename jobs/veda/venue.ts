@@ -31,8 +31,12 @@ export type AssetClass = 'equity' | 'crypto'
 export interface VenueFeatures {
   orderTypes: Readonly<Record<AssetClass, readonly OrderType[]>>
   timeInForce: Readonly<Record<AssetClass, readonly TimeInForce[]>>
+  /** Types of order that are taken with fewer of them. */
+  timesByType: Readonly<Record<AssetClass, Readonly<Partial<Record<OrderType, readonly TimeInForce[]>>>>>
   /** Quantities that are no whole numbers, and with which times in force. */
   fractional: Readonly<Record<AssetClass, readonly TimeInForce[]>>
+  /** Types of order that are taken for whole quantities only. */
+  wholeOnly: Readonly<Record<AssetClass, readonly OrderType[]>>
   extendedHours: boolean
   shorting: Readonly<Record<AssetClass, boolean>>
   /** Updates of orders are pushed; without, they are polled. */
@@ -76,6 +80,8 @@ export interface VenueAsset {
   price_increments: readonly { below: string | null; increment: string }[]
   /** Quote currency. */
   min_notional: string | null
+  /** The same, asked of a purchase alone. */
+  min_purchase: string | null
 }
 
 /** The venue's state of an order, in Weaver's words. */

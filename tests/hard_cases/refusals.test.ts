@@ -48,7 +48,7 @@ const UNSENT: Case[] = [
   ],
   [
     'parts of a share good till cancelled',
-    { symbol: 'AAPL', qty: '1.5', time_in_force: 'gtc' },
+    { symbol: 'AAPL', qty: '1.5', type: 'limit', limit_price: '101', time_in_force: 'gtc' },
     'unsupported: the venue does not take 1.5 AAPL gtc: parts of a unit only day',
   ],
   [
@@ -58,9 +58,26 @@ const UNSENT: Case[] = [
   ],
   [
     'a share whose trading ended since the run began',
-    { symbol: 'SPY' },
+    // What can be traded is remembered for minutes.
+    { symbol: 'SPY', at_bar: 7 },
     'unsupported: SPY cannot be traded at the venue now',
   ],
+  [
+    'parts of a share with a trail, for whose exit there is no time in force',
+    { symbol: 'AAPL', qty: '1.5', trail_percent: '5', time_in_force: 'day' },
+    'unsupported: the venue does not take 1.5 AAPL gtc: no parts of a unit as trailing_stop orders',
+  ],
+  [
+    'a stop that is to be there at once or never',
+    { symbol: 'AAPL', type: 'stop', stop_price: '120', time_in_force: 'ioc' },
+    'unsupported: the venue does not know ioc for stop orders for equity: day, gtc',
+  ],
+  [
+    'shares for less than a dollar',
+    { symbol: 'AAPL', qty: '0.005', type: 'limit', limit_price: '101', time_in_force: 'day' },
+    'invalid_order: 0.505 is below 1, the least value of an order',
+  ],
+  ['coins whose exit would be worth too little', { qty: '0.11', stop_loss: '91' }, 'invalid_order: of its exit: 9.48572625 is below 10, the least value of an order'],
   [
     'a price of a tenth of a cent',
     { symbol: 'AAPL', type: 'limit', limit_price: '100.123', time_in_force: 'day' },

@@ -227,7 +227,11 @@ test('an asset says what its orders must look like', () => {
     min_qty: '0.00001',
     price_increments: [{ below: null, increment: '0.01' }],
     min_notional: '10',
+    min_purchase: null,
   })
+  const leastOf = (symbol: string) => assetOf(wireAsset.parse({ ...crypto, symbol })).min_notional
+  // Ten dollars: of bitcoins it would be a fortune.
+  expect(['ETH/BTC', 'SHIB/USDT', 'ETH/USDC', 'BTC/EUR'].map(leastOf)).toEqual([null, '10', '10', null])
   const equity = { symbol: 'AAPL', class: 'us_equity', status: 'inactive', tradable: true, fractionable: false }
   expect(assetOf(wireAsset.parse(equity))).toMatchObject({
     tradable: false,
@@ -238,6 +242,7 @@ test('an asset says what its orders must look like', () => {
       { below: null, increment: '0.01' },
     ],
     min_notional: null,
+    min_purchase: '1',
   })
 })
 

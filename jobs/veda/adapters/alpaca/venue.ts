@@ -31,7 +31,12 @@ export const FEATURES: VenueFeatures = {
     crypto: ['market', 'limit', 'stop_limit'],
   },
   timeInForce: { equity: ['day', 'gtc', 'ioc', 'fok', 'opg', 'cls'], crypto: ['gtc', 'ioc'] },
+  timesByType: {
+    equity: { stop: ['day', 'gtc'], trailing_stop: ['day', 'gtc'] },
+    crypto: { stop_limit: ['gtc'] },
+  },
   fractional: { equity: ['day'], crypto: ['gtc', 'ioc'] },
+  wholeOnly: { equity: ['trailing_stop'], crypto: [] },
   extendedHours: true,
   shorting: { equity: true, crypto: false },
   orderStream: true,
