@@ -42,6 +42,8 @@ export interface Streams {
   trade: TradeStream
   /** Ends every connection without a word. `ghost`: the venue takes it to be there for a while. */
   cut(options?: { ghost?: boolean }): void
+  /** Somebody else with the same keys takes every connection over, and leaves again. */
+  steal(): void
   /** Connections stay and say nothing more. */
   silence(isSilent: boolean): void
   quote(symbol: string, bid: string, ask: string): void
@@ -244,6 +246,9 @@ function createStreams(
         if (ghost && stream.sockets.size > 0) stream.leaveGhost()
         for (const socket of stream.sockets) socket.cut()
       }
+    },
+    steal() {
+      for (const stream of all) for (const socket of stream.sockets) socket.close(1008)
     },
     silence(next) {
       isSilent = next

@@ -57,6 +57,26 @@ test('a stream that ends comes again, also when the old one counts for a while, 
   await until('the update', async () => updates.at(-1)?.order.client_order_id === id)
 })
 
+test('a line that somebody takes over again and again is come back to ever more slowly, and a steady one at once', async () => {
+  await listen({ ghostMs: 0 })
+  const waits = () =>
+    world.logged
+      .filter((line) => line.includes('a stream of Alpaca ended'))
+      .map((line) => Number(/"again_ms":(\d+)/.exec(line)?.[1]))
+  for (let times = 1; times <= 5; times += 1) {
+    await isUp(times)
+    control().streams.steal()
+  }
+  await isUp(6)
+  expect(waits()).toEqual([...waits()].sort((one, other) => one - other))
+  expect(waits().at(-1)).toBeGreaterThanOrEqual(15_000)
+  const since = world.now()
+  await until('a minute', async () => world.now() - since > 61_000)
+  control().streams.steal()
+  await isUp(7)
+  expect(waits().at(-1)).toBeLessThan(1_000)
+})
+
 test('a line that says nothing more is found out and left', async () => {
   await listen({ ghostMs: 0 })
   await isUp()
