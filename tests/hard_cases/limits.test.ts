@@ -66,3 +66,18 @@ test('an exit whose price is off the grid lies at the venue, on it', async () =>
   const [, exit] = at.emulator.control.book.orders.filter(({ symbol }) => symbol === 'AAPL').slice(-2)
   expect([exit?.type, exit?.stop_price, exit?.time_in_force]).toEqual(['stop', '90.01', 'gtc'])
 })
+
+test('what the owner has forbidden at the venue ends the order in the venue’s words, and nothing is sent again', async () => {
+  const { control } = at.emulator
+  await at.trade({ symbol: 'BTC/USD' })
+  await at.paper.pass(1_000)
+  control.block('trade_suspended_by_user')
+  await at.ends('rejected')
+  const { sent, events } = await at.outcome()
+  expect([sent, events]).toEqual([
+    [1, 0],
+    ['Created', 'Submitted', 'Rejected'],
+  ])
+  expect((await at.order()).reject_reason).toBe('venue: new orders are rejected by user request')
+  control.block('trade_suspended_by_user', false)
+})

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Decimal } from '../../../jobs/greta/decimals.ts'
-import { type Book, createBook, type EmulatedStatus, type EmulatedUpdate } from './book.ts'
+import { type Book, createBook, type EmulatedStatus, type EmulatedUpdate, leaves } from './book.ts'
 import { forbidden, Refusal, unauthorised } from './errors.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { createLife, type Life } from './life.ts'
@@ -307,7 +307,12 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
       book.prices.set(symbol, price)
       life.look()
     },
-    fill: (id, qty, price) => void book.fill(book.order(id), new Decimal(qty), price),
+    fill(id, qty, price) {
+      const order = book.order(id)
+      if (order.time_in_force === 'fok' && new Decimal(qty).lt(leaves(order)))
+        throw new Error('fok: all of it or nothing')
+      book.fill(order, new Decimal(qty), price)
+    },
     cancelAtVenue: (id) => book.end(book.order(id), 'canceled'),
     expire: (id) => book.end(book.order(id), 'expired'),
     reject: (id) => book.end(book.order(id), 'rejected'),

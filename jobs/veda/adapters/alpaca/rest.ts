@@ -72,10 +72,18 @@ export function createRest(settings: AlpacaSettings, mode: TradingMode, world: V
         z.infer<S>
       >
     } catch (error) {
-      const failure = failureOf(error, changes)
+      const failure = await failureOf(error, changes)
+      note(call, failure)
       if (failure.kind === 'rate_limited') await tell(name, failure)
       return { failure }
     }
+  }
+
+  /** By the id that Alpaca gave to it. */
+  function note({ what, changes = false }: Call<z.ZodType>, { status, message, requestId }: Failure): void {
+    if (status === null || status === 404) return
+    const fields = { exchange: 'alpaca', mode, status, request_id: requestId ?? null }
+    world.log(changes ? 'warn' : 'info', fields, `Alpaca, ${what}: ${message}`)
   }
 
   /** Every process keeps away until then. */
