@@ -24,39 +24,54 @@ export interface DataStreams {
 
 export interface DataStreamOptions {
   settings: AlpacaSettings
-  label: string
   world: VenueWorld
   handlers: StreamHandlers
 }
 
-export function createDataStreams(options: DataStreamOptions): DataStreams {
-  const { settings } = options
+/** One of those who share a stream: an account of this process. */
+interface Member {
+  settings: AlpacaSettings
+  handlers: StreamHandlers
+  wanted: Wanted
+}
+
+/**
+ * Of one process, by address: paper and live accounts have their data from the same place, which on most plans gives it over
+ * one connection at a time. Who came second would be refused for ever.
+ */
+const shared = new WeakMap<VenueWorld, Map<string, DataStream>>()
+
+export function createDataStreams({ settings, world, handlers }: DataStreamOptions): DataStreams {
   const kinds = [
-    { takes: tradesAroundTheClock, url: `${settings.dataStreamUrl}/v1beta3/crypto/us`, name: 'crypto' },
-    {
-      takes: (symbol: string) => !tradesAroundTheClock(symbol),
-      url: `${settings.dataStreamUrl}/v2/${settings.feed}`,
-      name: settings.feed,
-    },
-  ]
-  const open = new Map<string, DataStream>()
+    { takes: tradesAroundTheClock, path: '/v1beta3/crypto/us' },
+    { takes: (symbol: string) => !tradesAroundTheClock(symbol), path: `/v2/${settings.feed}` },
+  ].map(({ takes, path }) => {
+    const member: Member = { settings, handlers, wanted: { bars: [], quotes: [], trades: [] } }
+    return { takes, url: `${settings.dataStreamUrl}${path}`, member }
+  })
+  const streams = shared.get(world) ?? new Map<string, DataStream>()
+  shared.set(world, streams)
   const closing: Promise<void>[] = []
+
+  function want(url: string, member: Member, wanted: Wanted): void {
+    const stream = streams.get(url)
+    const isOfUse = wanted.bars.length > 0
+    member.wanted = wanted
+    if (stream === undefined && isOfUse) streams.set(url, openDataStream(world, url, member))
+    if (stream === undefined || stream.keep(member, isOfUse)) return
+    streams.delete(url)
+    closing.push(stream.close())
+  }
+
   return {
     watch(symbols, { quotes, trades } = { quotes: [], trades: [] }) {
-      for (const { takes, url, name } of kinds) {
-        const wanted = { bars: symbols.filter(takes), quotes: quotes.filter(takes), trades: trades.filter(takes) }
-        const stream = open.get(name)
-        if (stream) stream.watch(wanted)
-        else if (wanted.bars.length > 0) open.set(name, openDataStream(options, url, name, wanted))
-        if (stream && wanted.bars.length === 0) {
-          open.delete(name)
-          closing.push(stream.close())
-        }
+      for (const { takes, url, member } of kinds) {
+        want(url, member, { bars: symbols.filter(takes), quotes: quotes.filter(takes), trades: trades.filter(takes) })
       }
     },
     async close() {
-      await Promise.all([...closing, ...[...open.values()].map((stream) => stream.close())])
-      open.clear()
+      for (const { url, member } of kinds) want(url, member, { bars: [], quotes: [], trades: [] })
+      await Promise.all(closing)
     },
   }
 }
@@ -64,9 +79,12 @@ export function createDataStreams(options: DataStreamOptions): DataStreams {
 const frames = z.array(z.looseObject({ T: z.string() }))
 type Frame = z.infer<typeof frames>[number]
 const SYMBOL_LIMIT = 405
+/** Of these keys: others may be given what they are not. */
+const REFUSED_KEYS = [402, 409]
 
 interface DataStream {
-  watch(wanted: Wanted): void
+  /** What the member wants has changed; `isOfUse` false: it wants nothing any more. False: nobody does. */
+  keep(member: Member, isOfUse: boolean): boolean
   close(): Promise<void>
 }
 
@@ -110,22 +128,27 @@ function askForLess(wishes: Wishes, { bars, quotes, trades }: Channels): boolean
   return hadTicks || bars.length > 1
 }
 
-function openDataStream(
-  { settings, label, world, handlers }: DataStreamOptions,
-  url: string,
-  name: string,
-  first: Wanted,
-): DataStream {
-  const wishes: Wishes = { wanted: first, most: Number.POSITIVE_INFINITY, withTicks: true }
-  const fields = { stream: `${label} ${name}` }
+function wantedBy(members: ReadonlySet<Member>): Wanted {
+  const all = (name: keyof Wanted) => [...new Set([...members].flatMap(({ wanted }) => wanted[name]))]
+  return { bars: all('bars'), quotes: all('quotes'), trades: all('trades') }
+}
+
+function openDataStream(world: VenueWorld, url: string, first: Member): DataStream {
+  const members = new Set([first])
+  const wishes: Wishes = { wanted: wantedBy(members), most: Number.POSITIVE_INFINITY, withTicks: true }
+  const fields = { stream: `alpaca ${new URL(url).pathname}` }
   let subscribed = NOTHING
+  /** What was there before it was asked for more. */
+  let held = NOTHING
   let isIn = false
+  let turn = 0
 
   function subscribe(): void {
     if (!isIn) return
     const next = channelsOf(wishes)
     const gone = without(subscribed, next)
     if (!isNothing(gone)) socket.send(request('unsubscribe', gone))
+    held = without(subscribed, gone)
     socket.send(request('subscribe', next))
     subscribed = next
   }
@@ -134,7 +157,10 @@ function openDataStream(
     frame.T === 'error' ? failed(frame) : frame.T === 'success' ? greeted(frame) : told(frame)
 
   function greeted({ msg }: Frame): null {
-    if (msg === 'connected') socket.send({ action: 'auth', key: settings.key, secret: settings.secret })
+    if (msg === 'connected') {
+      const { key, secret } = ([...members][turn % members.size] as Member).settings
+      socket.send({ action: 'auth', key, secret })
+    }
     if (msg === 'authenticated') {
       isIn = true
       subscribe()
@@ -143,22 +169,27 @@ function openDataStream(
   }
 
   function failed({ code, msg }: Frame): string | null {
+    if (REFUSED_KEYS.includes(Number(code))) turn += 1
     if (Number(code) !== SYMBOL_LIMIT) return `${String(code)} ${String(msg)}`
     // Nothing of that request was taken.
     const isLess = askForLess(wishes, subscribed)
     const allowed = { symbols: channelsOf(wishes).bars.length, quotes: wishes.withTicks }
     world.log('warn', { ...fields, ...allowed }, 'Alpaca streams no more symbols than that on this plan')
-    subscribed = NOTHING
+    subscribed = held
     if (isLess) subscribe()
     return null
   }
 
   function told(frame: Frame): null {
-    try {
-      if (frame.T === 'subscription') socket.settled()
-      else tellMarket(frame, handlers)
-    } catch (error) {
-      world.log('warn', { err: error, ...fields }, 'market data that is not understood')
+    if (frame.T === 'subscription') socket.settled()
+    else {
+      for (const member of members) {
+        try {
+          tellMarket(frame, member)
+        } catch (error) {
+          world.log('warn', { err: error, ...fields }, 'market data that is not understood')
+        }
+      }
     }
     return null
   }
@@ -173,9 +204,16 @@ function openDataStream(
     },
   })
   return {
-    watch(wanted) {
-      wishes.wanted = wanted
-      if (!areSame(channelsOf(wishes), subscribed)) subscribe()
+    keep(member, isOfUse) {
+      if (isOfUse) members.add(member)
+      else members.delete(member)
+      const wanted = wantedBy(members)
+      // Of fewer symbols all may be given.
+      if (JSON.stringify(wanted) !== JSON.stringify(wishes.wanted)) {
+        Object.assign(wishes, { wanted, most: Number.POSITIVE_INFINITY, withTicks: true })
+      }
+      if (members.size > 0 && !areSame(channelsOf(wishes), subscribed)) subscribe()
+      return members.size > 0
     },
     close: () => socket.close(),
   }
@@ -189,16 +227,17 @@ function firstReason(heard: readonly Frame[], hear: (frame: Frame) => string | n
   return null
 }
 
-function tellMarket(frame: Frame, handlers: StreamHandlers): void {
-  if (frame.T === 'b' || frame.T === 'u') {
-    const symbol = String(frame.S)
+/** Each hears of what it asked for. */
+function tellMarket(frame: Frame, { wanted, handlers }: Member): void {
+  const symbol = String(frame.S)
+  if ((frame.T === 'b' || frame.T === 'u') && wanted.bars.includes(symbol)) {
     const bar = barOf(wireBar.parse(frame), symbol, '1m')
     if (bar !== null) handlers.onBar({ ...bar, symbol, timeframe: '1m', revised: frame.T === 'u' })
-  } else if (frame.T === 'q') {
-    const { S: symbol, t: at, bp: bid, ap: ask } = wireQuote.parse(frame)
+  } else if (frame.T === 'q' && wanted.quotes.includes(symbol)) {
+    const { t: at, bp: bid, ap: ask } = wireQuote.parse(frame)
     handlers.onQuote?.({ symbol, at, bid, ask })
-  } else if (frame.T === 't') {
-    const { S: symbol, t: at, p: price, s: size } = wireTrade.parse(frame)
+  } else if (frame.T === 't' && wanted.trades.includes(symbol)) {
+    const { t: at, p: price, s: size } = wireTrade.parse(frame)
     handlers.onTrade?.({ symbol, at, price, size })
   }
 }

@@ -93,7 +93,7 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
     },
     stream(handlers) {
       const orders = openTradeStream({ settings, label, world, handlers, pairs: assets.pairsNow, others })
-      const data = createDataStreams({ settings, label, world, handlers })
+      const data = createDataStreams({ settings, world, handlers })
       const stream = {
         watch: data.watch,
         async close() {
