@@ -169,6 +169,8 @@ export interface BarRequest {
   end: number
   /** Of equities. Absent: `split`, so that a split makes no jump in a strategy's window. */
   adjustment?: 'raw' | 'split' | 'all'
+  /** Goes before others: somebody is about to decide on them. */
+  urgent?: boolean
 }
 
 export interface VenueBar {

@@ -180,7 +180,7 @@ async function ask({ log, now }: BarCacheOptions, entry: Entry, wanted: Wanted):
   entry.failed = true
   try {
     const adjustment = adjustmentOf(symbol)
-    const answer = await venue.bars({ symbol, timeframe, start: asked.start, end: asked.end, adjustment })
+    const answer = await venue.bars({ symbol, timeframe, start: asked.start, end: asked.end, adjustment, urgent: true })
     take(entry, absorb(entry.series, asked, answer, { timeframe, now: now() }))
     entry.failed = false
   } catch (error) {

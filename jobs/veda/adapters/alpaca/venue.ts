@@ -14,7 +14,7 @@ import type {
   VenueWorld,
 } from '../../venue.ts'
 import { createAssets } from './assets.ts'
-import { fetchBars } from './bars.ts'
+import { createBars } from './bars.ts'
 import { createDataStreams } from './data_stream.ts'
 import { type Failure, venueError } from './errors.ts'
 import { accountOf, activityExecution, MOST_FEE_IN_KIND, orderOf, positionOf, TAKER_BPS } from './mapping.ts'
@@ -84,7 +84,7 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
     submit: (order) => submit(rest, order, assets.pairsNow()),
     cancel: ({ exchange_order_id }) => cancel(rest, exchange_order_id),
     cancelAll: () => cancelAll(rest),
-    bars: (request) => fetchBars(rest, settings.feed, world, request),
+    bars: createBars(rest, settings.feed, world),
     // By what was traded in thirty days; what is charged on sales of shares is taken from the account at the end of the day.
     fees: async (symbol) => ({ least_bps: 0, most_bps: tradesAroundTheClock(symbol) ? Number(TAKER_BPS) : 0 }),
     async time() {
