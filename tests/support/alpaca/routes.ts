@@ -125,15 +125,20 @@ function listOrders(book: Book, query: URLSearchParams): unknown[] {
 function cancelOne(side: VenueSide, id: string): Answer {
   const order = orderOf(side.book, id)
   if (!isOpen(order)) throw badParameter(`order is already in "${order.status}" state`)
+  if (order.status === 'pending_replace') throw beingReplaced()
   side.cancel(order)
   return { status: 204, body: null }
 }
+
+/** That it is refused is documented, the words are not. */
+const beingReplaced = () => badParameter("order can't be cancelled, a replacement is pending")
 
 function cancelAll(side: VenueSide): Answer {
   const open = side.book.orders.filter(isOpen)
   const body = open.map((order) => {
     if (order.status === 'held')
       return { id: order.id, status: 500, body: { code: 50010000, message: 'internal error' } }
+    if (order.status === 'pending_replace') return { id: order.id, status: 422, body: beingReplaced().body }
     side.cancel(order)
     return { id: order.id, status: 200, body: orderShape(order) }
   })

@@ -233,7 +233,27 @@ test('a kill switch that could not cancel everything says so', async () => {
   const sent = order()
   await world.venue.submit(sent)
   await world.venue.submit(order())
-  world.emulator.control.setStatus(sent.client_order_id, 'held')
+  const third = order()
+  await world.venue.submit(third)
+  world.emulator.control.setStatus(third.client_order_id, 'pending_replace')
+  expect(await failing(world.venue.cancelAll())).toMatchObject({
+    kind: 'unclear',
+    message: expect.stringContaining('1 of 3 orders were not cancelled'),
+  })
+  world.emulator.control.cancelAtVenue(third.client_order_id)
+  const ids = { id: 'of an order', body: { code: 42210000, message: 'order is already in "filled" state' } }
+  world.emulator.control.faults.next('DELETE', '/v2/orders', {
+    status: 207,
+    body: [
+      { ...ids, status: 422 },
+      { id: 'of another', status: 200, body: {} },
+    ],
+  })
+  expect(await world.venue.cancelAll()).toBe(1)
+  const held = order()
+  await world.venue.submit(held)
+  await world.venue.submit(order())
+  world.emulator.control.setStatus(held.client_order_id, 'held')
   expect(await failing(world.venue.cancelAll())).toMatchObject({
     kind: 'unclear',
     message: expect.stringContaining('1 of 2 orders were not cancelled'),

@@ -20,9 +20,9 @@ export interface Failure {
   cause: unknown
 }
 
-/** For Node (undici) and Deno: it never came to sending. */
+/** For Node (undici) and Deno: it never came to sending. A host can also become unreachable while an answer is waited for. */
 const NEVER_SENT =
-  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|client error \(Connect\)|dns error|Connection refused/
+  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|connect E(HOST|NET)UNREACH|UND_ERR_CONNECT_TIMEOUT|client error \(Connect\)|dns error|Connection refused/
 const LONGEST_MESSAGE = 500
 /** What else an answer has to say of a refusal, beside its message. */
 const EXTRAS =
@@ -75,9 +75,15 @@ function kindOf({ status, code, message }: ApiError, changes: boolean, isSpoken:
   return 'refused'
 }
 
+const NOT_IN_PLAN = /subscription does not permit/
+
 export function venueError({ kind, status, message, retryAfterMs, cause }: Failure, what: string): VenueError {
   const hint =
-    kind === 'unauthorised' ? ': keys of paper accounts work at the paper host only, live ones at the live host' : ''
+    kind === 'unauthorised'
+      ? ': keys of paper accounts work at the paper host only, live ones at the live host'
+      : NOT_IN_PLAN.test(message)
+        ? ': with a plan that does not have it, set ALPACA_DATA_FEED=iex'
+        : ''
   const words = `Alpaca, ${what}: ${status === null ? '' : `${status} `}${message}${hint}`
   return new VenueError(kind, words, { retryAfterMs, ...(cause == null ? {} : { cause }) })
 }

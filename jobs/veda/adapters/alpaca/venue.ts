@@ -199,10 +199,15 @@ async function cancel(rest: Rest, orderId: string): Promise<CancelAnswer> {
 
 /** `order is already in "filled" state` ends it; what is refused for another reason, a replacement under way, is open still. */
 function endedOr(failure: Failure, what: string): CancelAnswer {
-  const state = /already in "?(\w+)"? state/i.exec(failure.message)?.[1]
-  if (state === 'pending_cancel') return 'requested'
-  if (state !== undefined && /filled|cancell?ed|expired|rejected|replaced/.test(state)) return 'ended'
+  const answer = endedBy(failure.message)
+  if (answer !== null) return answer
   throw venueError({ ...failure, kind: 'unavailable' }, what)
+}
+
+function endedBy(message: string): 'requested' | 'ended' | null {
+  const state = /already in "?(\w+)"? state/i.exec(message)?.[1]
+  if (state === 'pending_cancel') return 'requested'
+  return state !== undefined && /filled|cancell?ed|expired|rejected|replaced/.test(state) ? 'ended' : null
 }
 
 /** Nothing holds the kill switch back, not even the limit of requests, which Postgres keeps. */
@@ -210,11 +215,14 @@ async function cancelAll(rest: Rest): Promise<number> {
   const what = 'cancel all'
   const send = () => rest.orders.deleteAllOrdersRaw()
   const cancelled = await rest.ask({ what, urgent: true, changes: true, always: true, send, shape: wireCancelled })
-  const failed = cancelled.filter(({ status }) => status >= 300 && status !== 404 && status !== 422)
+  const failed = cancelled.filter(({ status, body }) => {
+    const isOver = status === 404 || (status === 422 && endedBy(body?.message ?? '') !== null)
+    return status >= 300 && !isOver
+  })
   if (failed.length > 0) {
     const ids = failed.map(({ id }) => id).join(', ')
     const message = `${failed.length} of ${cancelled.length} orders were not cancelled: ${ids}`
     throw venueError({ kind: 'unclear', status: 207, message, retryAfterMs: null, isSpoken: true, cause: null }, what)
   }
-  return cancelled.length
+  return cancelled.filter(({ status }) => status < 300).length
 }

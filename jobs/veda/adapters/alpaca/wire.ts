@@ -148,7 +148,14 @@ export const wireAssets = rowsOf(wireAsset)
 
 export const wireClock = z.object({ timestamp: time })
 
-export const wireCancelled = z.array(z.object({ id: z.string(), status: decimal.transform(Number) }))
+export const wireCancelled = z.array(
+  z.object({
+    id: z.string(),
+    status: decimal.transform(Number),
+    /** The order, or why it was not cancelled. */
+    body: z.looseObject({ message: maybeText }).nullish().catch(null),
+  }),
+)
 
 export const wireBar = z.object({
   t: time,
