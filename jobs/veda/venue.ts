@@ -212,8 +212,8 @@ export interface Venue {
   readonly exchange: string
   readonly mode: TradingMode
   readonly features: VenueFeatures
-  /** Where its data comes from, for the data set's `feed`. */
-  readonly feed: string
+  /** Where its data of the symbol comes from, for the data set's `feed`. */
+  feedOf(symbol: string): string
   account(): Promise<VenueAccount>
   positions(): Promise<VenuePosition[]>
   asset(symbol: string): Promise<VenueAsset | null>

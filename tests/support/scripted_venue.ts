@@ -195,7 +195,7 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
     exchange: options.exchange ?? 'scripted',
     mode: options.mode ?? 'paper',
     features: { ...ALL_FEATURES, ...options.features },
-    feed: 'scripted',
+    feedOf: () => 'scripted',
     submits: [],
     cancels: [],
     lookups: [],

@@ -55,7 +55,8 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
     exchange: 'alpaca',
     mode,
     features: FEATURES,
-    feed: settings.feed,
+    // Coins have one, whichever that of shares is.
+    feedOf: (symbol) => (tradesAroundTheClock(symbol) ? 'crypto_us' : settings.feed),
     async account() {
       return accountOf(
         await rest.ask({ what: 'account', send: () => rest.accounts.getAccountRaw(), shape: wireAccount }),
