@@ -108,6 +108,11 @@ test.each<[string, Partial<OrderToSend>, string]>([
     { symbol: 'BTC/USD', qty: '0.001', limit_price: '100' },
     'cost basis must be >= minimal amount of order 10',
   ],
+  [
+    'of coins off their grid',
+    { symbol: 'BTC/USD', qty: '1.00005', limit_price: '100' },
+    'qty increment must be 0.0001',
+  ],
   ['a part of a share', { qty: '0.5' }, 'fractional orders must be DAY orders'],
   ['for nothing that there is', { symbol: 'NOPE' }, 'asset "NOPE" not found'],
   [
@@ -144,6 +149,12 @@ test('what stands beside a refusal’s message is told too, and its number is in
   expect(await world.venue.submit(order())).toEqual({
     kind: 'rejected',
     reason: 'new orders are rejected by user request',
+  })
+  world.emulator.control.block('trade_suspended_by_user', false)
+  world.emulator.control.block('account_blocked')
+  expect(await world.venue.submit(order())).toEqual({
+    kind: 'rejected',
+    reason: 'account is not allowed to trade',
   })
 })
 
