@@ -25,43 +25,103 @@ const MOST_KEPT = 2_000
 const MANY = 5
 
 export function createAssets(rest: Rest, world: VenueWorld): Assets {
-  const known = new Map<string, { asset: VenueAsset; at: number }>()
+  const shelf = createShelf(world)
+  const coins = createCoins(rest, world, shelf)
+  const askShare = createShares(rest, shelf)
   const wanted = new Map<string, Promise<VenueAsset | null>>()
-  let pairs: readonly string[] = []
-  let pairsAt = Number.NEGATIVE_INFINITY
-  let listing: Promise<void> | null = null
-  let round: { symbols: string[]; asked: Promise<void> } | null = null
 
-  const isFresh = (at: number) => world.now() - at < GOOD_FOR_MS
-
-  function keep(asset: VenueAsset, at: number): void {
-    known.delete(asset.symbol)
-    known.set(asset.symbol, { asset, at })
-    for (const oldest of known.keys()) {
-      if (known.size <= MOST_KEPT) break
-      known.delete(oldest)
+  async function ask(symbol: string): Promise<VenueAsset | null> {
+    try {
+      return await (tradesAroundTheClock(symbol) ? coins.find(symbol) : askShare(symbol))
+    } catch (error) {
+      const before = shelf.get(symbol)
+      if (before === null) throw error
+      return before
     }
   }
 
-  async function list(asked: { assetClass: string; status?: string }): Promise<VenueAsset[]> {
-    const send = () => rest.assets.getV2AssetsRaw(asked)
-    const rows = await rest.ask({ what: `${asked.assetClass} assets`, urgent: true, send, shape: wireAssets })
-    return rows.flatMap((row) => ('value' in row ? [assetOf(row.value)] : []))
+  return {
+    async find(symbol) {
+      const known = shelf.fresh(symbol)
+      if (known !== null) return known
+      const asking = wanted.get(symbol) ?? ask(symbol).finally(() => wanted.delete(symbol))
+      wanted.set(symbol, asking)
+      return asking
+    },
+    pairs: coins.pairs,
+    pairsNow: coins.pairsNow,
   }
+}
 
-  async function listPairs(): Promise<void> {
-    const assets = await list({ assetClass: 'crypto' })
-    pairsAt = world.now()
-    for (const asset of assets) keep(asset, pairsAt)
+interface Shelf {
+  keep(asset: VenueAsset): void
+  get(symbol: string): VenueAsset | null
+  /** Null too where it is to be asked for again. */
+  fresh(symbol: string): VenueAsset | null
+  isFresh(at: number): boolean
+}
+
+function createShelf(world: VenueWorld): Shelf {
+  const known = new Map<string, { asset: VenueAsset; at: number }>()
+  const isFresh = (at: number) => world.now() - at < GOOD_FOR_MS
+  return {
+    isFresh,
+    keep(asset) {
+      known.delete(asset.symbol)
+      known.set(asset.symbol, { asset, at: world.now() })
+      for (const oldest of known.keys()) {
+        if (known.size <= MOST_KEPT) break
+        known.delete(oldest)
+      }
+    },
+    get: (symbol) => known.get(symbol)?.asset ?? null,
+    fresh(symbol) {
+      const one = known.get(symbol)
+      return one !== undefined && isFresh(one.at) ? one.asset : null
+    },
+  }
+}
+
+async function list(rest: Rest, asked: { assetClass: string; status?: string }): Promise<VenueAsset[]> {
+  const send = () => rest.assets.getV2AssetsRaw(asked)
+  const rows = await rest.ask({ what: `${asked.assetClass} assets`, urgent: true, send, shape: wireAssets })
+  return rows.flatMap((row) => ('value' in row ? [assetOf(row.value)] : []))
+}
+
+function createCoins(rest: Rest, world: VenueWorld, shelf: Shelf): Assets {
+  let pairs: readonly string[] = []
+  let listedAt = Number.NEGATIVE_INFINITY
+  let listing: Promise<void> | null = null
+
+  async function ask(): Promise<void> {
+    const assets = await list(rest, { assetClass: 'crypto' })
+    listedAt = world.now()
+    for (const asset of assets) shelf.keep(asset)
     pairs = assets.map(({ symbol }) => symbol)
   }
 
-  function pairsListed(): Promise<void> {
-    listing ??= listPairs().finally(() => {
+  function listed(): Promise<void> {
+    listing ??= ask().finally(() => {
       listing = null
     })
     return listing
   }
+
+  return {
+    async find(symbol) {
+      if (!shelf.isFresh(listedAt)) await listed()
+      return pairs.includes(symbol) ? shelf.get(symbol) : null
+    },
+    async pairs() {
+      if (pairs.length === 0) await listed()
+      return pairs
+    },
+    pairsNow: () => pairs,
+  }
+}
+
+function createShares(rest: Rest, shelf: Shelf): Assets['find'] {
+  let round: { symbols: string[]; asked: Promise<void> } | null = null
 
   /** All that is asked for in one breath. */
   async function askRound(symbols: readonly string[]): Promise<void> {
@@ -69,16 +129,16 @@ export function createAssets(rest: Rest, world: VenueWorld): Assets {
     round = null
     if (symbols.length < MANY) return
     const asked = new Set(symbols)
-    const assets = await list({ assetClass: 'us_equity', status: 'active' })
-    for (const asset of assets) if (asked.has(asset.symbol)) keep(asset, world.now())
+    const assets = await list(rest, { assetClass: 'us_equity', status: 'active' })
+    for (const asset of assets) if (asked.has(asset.symbol)) shelf.keep(asset)
   }
 
-  async function askShare(symbol: string): Promise<VenueAsset | null> {
+  return async (symbol) => {
     round ??= ((symbols: string[]) => ({ symbols, asked: askRound(symbols) }))([])
     round.symbols.push(symbol)
     await round.asked
-    const listed = known.get(symbol)
-    if (listed !== undefined && isFresh(listed.at)) return listed.asset
+    const known = shelf.fresh(symbol)
+    if (known !== null) return known
     const what = `asset ${symbol}`
     const send = () => rest.assets.getV2AssetsSymbolOrAssetIdRaw({ symbolOrAssetId: symbol })
     const answer = await rest.attempt({ what, urgent: true, send, shape: wireAsset })
@@ -89,38 +149,7 @@ export function createAssets(rest: Rest, world: VenueWorld): Assets {
     const asset = assetOf(answer.value)
     // `BTCUSD` finds an asset too; Weaver knows it by one name only.
     if (asset.symbol !== symbol) return null
-    keep(asset, world.now())
+    shelf.keep(asset)
     return asset
-  }
-
-  async function askCoin(symbol: string): Promise<VenueAsset | null> {
-    if (!isFresh(pairsAt)) await pairsListed()
-    const listed = known.get(symbol)
-    return listed !== undefined && listed.at >= pairsAt ? listed.asset : null
-  }
-
-  async function ask(symbol: string): Promise<VenueAsset | null> {
-    try {
-      return await (tradesAroundTheClock(symbol) ? askCoin(symbol) : askShare(symbol))
-    } catch (error) {
-      const before = known.get(symbol)
-      if (before === undefined) throw error
-      return before.asset
-    }
-  }
-
-  return {
-    async find(symbol) {
-      const before = known.get(symbol)
-      if (before !== undefined && isFresh(before.at)) return before.asset
-      const asking = wanted.get(symbol) ?? ask(symbol).finally(() => wanted.delete(symbol))
-      wanted.set(symbol, asking)
-      return asking
-    },
-    async pairs() {
-      if (pairs.length === 0) await pairsListed()
-      return pairs
-    },
-    pairsNow: () => pairs,
   }
 }

@@ -57,7 +57,7 @@ export function createDataStreams({ settings, world, handlers }: DataStreamOptio
     const stream = streams.get(url)
     const isOfUse = wanted.bars.length > 0
     member.wanted = wanted
-    if (stream === undefined && isOfUse) streams.set(url, openDataStream(world, url, member))
+    if (stream === undefined && isOfUse) streams.set(url, new DataStream(world, url, member))
     if (stream === undefined || stream.keep(member, isOfUse)) return
     streams.delete(url)
     closing.push(stream.close())
@@ -81,12 +81,6 @@ type Frame = z.infer<typeof frames>[number]
 const SYMBOL_LIMIT = 405
 /** Of these keys: others may be given what they are not. */
 const REFUSED_KEYS = [402, 409]
-
-interface DataStream {
-  /** What the member wants has changed; `isOfUse` false: it wants nothing any more. False: nobody does. */
-  keep(member: Member, isOfUse: boolean): boolean
-  close(): Promise<void>
-}
 
 type Channels = Readonly<Record<'bars' | 'updatedBars' | 'quotes' | 'trades', readonly string[]>>
 const CHANNELS = ['bars', 'updatedBars', 'quotes', 'trades'] as const
@@ -133,89 +127,100 @@ function wantedBy(members: ReadonlySet<Member>): Wanted {
   return { bars: all('bars'), quotes: all('quotes'), trades: all('trades') }
 }
 
-function openDataStream(world: VenueWorld, url: string, first: Member): DataStream {
-  const members = new Set([first])
-  const wishes: Wishes = { wanted: wantedBy(members), most: Number.POSITIVE_INFINITY, withTicks: true }
-  const fields = { stream: `alpaca ${new URL(url).pathname}` }
-  let subscribed = NOTHING
-  /** What was there before it was asked for more. */
-  let held = NOTHING
-  let isIn = false
-  let turn = 0
+class DataStream {
+  private readonly world: VenueWorld
+  private readonly members: Set<Member>
+  private readonly wishes: Wishes
+  private readonly fields: { stream: string }
+  private readonly socket: KeptSocket
+  private subscribed = NOTHING
+  /** What was there before more was asked for. */
+  private held = NOTHING
+  private isIn = false
+  /** Whose keys are tried. */
+  private turn = 0
 
-  function subscribe(): void {
-    if (!isIn) return
-    const next = channelsOf(wishes)
-    const gone = without(subscribed, next)
-    if (!isNothing(gone)) socket.send(request('unsubscribe', gone))
-    held = without(subscribed, gone)
-    socket.send(request('subscribe', next))
-    subscribed = next
+  constructor(world: VenueWorld, url: string, first: Member) {
+    this.world = world
+    this.members = new Set([first])
+    this.wishes = { wanted: wantedBy(this.members), most: Number.POSITIVE_INFINITY, withTicks: true }
+    this.fields = { stream: `alpaca ${new URL(url).pathname}` }
+    this.socket = keepSocket(url, this.fields.stream, world, {
+      opened: () => {},
+      heard: (text) => firstReason(frames.parse(parseExact(text)), (frame) => this.hear(frame)),
+      probe: () => request('subscribe', this.subscribed),
+      ended: () => {
+        this.isIn = false
+        this.subscribed = NOTHING
+      },
+    })
   }
 
-  const hear = (frame: Frame) =>
-    frame.T === 'error' ? failed(frame) : frame.T === 'success' ? greeted(frame) : told(frame)
+  /** What the member wants has changed; `isOfUse` false: it wants nothing any more. False: nobody does. */
+  keep(member: Member, isOfUse: boolean): boolean {
+    if (isOfUse) this.members.add(member)
+    else this.members.delete(member)
+    const wanted = wantedBy(this.members)
+    // Of fewer symbols all may be given.
+    if (JSON.stringify(wanted) !== JSON.stringify(this.wishes.wanted)) {
+      Object.assign(this.wishes, { wanted, most: Number.POSITIVE_INFINITY, withTicks: true })
+    }
+    const isWanted = this.members.size > 0
+    if (isWanted && !areSame(channelsOf(this.wishes), this.subscribed)) this.subscribe()
+    return isWanted
+  }
 
-  function greeted({ msg }: Frame): null {
+  close(): Promise<void> {
+    return this.socket.close()
+  }
+
+  private subscribe(): void {
+    if (!this.isIn) return
+    const next = channelsOf(this.wishes)
+    const gone = without(this.subscribed, next)
+    if (!isNothing(gone)) this.socket.send(request('unsubscribe', gone))
+    this.held = without(this.subscribed, gone)
+    this.socket.send(request('subscribe', next))
+    this.subscribed = next
+  }
+
+  private hear(frame: Frame): string | null {
+    if (frame.T === 'error') return this.failed(frame)
+    if (frame.T === 'success') this.greeted(frame)
+    else if (frame.T === 'subscription') this.socket.settled()
+    else for (const member of this.members) this.tell(frame, member)
+    return null
+  }
+
+  private greeted({ msg }: Frame): void {
     if (msg === 'connected') {
-      const { key, secret } = ([...members][turn % members.size] as Member).settings
-      socket.send({ action: 'auth', key, secret })
+      const { key, secret } = ([...this.members][this.turn % this.members.size] as Member).settings
+      this.socket.send({ action: 'auth', key, secret })
     }
     if (msg === 'authenticated') {
-      isIn = true
-      subscribe()
+      this.isIn = true
+      this.subscribe()
     }
-    return null
   }
 
-  function failed({ code, msg }: Frame): string | null {
-    if (REFUSED_KEYS.includes(Number(code))) turn += 1
+  private failed({ code, msg }: Frame): string | null {
+    if (REFUSED_KEYS.includes(Number(code))) this.turn += 1
     if (Number(code) !== SYMBOL_LIMIT) return `${String(code)} ${String(msg)}`
     // Nothing of that request was taken.
-    const isLess = askForLess(wishes, subscribed)
-    const allowed = { symbols: channelsOf(wishes).bars.length, quotes: wishes.withTicks }
-    world.log('warn', { ...fields, ...allowed }, 'Alpaca streams no more symbols than that on this plan')
-    subscribed = held
-    if (isLess) subscribe()
+    const isLess = askForLess(this.wishes, this.subscribed)
+    const allowed = { symbols: channelsOf(this.wishes).bars.length, quotes: this.wishes.withTicks }
+    this.world.log('warn', { ...this.fields, ...allowed }, 'Alpaca streams no more symbols than that on this plan')
+    this.subscribed = this.held
+    if (isLess) this.subscribe()
     return null
   }
 
-  function told(frame: Frame): null {
-    if (frame.T === 'subscription') socket.settled()
-    else {
-      for (const member of members) {
-        try {
-          tellMarket(frame, member)
-        } catch (error) {
-          world.log('warn', { err: error, ...fields }, 'market data that is not understood')
-        }
-      }
+  private tell(frame: Frame, member: Member): void {
+    try {
+      tellMarket(frame, member)
+    } catch (error) {
+      this.world.log('warn', { err: error, ...this.fields }, 'market data that is not understood')
     }
-    return null
-  }
-
-  const socket: KeptSocket = keepSocket(url, fields.stream, world, {
-    opened: () => {},
-    heard: (text) => firstReason(frames.parse(parseExact(text)), hear),
-    probe: () => request('subscribe', subscribed),
-    ended: () => {
-      isIn = false
-      subscribed = NOTHING
-    },
-  })
-  return {
-    keep(member, isOfUse) {
-      if (isOfUse) members.add(member)
-      else members.delete(member)
-      const wanted = wantedBy(members)
-      // Of fewer symbols all may be given.
-      if (JSON.stringify(wanted) !== JSON.stringify(wishes.wanted)) {
-        Object.assign(wishes, { wanted, most: Number.POSITIVE_INFINITY, withTicks: true })
-      }
-      if (members.size > 0 && !areSame(channelsOf(wishes), subscribed)) subscribe()
-      return members.size > 0
-    },
-    close: () => socket.close(),
   }
 }
 
