@@ -104,7 +104,7 @@ test('what the plan does not give is refused in words that help', async () => {
   const request = { symbol: 'AAPL', timeframe: '1m', start: NOW - 60_000, end: NOW } as const
   await expect(sip.venue.bars(request)).rejects.toMatchObject({
     kind: 'refused',
-    message: expect.stringMatching(/subscription does not permit querying recent SIP data: .* ALPACA_DATA_FEED=iex$/),
+    message: expect.stringMatching(/subscription does not permit querying recent SIP data\b.* ALPACA_DATA_FEED=iex$/),
   })
   // Coins are what they are.
   expect(['AAPL', 'BTC/USD'].map(sip.venue.feedOf)).toEqual(['sip', 'crypto_us'])
