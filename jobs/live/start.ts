@@ -8,6 +8,7 @@ import { getRun } from '../../db/walle/queries/runs.ts'
 import type { RunError, RunRow } from '../../db/walle/rows.ts'
 import { type RunningJob, settle } from '../backtest/jobs.ts'
 import { Decimal } from '../greta/decimals.ts'
+import { assetClassOf } from '../veda/checks.ts'
 import { type Venue, type VenueAccount, type VenueAsset, VenueError } from '../veda/venue.ts'
 import { endRun } from './end.ts'
 import type { Live } from './live.ts'
@@ -21,6 +22,7 @@ interface StartJob extends RunningJob {
 /** A venue that says nothing for so long is asked again later. */
 const ANSWER_MS = 15_000
 const ASK_AGAIN_MS = 2_000
+const BARS_MS = 120_000
 /** A run whose venue cannot be reached for so long after its start has failed. */
 const GIVE_UP_MS = 120_000
 
@@ -74,6 +76,7 @@ async function check(jobs: StartJobs, run: RunRow): Promise<Checked> {
       ...run.symbols.flatMap((s, i) => assetProblems(venue, s, assets[i])),
     ]
     if (problems.length > 0) return { failure: { message: problems.join('; ') } }
+    await mustGiveBars(jobs, venue, run.symbols)
     return { cautions: cautionsOf(run, venue, account) }
   } catch (error) {
     if (!(error instanceof VenueError)) throw error
@@ -82,6 +85,19 @@ async function check(jobs: StartJobs, run: RunRow): Promise<Checked> {
       return { failure: { message: `${exchange} (${mode}): ${error.message}` } }
     jobs.log('warn', { run_id: run.id, err: error }, 'a run waits for its venue to answer')
     return 'later'
+  }
+}
+
+/** A feed that the plan of the account does not have would be found at each tick, and no run could ever decide. */
+async function mustGiveBars(jobs: StartJobs, venue: Venue, symbols: readonly string[]): Promise<void> {
+  const end = jobs.now()
+  const ofEachClass = new Map(symbols.map((symbol) => [assetClassOf(symbol), symbol]))
+  for (const symbol of ofEachClass.values()) {
+    const asked = venue.bars({ symbol, timeframe: '1m', start: end - BARS_MS, end, urgent: true })
+    await inTime(jobs, asked).catch((error: unknown) => {
+      // Whatever else it is may be over at the first tick.
+      if (!(error instanceof VenueError) || error.kind === 'refused') throw error
+    })
   }
 }
 

@@ -74,5 +74,12 @@ export interface InstanceOptions {
 
 /** The idempotency key of an intent: the `ordinal`-th thing asked for at the tick. Stable across retries and resumes. */
 export function clientOrderId(runId: string, barIndex: number, ordinal: number): string {
-  return `w-${runId}-${barIndex}-${ordinal}`
+  return `${OURS}${runId}-${barIndex}-${ordinal}`
+}
+
+const OURS = 'w-'
+
+/** Whether an order at a venue can be of a Weaver: all others are somebody else's. */
+export function isOurs(clientOrderId: string): boolean {
+  return clientOrderId.startsWith(OURS)
 }

@@ -37,8 +37,8 @@ export function checkVenue(
 ): VenueRefusal | null {
   return (
     checkFeatures(intent, features) ??
-    (asset === null ? null : checkAsset(intent, asset, features)) ??
-    checkExits(intent, features) ??
+    (asset === null ? null : checkAsset(intent, asset)) ??
+    checkExits(intent, features, asset) ??
     checkShort(intent, features, asset, holding)
   )
 }
@@ -59,9 +59,10 @@ function checkFeatures(intent: PlaceIntent, features: VenueFeatures): VenueRefus
       `the venue takes no ${intent.order_type} orders for ${kind}: ${listed(types)}`,
     )
   }
-  const times = features.timeInForce[kind]
+  const times = timesOf(intent, features)
   if (!times.includes(intent.time_in_force)) {
-    const detail = `the venue does not know ${intent.time_in_force} for ${kind}: ${listed(times)}`
+    const what = times === features.timeInForce[kind] ? kind : `${intent.order_type} orders for ${kind}`
+    const detail = `the venue does not know ${intent.time_in_force} for ${what}: ${listed(times)}`
     return refuse('unsupported', 'time_in_force', detail)
   }
   if (intent.extended_hours) {
@@ -70,51 +71,81 @@ function checkFeatures(intent: PlaceIntent, features: VenueFeatures): VenueRefus
       return refuse('unsupported', 'extended_hours', 'extended hours take only limit orders for the day')
     }
   }
-  return checkFraction(intent.symbol, intent.qty, intent.time_in_force, features)
+  return checkFraction({ ...intent, time_in_force: timeSent(intent, features) }, features)
 }
 
-function checkFraction(
-  symbol: string,
-  qty: string,
-  timeInForce: TimeInForce,
-  features: VenueFeatures,
-): VenueRefusal | null {
-  if (new Decimal(qty).mod(1).eq(ZERO)) return null
+type Shape = Pick<OrderToSend, 'symbol' | 'qty' | 'order_type' | 'time_in_force'>
+
+function timesOf({ symbol, order_type }: Pick<Shape, 'symbol' | 'order_type'>, features: VenueFeatures) {
+  const kind = assetClassOf(symbol)
+  return features.timesByType[kind][order_type] ?? features.timeInForce[kind]
+}
+
+/** A market order is over at once: parts of a unit leave for the day where the venue takes them so and no longer. */
+function timeSent({ symbol, qty, order_type, time_in_force }: Shape, features: VenueFeatures): TimeInForce {
+  if (order_type !== 'market' || time_in_force !== 'gtc' || isWhole(qty)) return time_in_force
+  const times = features.fractional[assetClassOf(symbol)]
+  return !times.includes('gtc') && times.includes('day') ? 'day' : 'gtc'
+}
+
+function checkFraction(order: Shape, features: VenueFeatures): VenueRefusal | null {
+  const { symbol, qty, order_type, time_in_force } = order
+  if (isWhole(qty)) return null
   const kind = assetClassOf(symbol)
   const times = features.fractional[kind]
-  if (times.includes(timeInForce)) return null
-  const which = times.length === 0 ? 'it takes whole quantities only' : `parts of a unit only ${listed(times)}`
-  return refuse('unsupported', 'fractional', `the venue does not take ${qty} ${symbol} ${timeInForce}: ${which}`)
+  const isTaken = !features.wholeOnly[kind].includes(order_type)
+  if (times.includes(time_in_force) && isTaken) return null
+  const which =
+    times.length === 0
+      ? 'it takes whole quantities only'
+      : isTaken
+        ? `parts of a unit only ${listed(times)}`
+        : `no parts of a unit as ${order_type} orders`
+  return refuse('unsupported', 'fractional', `the venue does not take ${qty} ${symbol} ${time_in_force}: ${which}`)
 }
 
+const isWhole = (qty: string) => new Decimal(qty).mod(1).eq(ZERO)
 const listed = (values: readonly string[]) => (values.length === 0 ? 'none' : values.join(', '))
 
-function checkAsset(intent: PlaceIntent, asset: VenueAsset, features: VenueFeatures): VenueRefusal | null {
+function checkAsset(intent: PlaceIntent, asset: VenueAsset): VenueRefusal | null {
   const { symbol, qty } = intent
   if (!asset.tradable) return refuse('unsupported', 'tradable', `${symbol} cannot be traded at the venue now`)
-  const whole = new Decimal(qty).mod(1).eq(ZERO)
-  if (!whole && !asset.fractionable) {
+  if (!isWhole(qty) && !asset.fractionable) {
     return refuse('invalid_order', 'fractional', `${symbol} is traded in whole quantities, not ${qty}`)
   }
   if (asset.qty_increment !== null && !isMultiple(qty, asset.qty_increment)) {
     return refuse('invalid_order', 'qty_increment', `qty ${qty} is not a multiple of ${asset.qty_increment}`)
   }
-  if (asset.min_qty !== null && new Decimal(qty).lt(asset.min_qty)) {
-    return refuse('invalid_order', 'min_qty', `qty ${qty} is below ${asset.min_qty}, the least of ${symbol}`)
-  }
-  const price = intent.limit_price ?? intent.stop_price
-  if (asset.min_notional !== null && price !== null && new Decimal(qty).times(price).lt(asset.min_notional)) {
-    const detail = `${new Decimal(qty).times(price)} is below ${asset.min_notional}, the least value of an order`
-    return refuse('invalid_order', 'min_notional', detail)
-  }
-  for (const name of ['limit_price', 'stop_price', 'take_profit', 'stop_loss'] as const) {
+  for (const name of ['limit_price', 'stop_price'] as const) {
     const value = intent[name]
     const increment = value === null ? null : incrementAt(asset, value)
     if (value !== null && increment !== null && !isMultiple(value, increment)) {
       return refuse('invalid_order', 'price_increment', `${name} ${value} is not a multiple of ${increment}`)
     }
   }
-  return intent.take_profit === null && intent.stop_loss === null ? null : checkFraction(symbol, qty, 'gtc', features)
+  const { side } = intent
+  return checkLeast({ side, qty, price: intent.limit_price ?? intent.stop_price }, asset)
+}
+
+interface Sized {
+  side: OrderToSend['side']
+  qty: string
+  /** Null: the market's, which nobody knows before. */
+  price: string | null
+}
+
+function checkLeast({ side, qty, price }: Sized, asset: VenueAsset, whose = ''): VenueRefusal | null {
+  if (asset.min_qty !== null && new Decimal(qty).lt(asset.min_qty)) {
+    return refuse(
+      'invalid_order',
+      'min_qty',
+      `${whose}qty ${qty} is below ${asset.min_qty}, the least of ${asset.symbol}`,
+    )
+  }
+  const least = asset.min_notional ?? (side === 'buy' ? asset.min_purchase : null)
+  if (least === null || price === null || new Decimal(qty).times(price).gte(least)) return null
+  const detail = `${whose}${new Decimal(qty).times(price)} is below ${least}, the least value of an order`
+  return refuse('invalid_order', 'min_notional', detail)
 }
 
 function incrementAt({ price_increments }: VenueAsset, price: string): string | null {
@@ -126,23 +157,47 @@ function isMultiple(value: string, increment: string): boolean {
 }
 
 /** Attached exits are orders of their own later: one that the venue would not take would leave its entry unprotected. */
-function checkExits(intent: PlaceIntent, features: VenueFeatures): VenueRefusal | null {
-  const kind = assetClassOf(intent.symbol)
-  const trails = intent.order_type !== 'trailing_stop' && (intent.trail_price ?? intent.trail_percent) !== null
-  if (intent.take_profit === null && intent.stop_loss === null && !trails) return null
-  const types = features.orderTypes[kind]
-  const missing = (['trailing_stop', 'stop', 'limit'] as const).find((type) => {
-    const wanted =
-      type === 'trailing_stop' ? trails : type === 'stop' ? intent.stop_loss !== null : intent.take_profit !== null
-    return wanted && !types.includes(type) && !(type === 'stop' && types.includes('stop_limit'))
-  })
-  if (missing !== undefined) {
-    return refuse('unsupported', 'attached_exit', `the venue takes no ${missing} orders for ${kind}`)
-  }
-  if (!features.timeInForce[kind].includes('gtc')) {
-    return refuse('unsupported', 'attached_exit', 'the venue has no orders that are good till cancelled, as exits are')
+function checkExits(intent: PlaceIntent, features: VenueFeatures, asset: VenueAsset | null): VenueRefusal | null {
+  const { symbol, qty } = intent
+  const kind = assetClassOf(symbol)
+  for (const { order_type, price } of exitsOf(intent)) {
+    const type = typeSent(order_type, symbol, features)
+    if (!features.orderTypes[kind].includes(type)) {
+      return refuse('unsupported', 'attached_exit', `the venue takes no ${order_type} orders for ${kind}`)
+    }
+    if (!timesOf({ symbol, order_type: type }, features).includes('gtc')) {
+      const detail = 'the venue has no orders that are good till cancelled, as exits are'
+      return refuse('unsupported', 'attached_exit', detail)
+    }
+    const refusal =
+      checkFraction({ symbol, qty, order_type: type, time_in_force: 'gtc' }, features) ??
+      (asset === null ? null : checkLeast(leastOf(intent, { type, price }, features), asset, 'of its exit: '))
+    if (refusal !== null) return refusal
   }
   return null
+}
+
+function exitsOf(intent: PlaceIntent): { order_type: OrderType; price: string | null }[] {
+  const { order_type, trail_price, trail_percent, stop_loss, take_profit } = intent
+  const trails = order_type !== 'trailing_stop' && (trail_price ?? trail_percent) !== null && stop_loss === null
+  return [
+    ...(trails ? [{ order_type: 'trailing_stop' as const, price: null }] : []),
+    ...(stop_loss === null ? [] : [{ order_type: 'stop' as const, price: stop_loss }]),
+    ...(take_profit === null ? [] : [{ order_type: 'limit' as const, price: take_profit }]),
+  ]
+}
+
+/** As little as the exit can be: of what the fee leaves, at the price that counts. */
+function leastOf(
+  { symbol, side, qty }: PlaceIntent,
+  { type, price }: { type: OrderType; price: string | null },
+  features: VenueFeatures,
+): Sized {
+  const sells = side === 'buy'
+  const kept = sells ? (features.unsureFeeInKind[assetClassOf(symbol)] ?? '0') : '0'
+  const exit = sells ? ('sell' as const) : ('buy' as const)
+  const counted = price !== null && type === 'stop_limit' ? roomFrom(price, exit).toString() : price
+  return { side: exit, qty: new Decimal(qty).times(new Decimal(1).minus(kept)).toString(), price: counted }
 }
 
 /** The account may hold more than the run does: what others hold is not for this run to sell. */
@@ -169,37 +224,56 @@ function checkShort(
 /** How far beyond its stop the limit of a stop loss lies where the venue has no plain stop orders. */
 const STOP_LIMIT_ROOM = new Decimal('0.05')
 
+/** What it is sent as. */
+function typeSent(type: OrderType, symbol: string, features: VenueFeatures): OrderType {
+  const types = features.orderTypes[assetClassOf(symbol)]
+  return type === 'stop' && !types.includes('stop') && types.includes('stop_limit') ? 'stop_limit' : type
+}
+
 /** The order as the venue is sent it. */
 export function orderToSend(order: OrderRow, features: VenueFeatures, asset: VenueAsset | null): OrderToSend {
+  const onGrid = (price: string | null) => (order.parent_order_id === null ? price : ontoGrid(price, order.side, asset))
   const plain: OrderToSend = {
     client_order_id: order.client_order_id,
     symbol: order.symbol,
     side: order.side,
-    order_type: order.order_type,
+    order_type: typeSent(order.order_type, order.symbol, features),
     qty: order.qty,
-    limit_price: order.price,
-    stop_price: order.stop_price,
+    limit_price: onGrid(order.price),
+    stop_price: onGrid(order.stop_price),
     trail_price: order.trail_price,
     trail_percent: order.trail_percent,
-    time_in_force: order.time_in_force,
+    time_in_force: timeSent(order, features),
     extended_hours: order.extended_hours,
   }
   // An entry's trail is that of the exit attached to it.
   if (order.order_type !== 'trailing_stop') Object.assign(plain, { trail_price: null, trail_percent: null })
-  const types: readonly OrderType[] = features.orderTypes[assetClassOf(order.symbol)]
-  if (order.order_type !== 'stop' || types.includes('stop') || !types.includes('stop_limit')) return plain
-  return { ...plain, order_type: 'stop_limit', limit_price: beyond(order, asset) }
+  if (plain.order_type === order.order_type) return plain
+  return { ...plain, limit_price: beyond(order, asset) }
+}
+
+/** An exit that a venue refuses for a part of a cent protects nothing: it closes at no worse a price than was asked for. */
+function ontoGrid(price: string | null, side: OrderRow['side'], asset: VenueAsset | null): string | null {
+  const increment = price === null || asset === null ? null : incrementAt(asset, price)
+  return price === null || increment === null
+    ? price
+    : rounded(new Decimal(price), increment, side === 'sell' ? UP : DOWN)
+}
+
+const DOWN = 0
+const UP = 3
+
+function rounded(price: Decimal, increment: string, way: typeof DOWN | typeof UP): string {
+  return price.div(increment).round(0, way).times(increment).toString()
 }
 
 function beyond({ side, stop_price }: OrderRow, asset: VenueAsset | null): string {
-  const stop = new Decimal(stop_price as string)
-  const room = side === 'sell' ? new Decimal(1).minus(STOP_LIMIT_ROOM) : new Decimal(1).plus(STOP_LIMIT_ROOM)
-  const price = stop.times(room)
+  const price = roomFrom(stop_price as string, side)
   const increment = asset === null ? null : incrementAt(asset, price.toString())
-  if (increment === null) return price.toString()
-  return price
-    .div(increment)
-    .round(0, side === 'sell' ? 0 : 3)
-    .times(increment)
-    .toString()
+  return increment === null ? price.toString() : rounded(price, increment, side === 'sell' ? DOWN : UP)
+}
+
+function roomFrom(stop: string, side: OrderRow['side']): Decimal {
+  const room = side === 'sell' ? new Decimal(1).minus(STOP_LIMIT_ROOM) : new Decimal(1).plus(STOP_LIMIT_ROOM)
+  return new Decimal(stop).times(room)
 }

@@ -31,8 +31,12 @@ export type AssetClass = 'equity' | 'crypto'
 export interface VenueFeatures {
   orderTypes: Readonly<Record<AssetClass, readonly OrderType[]>>
   timeInForce: Readonly<Record<AssetClass, readonly TimeInForce[]>>
+  /** Types of order that are taken with fewer of them. */
+  timesByType: Readonly<Record<AssetClass, Readonly<Partial<Record<OrderType, readonly TimeInForce[]>>>>>
   /** Quantities that are no whole numbers, and with which times in force. */
   fractional: Readonly<Record<AssetClass, readonly TimeInForce[]>>
+  /** Types of order that are taken for whole quantities only. */
+  wholeOnly: Readonly<Record<AssetClass, readonly OrderType[]>>
   extendedHours: boolean
   shorting: Readonly<Record<AssetClass, boolean>>
   /** Updates of orders are pushed; without, they are polled. */
@@ -76,6 +80,8 @@ export interface VenueAsset {
   price_increments: readonly { below: string | null; increment: string }[]
   /** Quote currency. */
   min_notional: string | null
+  /** The same, asked of a purchase alone. */
+  min_purchase: string | null
 }
 
 /** The venue's state of an order, in Weaver's words. */
@@ -163,6 +169,8 @@ export interface BarRequest {
   end: number
   /** Of equities. Absent: `split`, so that a split makes no jump in a strategy's window. */
   adjustment?: 'raw' | 'split' | 'all'
+  /** Goes before others: somebody is about to decide on them. */
+  urgent?: boolean
 }
 
 export interface VenueBar {
@@ -204,8 +212,8 @@ export interface Venue {
   readonly exchange: string
   readonly mode: TradingMode
   readonly features: VenueFeatures
-  /** Where its data comes from, for the data set's `feed`. */
-  readonly feed: string
+  /** Where its data of the symbol comes from, for the data set's `feed`. */
+  feedOf(symbol: string): string
   account(): Promise<VenueAccount>
   positions(): Promise<VenuePosition[]>
   asset(symbol: string): Promise<VenueAsset | null>

@@ -1,8 +1,9 @@
 /** Alpaca's adapter on the emulator is a venue like any other. */
+import { expect, test } from 'vitest'
 import type { RawBar } from '../support/alpaca/market.ts'
 import { openAlpacaWorld } from '../support/alpaca/world.ts'
 import { pause } from '../support/until.ts'
-import { type Stage, venueConformance } from './venue.ts'
+import { cancelEverything, type Stage, venueConformance } from './venue.ts'
 
 /** A Monday, in the session. */
 const START = Date.UTC(2026, 2, 2, 15, 0, 30)
@@ -17,7 +18,8 @@ function barsTo(end: number, step: number, count: number): RawBar[] {
   })
 }
 
-function stage(symbol: string, qty: string) {
+/** `besides`: another order, of somebody else's, which is there from the beginning and must be there at the end. */
+function stage(symbol: string, qty: string, besides = false) {
   return async (): Promise<Stage> => {
     const { emulator, venue, now, close } = await openAlpacaWorld({ start: START, ghostMs: 0 })
     const { control } = emulator
@@ -32,9 +34,11 @@ function stage(symbol: string, qty: string) {
     ] as const) {
       control.market.setBars(symbol, timeframe, barsTo(now(), step, count))
     }
+    const other = besides ? control.foreignOrder({ symbol, side: 'buy', qty: '1', limit_price: '1' }) : null
     let ids = 0
     return {
       venue,
+      isShared: besides,
       symbol,
       qty,
       newClientId: () => {
@@ -49,10 +53,20 @@ function stage(symbol: string, qty: string) {
       async cutStream() {
         control.streams.cut()
       },
-      close,
+      async close() {
+        await close()
+        if (other !== null) expect(control.book.order(other).status).toBe('new')
+      },
     }
   }
 }
 
 venueConformance('Alpaca, coins', stage('BTC/USD', '0.5'))
 venueConformance('Alpaca, shares', stage('AAPL', '3'))
+venueConformance('Alpaca, beside an order of somebody else', stage('BTC/USD', '0.5', true))
+
+test('the suite does not cancel everything where somebody else has an order', async () => {
+  const shared = await stage('BTC/USD', '0.5', true)()
+  await expect(cancelEverything(shared, [])).rejects.toThrow('open orders that are not of this test would be cancelled')
+  await shared.close()
+})

@@ -53,6 +53,12 @@ async function open(): Promise<Stage> {
   if (settings === null) throw new Error('set ALPACA_PAPER_API_KEY and ALPACA_PAPER_API_SECRET')
   const venue = await alpaca.open(settings, 'paper', world())
   const held = async () => Number((await venue.positions()).find(({ symbol }) => symbol === SYMBOL)?.qty ?? '0')
+  const others = (await venue.orders({ open: true })).filter(({ client_order_id }) => !client_order_id.startsWith(OURS))
+  if (others.length > 0) {
+    await venue.close()
+    const named = others.map(({ side, qty, symbol }) => `${side} ${qty} ${symbol}`).join(', ')
+    throw new Error(`the account has open orders that are not of these tests, which cancel all that is open: ${named}`)
+  }
   const before = await held()
   return {
     venue,

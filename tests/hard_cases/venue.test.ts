@@ -131,6 +131,21 @@ test('replaced at the venue, by somebody else: Weaver’s order has ended, and w
   })
 })
 
+test('an option order of several legs, which somebody else has in the account, is left out and stops nothing', async () => {
+  const id = await at.resting()
+  const { control } = at.emulator
+  const other = control.foreignOrder({ symbol: 'SPY', side: 'buy', qty: '1', limit_price: '1', order_class: 'mleg' })
+  await at.settle()
+  expect((await at.account()).state).toBe('ready')
+  control.updates.drop(1)
+  control.fill(id, '10', '99')
+  await at.until('what was missed to be compared', async () => (await at.findings()).includes('missed_fill'))
+  control.cancelAtVenue(other)
+  await at.ends('filled')
+  expectFilled(await at.outcome())
+  expect((await at.account()).state).toBe('ready')
+})
+
 test('a position that somebody changes by hand pauses the symbol, and an exit waits, until a person accepts it', async () => {
   const id = await at.resting({ close_after: 4 })
   const { control } = at.emulator

@@ -157,6 +157,27 @@ test('a symbol that the venue does not know, or does not trade, ends the run in 
   expect([await toldOf(id), await getRunLedger(database.db.reader, id)]).toEqual([['run.Error'], null])
 })
 
+test('a venue that refuses the bars of its symbols ends the run; one that has none just now does not', async () => {
+  const asked: string[] = []
+  const answers =
+    (kind: 'refused' | 'unavailable') =>
+    async ({ symbol }: { symbol: string }) => {
+      asked.push(symbol)
+      throw new VenueError(kind, 'not with this plan')
+    }
+  venue.asset = async (symbol) => plainAsset(symbol)
+  venue.bars = answers('unavailable')
+  const id = await aPaperRun({}, ['AAPL', 'BTC/USD', 'ETH/USD', 'SPY'])
+  expect(await start(id)).toBe('finished')
+  expect(await getRunLedger(database.db.reader, id)).not.toBeNull()
+  // One of each class: they have a feed each.
+  expect(asked).toHaveLength(2)
+  venue.bars = answers('refused')
+  const refused = await aPaperRun()
+  expect(await start(refused)).toBe('finished')
+  expect((await getRun(database.db.reader, refused))?.error?.message).toBe('scripted (paper): not with this plan')
+})
+
 test('a venue that does not answer is asked again for two minutes; wrong credentials end the run at once', async () => {
   const [silent, refused] = [await aPaperRun(), await aPaperRun()]
   venue.account = () => Promise.reject(new VenueError('unavailable', 'no route to it'))

@@ -109,7 +109,9 @@ const TIMES = ['day', 'gtc', 'ioc', 'fok', 'opg', 'cls'] as const
 export const ALL_FEATURES: VenueFeatures = {
   orderTypes: { equity: TYPES, crypto: TYPES },
   timeInForce: { equity: TIMES, crypto: TIMES },
+  timesByType: { equity: {}, crypto: {} },
   fractional: { equity: TIMES, crypto: TIMES },
+  wholeOnly: { equity: [], crypto: [] },
   extendedHours: true,
   shorting: { equity: true, crypto: false },
   orderStream: true,
@@ -128,6 +130,7 @@ export function plainAsset(symbol: string, changes: Partial<VenueAsset> = {}): V
     min_qty: null,
     price_increments: [],
     min_notional: null,
+    min_purchase: null,
     ...changes,
   }
 }
@@ -194,7 +197,7 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
     exchange: options.exchange ?? 'scripted',
     mode: options.mode ?? 'paper',
     features: { ...ALL_FEATURES, ...options.features },
-    feed: 'scripted',
+    feedOf: () => 'scripted',
     submits: [],
     cancels: [],
     lookups: [],

@@ -96,7 +96,7 @@ export function createBarCache(options: BarCacheOptions): BarCache {
   const entries = new Map<string, Entry>()
 
   function entryOf(venue: Venue, symbol: string, timeframe: Timeframe): Entry {
-    const key = `${venue.exchange} ${venue.feed} ${symbol} ${timeframe}`
+    const key = `${venue.exchange} ${venue.feedOf(symbol)} ${symbol} ${timeframe}`
     const entry = entries.get(key) ?? newEntry(venue, symbol, timeframe)
     entries.set(key, entry)
     return entry
@@ -180,7 +180,7 @@ async function ask({ log, now }: BarCacheOptions, entry: Entry, wanted: Wanted):
   entry.failed = true
   try {
     const adjustment = adjustmentOf(symbol)
-    const answer = await venue.bars({ symbol, timeframe, start: asked.start, end: asked.end, adjustment })
+    const answer = await venue.bars({ symbol, timeframe, start: asked.start, end: asked.end, adjustment, urgent: true })
     take(entry, absorb(entry.series, asked, answer, { timeframe, now: now() }))
     entry.failed = false
   } catch (error) {
@@ -204,7 +204,7 @@ export function adjustmentOf(symbol: string): 'raw' | 'split' {
 
 const kindOf = ({ venue, symbol }: Entry): { adjustment: Adjustment; feed: string } => ({
   adjustment: adjustmentOf(symbol),
-  feed: venue.feed,
+  feed: venue.feedOf(symbol),
 })
 
 /** What was stored before this process began. */

@@ -99,7 +99,7 @@ async function finish(id: string) {
 test('a range is fetched in pages and stored once, with where it comes from, and never a bar that is not closed', async () => {
   const row = await finish((await commands().fetchCandles(wanted())).id)
   const minutes = (NOW - 30_000 - START) / MINUTE
-  expect(row).toMatchObject({ status: 'completed', feed: venue.feed, stored: minutes / 10, error: null })
+  expect(row).toMatchObject({ status: 'completed', feed: venue.feedOf('BTC/USD'), stored: minutes / 10, error: null })
   expect(asked.length).toBe(Math.ceil(minutes / 20_000))
   expect(await candleRange(database.db.reader, S, '1m')).toEqual({
     first: START,
@@ -107,7 +107,7 @@ test('a range is fetched in pages and stored once, with where it comes from, and
     bars: minutes / 10,
   })
   const [set] = (await listDatasets(database.db.reader)).filter(({ symbol }) => symbol === S)
-  expect(set).toMatchObject({ adjustment: 'raw', feed: venue.feed })
+  expect(set).toMatchObject({ adjustment: 'raw', feed: venue.feedOf('BTC/USD') })
   // Again: nothing changes.
   const again = await finish((await commands().fetchCandles(wanted())).id)
   expect(again).toMatchObject({ stored: 0, revised: 0, unchanged: minutes / 10 })

@@ -93,7 +93,7 @@ async function ask({ venues, now }: CandleFetchJobs, row: CandleFetchRow): Promi
     }
     const bars = await venue.bars({ symbol, timeframe, start, end, adjustment })
     return {
-      feed: venue.feed,
+      feed: venue.feedOf(symbol),
       bars: bars.filter(({ time }) => time >= start && time <= end && time + frame <= now()),
       end,
     }

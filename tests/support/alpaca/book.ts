@@ -34,6 +34,8 @@ export interface EmulatedOrder {
   trail_percent: string | null
   time_in_force: string
   extended_hours: boolean
+  /** Options, several at a time: the order itself has neither a symbol nor a side. */
+  order_class?: 'mleg'
   status: EmulatedStatus
   filled_qty: Decimal
   /** Price times quantity of its fills. */

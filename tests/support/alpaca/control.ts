@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Decimal } from '../../../jobs/greta/decimals.ts'
-import { type Book, createBook, type EmulatedStatus, type EmulatedUpdate } from './book.ts'
+import { type Book, createBook, type EmulatedStatus, type EmulatedUpdate, leaves } from './book.ts'
 import { forbidden, Refusal, unauthorised } from './errors.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { createLife, type Life } from './life.ts'
@@ -42,6 +42,8 @@ export interface Streams {
   trade: TradeStream
   /** Ends every connection without a word. `ghost`: the venue takes it to be there for a while. */
   cut(options?: { ghost?: boolean }): void
+  /** Somebody else with the same keys takes every connection over, and leaves again. */
+  steal(): void
   /** Connections stay and say nothing more. */
   silence(isSilent: boolean): void
   quote(symbol: string, bid: string, ask: string): void
@@ -49,6 +51,14 @@ export interface Streams {
   /** A minute bar; `revised`: again, corrected by late trades. Stored as well. */
   bar(symbol: string, bar: RawBar, revised?: boolean): void
   error(code: DataErrorCode): void
+}
+
+export interface Foreign {
+  symbol: string
+  side: 'buy' | 'sell'
+  qty: string
+  limit_price: string
+  order_class?: 'mleg'
 }
 
 export interface Control {
@@ -74,7 +84,7 @@ export interface Control {
   replace(id: string, changes: { qty?: string; limit_price?: string }): string
   setStatus(id: string, status: EmulatedStatus): void
   /** An order of somebody else's. */
-  foreignOrder(order: { symbol: string; side: 'buy' | 'sell'; qty: string; limit_price: string }): string
+  foreignOrder(order: Foreign): string
   setPosition(symbol: string, qty: string, avgPrice?: string): void
   setCash(amount: string): void
   block(what: 'trading_blocked' | 'account_blocked' | 'trade_suspended_by_user', isOn?: boolean): void
@@ -237,6 +247,9 @@ function createStreams(
         for (const socket of stream.sockets) socket.cut()
       }
     },
+    steal() {
+      for (const stream of all) for (const socket of stream.sockets) socket.close(1008)
+    },
     silence(next) {
       isSilent = next
       for (const stream of all) for (const socket of stream.sockets) socket.mute(next)
@@ -294,7 +307,12 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
       book.prices.set(symbol, price)
       life.look()
     },
-    fill: (id, qty, price) => void book.fill(book.order(id), new Decimal(qty), price),
+    fill(id, qty, price) {
+      const order = book.order(id)
+      if (order.time_in_force === 'fok' && new Decimal(qty).lt(leaves(order)))
+        throw new Error('fok: all of it or nothing')
+      book.fill(order, new Decimal(qty), price)
+    },
     cancelAtVenue: (id) => book.end(book.order(id), 'canceled'),
     expire: (id) => book.end(book.order(id), 'expired'),
     reject: (id) => book.end(book.order(id), 'rejected'),
@@ -314,7 +332,7 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
       return order.client_order_id
     },
     setStatus: (id, status) => book.tell(book.order(id), status, status),
-    foreignOrder({ symbol, side: way, qty, limit_price }) {
+    foreignOrder({ symbol, side: way, qty, limit_price, order_class }) {
       const asset = book.asset(symbol)
       if (!asset) throw new Error(`no asset ${symbol}`)
       const order = book.place({
@@ -330,6 +348,7 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
         trail_percent: null,
         time_in_force: 'gtc',
         extended_hours: false,
+        ...(order_class && { order_class }),
         status: 'new',
         replaced_by: null,
         replaces: null,

@@ -70,6 +70,8 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   })
   server.on('upgrade', (request, raw, head) => {
     const path = new URL(request.url ?? '/', 'http://emulator').pathname
+    // Who is refused may be gone before it hears of it.
+    raw.on('error', () => raw.destroy())
     const stream = control.streamAt(path)
     if (!stream) return raw.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')
     // The data streams say it in words, once somebody logs in.

@@ -1,7 +1,7 @@
 /** The venue's REST endpoints: what they do and answer. Throws a Refusal where the venue would. */
 import { Decimal } from '../../../jobs/greta/decimals.ts'
 import { type Book, type EmulatedOrder, isOpen } from './book.ts'
-import { badField, badParameter, notFound, Refusal } from './errors.ts'
+import { badField, badParameter, notAllowed, notFound, Refusal } from './errors.ts'
 import type { Market } from './market.ts'
 import { judge } from './rules.ts'
 import { accountShape, activityShape, orderShape, positionShape, SUBMITTED_FRACTION } from './shapes.ts'
@@ -68,7 +68,9 @@ export function answer(side: VenueSide, asked: Asked): Answer {
 
 function placeOrder(side: VenueSide, body: unknown): Answer {
   const ask = judge(side.book, side.market, body)
-  if (side.blocked.trade_suspended_by_user) throw new Refusal(403, 40310000, 'new orders are rejected by user request')
+  if (side.blocked.trade_suspended_by_user) throw notAllowed('new orders are rejected by user request')
+  // That they are refused is documented, the words are not.
+  if (side.blocked.account_blocked || side.blocked.trading_blocked) throw notAllowed('account is not allowed to trade')
   const order = side.book.place({ ...ask, status: 'pending_new', replaced_by: null, replaces: null })
   const answered = ok(orderShape(order))
   side.afterPlacing(order)
@@ -123,15 +125,20 @@ function listOrders(book: Book, query: URLSearchParams): unknown[] {
 function cancelOne(side: VenueSide, id: string): Answer {
   const order = orderOf(side.book, id)
   if (!isOpen(order)) throw badParameter(`order is already in "${order.status}" state`)
+  if (order.status === 'pending_replace') throw beingReplaced()
   side.cancel(order)
   return { status: 204, body: null }
 }
+
+/** That it is refused is documented, the words are not. */
+const beingReplaced = () => badParameter("order can't be cancelled, a replacement is pending")
 
 function cancelAll(side: VenueSide): Answer {
   const open = side.book.orders.filter(isOpen)
   const body = open.map((order) => {
     if (order.status === 'held')
       return { id: order.id, status: 500, body: { code: 50010000, message: 'internal error' } }
+    if (order.status === 'pending_replace') return { id: order.id, status: 422, body: beingReplaced().body }
     side.cancel(order)
     return { id: order.id, status: 200, body: orderShape(order) }
   })

@@ -102,11 +102,16 @@ function judgeClientOrderId(book: Book, { client_order_id }: Ask): void {
   }
 }
 
-function judgeCrypto({ type, time_in_force: time, extended_hours, asset, limit_price, stop_price }: Ask): void {
+function judgeCrypto(ask: Ask): void {
+  const { type, time_in_force: time, extended_hours, asset, qty, limit_price, stop_price } = ask
   if (!['market', 'limit', 'stop_limit'].includes(type)) throw badField('invalid order type for crypto order')
   if (time !== 'gtc' && time !== 'ioc') throw badParameter('invalid crypto time_in_force')
   if (type === 'stop_limit' && time !== 'gtc') throw badParameter('invalid crypto time_in_force')
   if (extended_hours) throw badParameter('extended hours order must be DAY limit orders')
+  // That quantities have a least one and a grid is documented, the words are not.
+  const { min_order_size: least = '0', min_trade_increment: increment = '0.000000001' } = asset
+  if (qty.lt(least)) throw notAllowed(`minimal qty of order is ${least}`)
+  if (!qty.mod(increment).eq(ZERO)) throw badParameter(`qty increment must be ${increment}`)
   for (const [name, price] of Object.entries({ limit_price, stop_price })) {
     if (price !== null && !new Decimal(price).mod(asset.price_increment ?? '0.000000001').eq(ZERO)) {
       throw subPenny(name, price)

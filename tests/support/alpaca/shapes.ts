@@ -21,6 +21,7 @@ export const offset = (at: number): string => new Date(at - 5 * 3_600_000).toISO
 type Times = (at: number) => string
 
 export function orderShape(order: EmulatedOrder, time: Times = zulu): Record<string, unknown> {
+  const legs = order.order_class === 'mleg'
   const ended = (status: string) => (order.status === status && order.ended_at !== null ? zulu(order.ended_at) : null)
   return {
     id: order.id,
@@ -35,17 +36,17 @@ export function orderShape(order: EmulatedOrder, time: Times = zulu): Record<str
     replaced_at: ended('replaced'),
     replaced_by: order.replaced_by,
     replaces: order.replaces,
-    asset_id: order.asset.id,
-    symbol: order.symbol,
-    asset_class: order.asset.class,
+    asset_id: legs ? '' : order.asset.id,
+    symbol: legs ? '' : order.symbol,
+    asset_class: legs ? '' : order.asset.class,
     notional: null,
     qty: order.qty.toString(),
     filled_qty: order.filled_qty.toString(),
     filled_avg_price: order.filled_qty.gt(ZERO) ? order.paid.div(order.filled_qty).toString() : null,
-    order_class: order.asset.class === 'crypto' ? '' : 'simple',
+    order_class: order.order_class ?? (order.asset.class === 'crypto' ? '' : 'simple'),
     order_type: order.type,
     type: order.type,
-    side: order.side,
+    side: legs ? '' : order.side,
     time_in_force: order.time_in_force,
     limit_price: order.limit_price,
     stop_price: order.stop_price,

@@ -48,6 +48,8 @@ function parse(text: string): Message | null {
 
 export interface TradeStream extends Endpoint {
   accept(socket: ServerSocket): void
+  /** So many times what is asked for is not in the answer, and is not given. */
+  withhold(times: number): void
   push(update: Message): void
   /** Connections that listen. */
   readonly listening: number
@@ -56,6 +58,7 @@ export interface TradeStream extends Endpoint {
 export function createTradeStream(world: StreamWorld, frames: 'text' | 'binary'): TradeStream {
   const endpoint = createEndpoint(world)
   const listeners = new Set<ServerSocket>()
+  let withheld = 0
   const send = (socket: ServerSocket, message: Message) => socket.send(JSON.stringify(message), frames)
 
   function accept(socket: ServerSocket): void {
@@ -74,7 +77,8 @@ export function createTradeStream(world: StreamWorld, frames: 'text' | 'binary')
         send(socket, { stream: 'authorization', data: { status, action } })
       } else if (action === 'listen' && isAuthorised) {
         const asked = ((message?.data as Message | undefined)?.streams ?? []) as string[]
-        const streams = asked.filter((name) => name === 'trade_updates')
+        const streams = asked.filter((name) => name === 'trade_updates' && withheld === 0)
+        withheld = Math.max(0, withheld - 1)
         if (streams.length > 0) listeners.add(socket)
         else listeners.delete(socket)
         send(socket, { stream: 'listening', data: { streams } })
@@ -87,6 +91,9 @@ export function createTradeStream(world: StreamWorld, frames: 'text' | 'binary')
   return {
     ...endpoint,
     accept,
+    withhold(times) {
+      withheld = times
+    },
     push(update) {
       for (const socket of listeners) send(socket, { stream: 'trade_updates', data: update })
     },
@@ -126,6 +133,7 @@ const ERRORS = {
   407: 'slow client',
   409: 'insufficient subscription',
   410: 'invalid subscribe action for this feed',
+  500: 'internal error',
 } as const
 export type DataErrorCode = keyof typeof ERRORS
 

@@ -15,6 +15,8 @@ export interface Asked {
   limit_price?: string
   stop_price?: string
   stop_loss?: string
+  take_profit?: string
+  trail_percent?: string
   time_in_force?: string
   extended_hours?: boolean
   /** At another exchange than the emulated one. */
@@ -100,6 +102,8 @@ export default defineStrategy({
     limit_price: text,
     stop_price: text,
     stop_loss: text,
+    take_profit: text,
+    trail_percent: text,
     time_in_force: z.enum(['day', 'gtc', 'ioc', 'fok', 'opg', 'cls']).optional(),
     extended_hours: z.boolean().optional(),
     at_bar: z.number().default(1),
@@ -119,11 +123,11 @@ export default defineStrategy({
 
 export async function openWeaverAtAlpaca(
   mode: TradingMode = 'paper',
-  options: Pick<PaperWorldOptions, 'patienceMs'> = {},
+  { rateLimit = 100_000, ...options }: Pick<PaperWorldOptions, 'patienceMs'> & { rateLimit?: number } = {},
 ): Promise<WeaverAtAlpaca> {
   let paper: PaperWorld | null = null
   const now = () => paper?.time.now() ?? START
-  const emulator = await startEmulator({ mode, now, ghostMs: 0, rateLimit: 100_000 })
+  const emulator = await startEmulator({ mode, now, ghostMs: 0, rateLimit })
   const { control } = emulator
   for (const symbol of SYMBOLS) {
     for (const [timeframe, step] of Object.entries({ '1Min': 60_000, '1Hour': 3_600_000 })) {

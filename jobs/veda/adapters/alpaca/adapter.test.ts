@@ -91,7 +91,7 @@ test('an order that is in is a duplicate, also after its end', async () => {
 })
 
 test.each<[string, Partial<OrderToSend>, string]>([
-  ['too dear', { qty: '100000' }, 'insufficient buying power'],
+  ['too dear', { qty: '100000' }, 'insufficient buying power; buying power: 100000; cost basis: 10050000'],
   [
     'off the grid',
     { limit_price: '100.123' },
@@ -108,17 +108,54 @@ test.each<[string, Partial<OrderToSend>, string]>([
     { symbol: 'BTC/USD', qty: '0.001', limit_price: '100' },
     'cost basis must be >= minimal amount of order 10',
   ],
+  [
+    'of coins off their grid',
+    { symbol: 'BTC/USD', qty: '1.00005', limit_price: '100' },
+    'qty increment must be 0.0001',
+  ],
   ['a part of a share', { qty: '0.5' }, 'fractional orders must be DAY orders'],
   ['for nothing that there is', { symbol: 'NOPE' }, 'asset "NOPE" not found'],
   [
     'of coins that are not there',
     { symbol: 'BTC/USD', side: 'sell', limit_price: '50000' },
-    'insufficient balance for BTC (requested: 10, available: 0)',
+    'insufficient balance for BTC (requested: 10, available: 0); balance: 0',
   ],
 ])('an order %s is rejected in the words of the venue', async (_name, changes, reason) => {
   const sent = order(changes)
   expect(await world.venue.submit(sent)).toEqual({ kind: 'rejected', reason })
   expect([posts(), inBook(sent.client_order_id)]).toEqual([1, 0])
+})
+
+test('what stands beside a refusal’s message is told too, and its number is in the log', async () => {
+  const resting = order({ side: 'buy', qty: '1', limit_price: '100' })
+  world.emulator.control.setPosition('AAPL', '5')
+  await world.venue.submit(resting)
+  const { id } = world.emulator.control.book.order(resting.client_order_id)
+  expect(await world.venue.submit(order({ side: 'sell', qty: '1', limit_price: '99' }))).toEqual({
+    kind: 'rejected',
+    reason: `potential wash trade detected. use complex orders; reject reason: opposite side limit order exists; existing order id: ${id}`,
+  })
+  expect(world.logged.at(-1)).toMatch(
+    /^warn Alpaca, submit order-\d+: potential wash trade .* {"exchange":"alpaca","mode":"paper","status":403,"request_id":"[0-9a-f-]+"}/,
+  )
+  const selling = order({ side: 'sell', qty: '3', limit_price: '200' })
+  await world.venue.submit(selling)
+  const held = world.emulator.control.book.order(selling.client_order_id).id
+  expect(await world.venue.submit(order({ side: 'sell', qty: '4', limit_price: '201' }))).toEqual({
+    kind: 'rejected',
+    reason: `insufficient qty available for order (requested: 4, available: 2); existing qty: 5; held for orders: 3; related orders: ${held}`,
+  })
+  world.emulator.control.block('trade_suspended_by_user')
+  expect(await world.venue.submit(order())).toEqual({
+    kind: 'rejected',
+    reason: 'new orders are rejected by user request',
+  })
+  world.emulator.control.block('trade_suspended_by_user', false)
+  world.emulator.control.block('account_blocked')
+  expect(await world.venue.submit(order())).toEqual({
+    kind: 'rejected',
+    reason: 'account is not allowed to trade',
+  })
 })
 
 test('too many requests did nothing: the bucket is emptied, and the order is not sent again by itself', async () => {
@@ -207,7 +244,27 @@ test('a kill switch that could not cancel everything says so', async () => {
   const sent = order()
   await world.venue.submit(sent)
   await world.venue.submit(order())
-  world.emulator.control.setStatus(sent.client_order_id, 'held')
+  const third = order()
+  await world.venue.submit(third)
+  world.emulator.control.setStatus(third.client_order_id, 'pending_replace')
+  expect(await failing(world.venue.cancelAll())).toMatchObject({
+    kind: 'unclear',
+    message: expect.stringContaining('1 of 3 orders were not cancelled'),
+  })
+  world.emulator.control.cancelAtVenue(third.client_order_id)
+  const ids = { id: 'of an order', body: { code: 42210000, message: 'order is already in "filled" state' } }
+  world.emulator.control.faults.next('DELETE', '/v2/orders', {
+    status: 207,
+    body: [
+      { ...ids, status: 422 },
+      { id: 'of another', status: 200, body: {} },
+    ],
+  })
+  expect(await world.venue.cancelAll()).toBe(1)
+  const held = order()
+  await world.venue.submit(held)
+  await world.venue.submit(order())
+  world.emulator.control.setStatus(held.client_order_id, 'held')
   expect(await failing(world.venue.cancelAll())).toMatchObject({
     kind: 'unclear',
     message: expect.stringContaining('1 of 2 orders were not cancelled'),

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Timeframe } from '../../../../strategies/api.ts'
 import type { RawBar } from '../../../../tests/support/alpaca/market.ts'
-import { type AlpacaWorld, openAlpacaWorld } from '../../../../tests/support/alpaca/world.ts'
+import { type AlpacaWorld, openAlpacaWorld, openVenue } from '../../../../tests/support/alpaca/world.ts'
 
 /** A Tuesday in summer, in the middle of a minute, an hour and a session. */
 const NOW = Date.UTC(2026, 6, 14, 15, 30, 30)
@@ -104,8 +104,11 @@ test('what the plan does not give is refused in words that help', async () => {
   const request = { symbol: 'AAPL', timeframe: '1m', start: NOW - 60_000, end: NOW } as const
   await expect(sip.venue.bars(request)).rejects.toMatchObject({
     kind: 'refused',
-    message: expect.stringContaining('subscription does not permit querying recent SIP data'),
+    message: expect.stringMatching(/subscription does not permit querying recent SIP data\b.* ALPACA_DATA_FEED=iex$/),
   })
+  // Coins are what they are.
+  expect(['AAPL', 'BTC/USD'].map(sip.venue.feedOf)).toEqual(['sip', 'crypto_us'])
+  expect(['AAPL', 'BTC/USD'].map(world.venue.feedOf)).toEqual(['iex', 'crypto_us'])
   await sip.close()
 })
 
@@ -117,4 +120,50 @@ test('pages that do not come to an end are an error, not a part', async () => {
   await expect(world.venue.bars(request)).rejects.toMatchObject({ kind: 'unavailable' })
   faults.next('GET', '/v2/stocks/bars', { status: 200, body: { bars: null, next_page_token: null } })
   expect(await world.venue.bars(request)).toEqual([])
+})
+
+test('a run’s symbols are asked for together, and before what nobody waits for', async () => {
+  const taken: string[] = []
+  const venue = await openVenue(world.emulator.env, 'paper', {
+    ...world.world,
+    takeToken: async (bucket, urgent) => void taken.push(`${bucket} ${urgent ? 'urgent' : 'read'}`),
+  })
+  const { market } = world.emulator.control
+  const symbols = ['AAPL', 'SPY', 'BRK.A', 'BTC/USD', 'ETH/USD']
+  symbols.forEach((symbol, index) => {
+    market.setBars(
+      symbol,
+      '1Min',
+      [0, 1].map((minute) => raw(at('2026-07-14T15:20:00Z') + minute * 60_000, { c: 10 + index })),
+    )
+  })
+  const range = { timeframe: '1m', start: at('2026-07-14T15:20:00Z'), end: at('2026-07-14T15:21:00Z') } as const
+  const closes = await Promise.all(
+    symbols.map(async (symbol) => (await venue.bars({ symbol, ...range, urgent: true })).map(({ close }) => close)),
+  )
+  expect(closes).toEqual([0, 1, 2, 3, 4].map((index) => [String(10 + index), String(10 + index)]))
+  await venue.bars({ symbol: 'AAPL', ...range })
+  expect(taken).toEqual(['alpaca:paper:data urgent', 'alpaca:paper:data urgent', 'alpaca:paper:data read'])
+  expect(world.emulator.received).toHaveLength(3)
+})
+
+test('of symbols that are asked for together a wrong one fails alone, and pages go on', async () => {
+  const { market } = world.emulator.control
+  const minutes = (count: number) =>
+    Array.from({ length: count }, (_, index) => raw(NOW - 30_000 - (count - index) * 60_000))
+  market.setBars('BTC/USD', '1Min', minutes(6_000))
+  market.setBars('ETH/USD', '1Min', minutes(7_000))
+  const range = { timeframe: '1m', start: NOW - 8_000 * 60_000, end: NOW } as const
+  const ask = (symbol: string) =>
+    world.venue.bars({ symbol, ...range }).then(
+      (list) => list.length,
+      (error: Error) => error.message,
+    )
+  expect(await Promise.all([ask('BTC/USD'), ask('ETH/USD')])).toEqual([6_000, 7_000])
+  expect(world.emulator.received).toHaveLength(2)
+  expect(await Promise.all([ask('BTC/USD'), ask('no/pair'), ask('ETH/USD')])).toEqual([
+    6_000,
+    expect.stringMatching(/^Alpaca, bars of no\/pair: 400 invalid symbol/),
+    7_000,
+  ])
 })

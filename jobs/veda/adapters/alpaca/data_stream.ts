@@ -24,39 +24,54 @@ export interface DataStreams {
 
 export interface DataStreamOptions {
   settings: AlpacaSettings
-  label: string
   world: VenueWorld
   handlers: StreamHandlers
 }
 
-export function createDataStreams(options: DataStreamOptions): DataStreams {
-  const { settings } = options
+/** One of those who share a stream: an account of this process. */
+interface Member {
+  settings: AlpacaSettings
+  handlers: StreamHandlers
+  wanted: Wanted
+}
+
+/**
+ * Of one process, by address: paper and live accounts have their data from the same place, which on most plans gives it over
+ * one connection at a time. Who came second would be refused for ever.
+ */
+const shared = new WeakMap<VenueWorld, Map<string, DataStream>>()
+
+export function createDataStreams({ settings, world, handlers }: DataStreamOptions): DataStreams {
   const kinds = [
-    { takes: tradesAroundTheClock, url: `${settings.dataStreamUrl}/v1beta3/crypto/us`, name: 'crypto' },
-    {
-      takes: (symbol: string) => !tradesAroundTheClock(symbol),
-      url: `${settings.dataStreamUrl}/v2/${settings.feed}`,
-      name: settings.feed,
-    },
-  ]
-  const open = new Map<string, DataStream>()
+    { takes: tradesAroundTheClock, path: '/v1beta3/crypto/us' },
+    { takes: (symbol: string) => !tradesAroundTheClock(symbol), path: `/v2/${settings.feed}` },
+  ].map(({ takes, path }) => {
+    const member: Member = { settings, handlers, wanted: { bars: [], quotes: [], trades: [] } }
+    return { takes, url: `${settings.dataStreamUrl}${path}`, member }
+  })
+  const streams = shared.get(world) ?? new Map<string, DataStream>()
+  shared.set(world, streams)
   const closing: Promise<void>[] = []
+
+  function want(url: string, member: Member, wanted: Wanted): void {
+    const stream = streams.get(url)
+    const isOfUse = wanted.bars.length > 0
+    member.wanted = wanted
+    if (stream === undefined && isOfUse) streams.set(url, new DataStream(world, url, member))
+    if (stream === undefined || stream.keep(member, isOfUse)) return
+    streams.delete(url)
+    closing.push(stream.close())
+  }
+
   return {
     watch(symbols, { quotes, trades } = { quotes: [], trades: [] }) {
-      for (const { takes, url, name } of kinds) {
-        const wanted = { bars: symbols.filter(takes), quotes: quotes.filter(takes), trades: trades.filter(takes) }
-        const stream = open.get(name)
-        if (stream) stream.watch(wanted)
-        else if (wanted.bars.length > 0) open.set(name, openDataStream(options, url, name, wanted))
-        if (stream && wanted.bars.length === 0) {
-          open.delete(name)
-          closing.push(stream.close())
-        }
+      for (const { takes, url, member } of kinds) {
+        want(url, member, { bars: symbols.filter(takes), quotes: quotes.filter(takes), trades: trades.filter(takes) })
       }
     },
     async close() {
-      await Promise.all([...closing, ...[...open.values()].map((stream) => stream.close())])
-      open.clear()
+      for (const { url, member } of kinds) want(url, member, { bars: [], quotes: [], trades: [] })
+      await Promise.all(closing)
     },
   }
 }
@@ -64,11 +79,8 @@ export function createDataStreams(options: DataStreamOptions): DataStreams {
 const frames = z.array(z.looseObject({ T: z.string() }))
 type Frame = z.infer<typeof frames>[number]
 const SYMBOL_LIMIT = 405
-
-interface DataStream {
-  watch(wanted: Wanted): void
-  close(): Promise<void>
-}
+/** Of these keys: others may be given what they are not. */
+const REFUSED_KEYS = [402, 409]
 
 type Channels = Readonly<Record<'bars' | 'updatedBars' | 'quotes' | 'trades', readonly string[]>>
 const CHANNELS = ['bars', 'updatedBars', 'quotes', 'trades'] as const
@@ -110,74 +122,105 @@ function askForLess(wishes: Wishes, { bars, quotes, trades }: Channels): boolean
   return hadTicks || bars.length > 1
 }
 
-function openDataStream(
-  { settings, label, world, handlers }: DataStreamOptions,
-  url: string,
-  name: string,
-  first: Wanted,
-): DataStream {
-  const wishes: Wishes = { wanted: first, most: Number.POSITIVE_INFINITY, withTicks: true }
-  const fields = { stream: `${label} ${name}` }
-  let subscribed = NOTHING
-  let isIn = false
+function wantedBy(members: ReadonlySet<Member>): Wanted {
+  const all = (name: keyof Wanted) => [...new Set([...members].flatMap(({ wanted }) => wanted[name]))]
+  return { bars: all('bars'), quotes: all('quotes'), trades: all('trades') }
+}
 
-  function subscribe(): void {
-    if (!isIn) return
-    const next = channelsOf(wishes)
-    const gone = without(subscribed, next)
-    if (!isNothing(gone)) socket.send(request('unsubscribe', gone))
-    socket.send(request('subscribe', next))
-    subscribed = next
+class DataStream {
+  private readonly world: VenueWorld
+  private readonly members: Set<Member>
+  private readonly wishes: Wishes
+  private readonly fields: { stream: string }
+  private readonly socket: KeptSocket
+  private subscribed = NOTHING
+  /** What was there before more was asked for. */
+  private held = NOTHING
+  private isIn = false
+  /** Whose keys are tried. */
+  private turn = 0
+
+  constructor(world: VenueWorld, url: string, first: Member) {
+    this.world = world
+    this.members = new Set([first])
+    this.wishes = { wanted: wantedBy(this.members), most: Number.POSITIVE_INFINITY, withTicks: true }
+    this.fields = { stream: `alpaca ${new URL(url).pathname}` }
+    this.socket = keepSocket(url, this.fields.stream, world, {
+      opened: () => {},
+      heard: (text) => firstReason(frames.parse(parseExact(text)), (frame) => this.hear(frame)),
+      probe: () => request('subscribe', this.subscribed),
+      ended: () => {
+        this.isIn = false
+        this.subscribed = NOTHING
+      },
+    })
   }
 
-  const hear = (frame: Frame) =>
-    frame.T === 'error' ? failed(frame) : frame.T === 'success' ? greeted(frame) : told(frame)
-
-  function greeted({ msg }: Frame): null {
-    if (msg === 'connected') socket.send({ action: 'auth', key: settings.key, secret: settings.secret })
-    if (msg === 'authenticated') {
-      isIn = true
-      subscribe()
+  /** What the member wants has changed; `isOfUse` false: it wants nothing any more. False: nobody does. */
+  keep(member: Member, isOfUse: boolean): boolean {
+    if (isOfUse) this.members.add(member)
+    else this.members.delete(member)
+    const wanted = wantedBy(this.members)
+    // Of fewer symbols all may be given.
+    if (JSON.stringify(wanted) !== JSON.stringify(this.wishes.wanted)) {
+      Object.assign(this.wishes, { wanted, most: Number.POSITIVE_INFINITY, withTicks: true })
     }
+    const isWanted = this.members.size > 0
+    if (isWanted && !areSame(channelsOf(this.wishes), this.subscribed)) this.subscribe()
+    return isWanted
+  }
+
+  close(): Promise<void> {
+    return this.socket.close()
+  }
+
+  private subscribe(): void {
+    if (!this.isIn) return
+    const next = channelsOf(this.wishes)
+    const gone = without(this.subscribed, next)
+    if (!isNothing(gone)) this.socket.send(request('unsubscribe', gone))
+    this.held = without(this.subscribed, gone)
+    this.socket.send(request('subscribe', next))
+    this.subscribed = next
+  }
+
+  private hear(frame: Frame): string | null {
+    if (frame.T === 'error') return this.failed(frame)
+    if (frame.T === 'success') this.greeted(frame)
+    else if (frame.T === 'subscription') this.socket.settled()
+    else for (const member of this.members) this.tell(frame, member)
     return null
   }
 
-  function failed({ code, msg }: Frame): string | null {
+  private greeted({ msg }: Frame): void {
+    if (msg === 'connected') {
+      const { key, secret } = ([...this.members][this.turn % this.members.size] as Member).settings
+      this.socket.send({ action: 'auth', key, secret })
+    }
+    if (msg === 'authenticated') {
+      this.isIn = true
+      this.subscribe()
+    }
+  }
+
+  private failed({ code, msg }: Frame): string | null {
+    if (REFUSED_KEYS.includes(Number(code))) this.turn += 1
     if (Number(code) !== SYMBOL_LIMIT) return `${String(code)} ${String(msg)}`
     // Nothing of that request was taken.
-    const isLess = askForLess(wishes, subscribed)
-    const allowed = { symbols: channelsOf(wishes).bars.length, quotes: wishes.withTicks }
-    world.log('warn', { ...fields, ...allowed }, 'Alpaca streams no more symbols than that on this plan')
-    subscribed = NOTHING
-    if (isLess) subscribe()
+    const isLess = askForLess(this.wishes, this.subscribed)
+    const allowed = { symbols: channelsOf(this.wishes).bars.length, quotes: this.wishes.withTicks }
+    this.world.log('warn', { ...this.fields, ...allowed }, 'Alpaca streams no more symbols than that on this plan')
+    this.subscribed = this.held
+    if (isLess) this.subscribe()
     return null
   }
 
-  function told(frame: Frame): null {
+  private tell(frame: Frame, member: Member): void {
     try {
-      if (frame.T === 'subscription') socket.settled()
-      else tellMarket(frame, handlers)
+      tellMarket(frame, member)
     } catch (error) {
-      world.log('warn', { err: error, ...fields }, 'market data that is not understood')
+      this.world.log('warn', { err: error, ...this.fields }, 'market data that is not understood')
     }
-    return null
-  }
-
-  const socket: KeptSocket = keepSocket(url, fields.stream, world, {
-    opened: () => {},
-    heard: (text) => firstReason(frames.parse(parseExact(text)), hear),
-    probe: () => request('subscribe', subscribed),
-    ended: () => {
-      isIn = false
-      subscribed = NOTHING
-    },
-  })
-  return {
-    watch(wanted) {
-      wishes.wanted = wanted
-      if (!areSame(channelsOf(wishes), subscribed)) subscribe()
-    },
-    close: () => socket.close(),
   }
 }
 
@@ -189,16 +232,17 @@ function firstReason(heard: readonly Frame[], hear: (frame: Frame) => string | n
   return null
 }
 
-function tellMarket(frame: Frame, handlers: StreamHandlers): void {
-  if (frame.T === 'b' || frame.T === 'u') {
-    const symbol = String(frame.S)
+/** Each hears of what it asked for. */
+function tellMarket(frame: Frame, { wanted, handlers }: Member): void {
+  const symbol = String(frame.S)
+  if ((frame.T === 'b' || frame.T === 'u') && wanted.bars.includes(symbol)) {
     const bar = barOf(wireBar.parse(frame), symbol, '1m')
     if (bar !== null) handlers.onBar({ ...bar, symbol, timeframe: '1m', revised: frame.T === 'u' })
-  } else if (frame.T === 'q') {
-    const { S: symbol, t: at, bp: bid, ap: ask } = wireQuote.parse(frame)
+  } else if (frame.T === 'q' && wanted.quotes.includes(symbol)) {
+    const { t: at, bp: bid, ap: ask } = wireQuote.parse(frame)
     handlers.onQuote?.({ symbol, at, bid, ask })
-  } else if (frame.T === 't') {
-    const { S: symbol, t: at, p: price, s: size } = wireTrade.parse(frame)
+  } else if (frame.T === 't' && wanted.trades.includes(symbol)) {
+    const { t: at, p: price, s: size } = wireTrade.parse(frame)
     handlers.onTrade?.({ symbol, at, price, size })
   }
 }

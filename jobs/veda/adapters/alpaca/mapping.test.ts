@@ -175,7 +175,7 @@ test('positions have their pair back, and a sign', () => {
     { symbol: 'AAPL', asset_class: 'us_equity', qty: '-5', side: 'short', avg_entry_price: '100' },
     { symbol: 'SPY', asset_class: 'us_equity', qty: '5', side: 'short', avg_entry_price: '100' },
   ])
-  expect(wires.map((wire) => positionOf(wire, PAIRS))).toEqual([
+  expect(wires.flatMap((row) => ('value' in row ? [positionOf(row.value, PAIRS)] : []))).toEqual([
     { symbol: 'BTC/USD', qty: '0.09975', avg_price: '29.82' },
     { symbol: 'AAPL', qty: '-5', avg_price: '100' },
     { symbol: 'SPY', qty: '-5', avg_price: '100' },
@@ -227,7 +227,11 @@ test('an asset says what its orders must look like', () => {
     min_qty: '0.00001',
     price_increments: [{ below: null, increment: '0.01' }],
     min_notional: '10',
+    min_purchase: null,
   })
+  const leastOf = (symbol: string) => assetOf(wireAsset.parse({ ...crypto, symbol })).min_notional
+  // Ten dollars: of bitcoins it would be a fortune.
+  expect(['ETH/BTC', 'SHIB/USDT', 'ETH/USDC', 'BTC/EUR'].map(leastOf)).toEqual([null, '10', '10', null])
   const equity = { symbol: 'AAPL', class: 'us_equity', status: 'inactive', tradable: true, fractionable: false }
   expect(assetOf(wireAsset.parse(equity))).toMatchObject({
     tradable: false,
@@ -238,6 +242,7 @@ test('an asset says what its orders must look like', () => {
       { below: null, increment: '0.01' },
     ],
     min_notional: null,
+    min_purchase: '1',
   })
 })
 

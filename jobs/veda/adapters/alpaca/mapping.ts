@@ -153,8 +153,11 @@ export function accountOf(wire: WireAccount): VenueAccount {
   }
 }
 
-/** Asked of every crypto order, whatever the asset's `min_order_size` says. */
+/** Dollars, asked of every order for coins, whatever the asset's `min_order_size` says. */
 const CRYPTO_MIN_NOTIONAL = '10'
+const DOLLARS = ['USD', 'USDT', 'USDC']
+/** Dollars, asked of a purchase of shares. */
+const EQUITY_MIN_PURCHASE = '1'
 const FINEST = '0.000000001'
 const EQUITY_INCREMENTS = [
   { below: '1', increment: '0.0001' },
@@ -172,7 +175,8 @@ export function assetOf(wire: WireAsset): VenueAsset {
     qty_increment: crypto ? (wire.min_trade_increment ?? FINEST) : wire.fractionable ? FINEST : '1',
     min_qty: crypto ? wire.min_order_size : null,
     price_increments: crypto ? [{ below: null, increment: wire.price_increment ?? FINEST }] : EQUITY_INCREMENTS,
-    // The dollar that a purchase of shares must come to is not asked of a sale: the venue says when it is too little.
-    min_notional: crypto ? CRYPTO_MIN_NOTIONAL : null,
+    // What it is in coins of another quote only the venue knows.
+    min_notional: crypto && DOLLARS.includes(wire.symbol.split('/')[1] ?? '') ? CRYPTO_MIN_NOTIONAL : null,
+    min_purchase: crypto ? null : EQUITY_MIN_PURCHASE,
   }
 }

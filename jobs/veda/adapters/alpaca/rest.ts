@@ -7,7 +7,7 @@ import type { z } from 'zod'
 import { type TradingMode, VenueError, type VenueWorld } from '../../venue.ts'
 import { type Failure, failureOf, venueError } from './errors.ts'
 import type { AlpacaSettings } from './settings.ts'
-import { parseExact } from './wire.ts'
+import { parseExact, whyUnread } from './wire.ts'
 
 const ORDER_TIMEOUT_MS = 15_000
 const DATA_TIMEOUT_MS = 30_000
@@ -77,10 +77,18 @@ export function createRest(settings: AlpacaSettings, mode: TradingMode, world: V
         z.infer<S>
       >
     } catch (error) {
-      const failure = failureOf(error, changes)
+      const failure = await failureOf(error, changes)
+      note(call, failure)
       if (failure.kind === 'rate_limited') await tell(name, failure)
       return { failure }
     }
+  }
+
+  /** By the id that Alpaca gave to it. */
+  function note({ what, changes = false }: Call<z.ZodType>, { status, message, requestId }: Failure): void {
+    if (status === null || status === 404) return
+    const fields = { exchange: 'alpaca', mode, status, request_id: requestId ?? null }
+    world.log(changes ? 'warn' : 'info', fields, `Alpaca, ${what}: ${message}`)
   }
 
   /** Every process keeps away until then. */
@@ -114,8 +122,7 @@ export function createRest(settings: AlpacaSettings, mode: TradingMode, world: V
 async function read<S extends z.ZodType>(shape: S, response: Response): Promise<z.infer<S>> {
   const parsed = shape.safeParse(parseExact(await response.text()))
   if (parsed.success) return parsed.data
-  const { path, message } = parsed.error.issues[0] as { path: PropertyKey[]; message: string }
-  throw new Error(`an answer that is not understood: ${path.join('.')}: ${message}`)
+  throw new Error(`an answer that is not understood: ${whyUnread(parsed.error)}`)
 }
 
 const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -17,7 +17,7 @@ export interface Talk {
 
 export interface KeptSocket {
   send(message: object): void
-  /** From here on it counts as up: the next break is the first one. */
+  /** From here on it is up. */
   settled(): void
   /** Ends this connection; the next one follows. */
   restart(reason: string): void
@@ -29,6 +29,8 @@ const BACKOFF_MS = [500, 1_000, 2_000, 5_000, 15_000, 30_000, 60_000, 95_000]
 /** Of each wait, so that two that lost their line together do not come back together. */
 const JITTER = 0.25
 const LOOK_MS = 1_000
+/** Who was up for so long had a line: its break is the first one. Others may be taking it away again and again. */
+const STEADY_MS = 60_000
 /** For the connection and the login. */
 const SETTLE_MS = 20_000
 const PROBE_MS = 15_000
@@ -49,6 +51,7 @@ export function keepSocket(url: string, label: string, world: VenueWorld, talk: 
       current = null
       if (isClosed) break
       talk.ended(reason)
+      if (connection.upFor() >= STEADY_MS) failures = 0
       const wait = backoff(failures, world.newId())
       failures += 1
       world.log('warn', { stream: label, reason, again_ms: wait }, 'a stream of Alpaca ended')
@@ -58,10 +61,7 @@ export function keepSocket(url: string, label: string, world: VenueWorld, talk: 
 
   return {
     send: (message) => current?.send(message),
-    settled() {
-      failures = 0
-      current?.settle()
-    },
+    settled: () => current?.settle(),
     restart: (reason) => current?.end(reason),
     async close() {
       isClosed = true
@@ -81,6 +81,8 @@ function backoff(failures: number, id: string): number {
 interface Connection {
   send(message: object): void
   settle(): void
+  /** Milliseconds since it settled; 0: it did not. */
+  upFor(): number
   end(reason: string): void
   ended: Promise<string>
 }
@@ -93,15 +95,16 @@ function connect(url: string, world: VenueWorld, talk: Talk): Connection {
   const openedAt = world.now()
   let heardAt = openedAt
   let probedAt = openedAt
-  let isSettled = false
+  let settledAt: number | null = null
   let isOver = false
   const connection: Connection = {
     send(message) {
       if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message))
     },
     settle() {
-      isSettled = true
+      settledAt ??= world.now()
     },
+    upFor: () => (settledAt === null ? 0 : world.now() - settledAt),
     end(reason) {
       if (isOver) return
       isOver = true
@@ -135,9 +138,9 @@ function connect(url: string, world: VenueWorld, talk: Talk): Connection {
     while (!isOver) {
       await world.sleep(LOOK_MS)
       const now = world.now()
-      if (!isSettled && now - openedAt > SETTLE_MS) connection.end('no login in time')
+      if (settledAt === null && now - openedAt > SETTLE_MS) connection.end('no login in time')
       else if (now - heardAt > SILENCE_MS) connection.end('silent')
-      else if (isSettled && now - Math.max(heardAt, probedAt) > PROBE_MS) {
+      else if (settledAt !== null && now - Math.max(heardAt, probedAt) > PROBE_MS) {
         probedAt = now
         const message = talk.probe()
         if (message !== null) connection.send(message)

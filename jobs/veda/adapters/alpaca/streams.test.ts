@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
+import type { DataStream } from '../../../../tests/support/alpaca/streams.ts'
 import { type AlpacaWorld, type AlpacaWorldOptions, openAlpacaWorld } from '../../../../tests/support/alpaca/world.ts'
 import { until } from '../../../../tests/support/until.ts'
 import type { Execution, VenueOrder, VenueStream } from '../../venue.ts'
@@ -57,6 +58,26 @@ test('a stream that ends comes again, also when the old one counts for a while, 
   await until('the update', async () => updates.at(-1)?.order.client_order_id === id)
 })
 
+test('a line that somebody takes over again and again is come back to ever more slowly, and a steady one at once', async () => {
+  await listen({ ghostMs: 0 })
+  const waits = () =>
+    world.logged
+      .filter((line) => line.includes('a stream of Alpaca ended'))
+      .map((line) => Number(/"again_ms":(\d+)/.exec(line)?.[1]))
+  for (let times = 1; times <= 5; times += 1) {
+    await isUp(times)
+    control().streams.steal()
+  }
+  await isUp(6)
+  expect(waits()).toEqual([...waits()].sort((one, other) => one - other))
+  expect(waits().at(-1)).toBeGreaterThanOrEqual(15_000)
+  const since = world.now()
+  await until('a minute', async () => world.now() - since > 61_000)
+  control().streams.steal()
+  await isUp(7)
+  expect(waits().at(-1)).toBeLessThan(1_000)
+})
+
 test('a line that says nothing more is found out and left', async () => {
   await listen({ ghostMs: 0 })
   await isUp()
@@ -80,6 +101,17 @@ test('keys that are refused are no stream, until they are good again', async () 
   await until('the refusal', async () => world.logged.some((line) => line.includes('Alpaca refuses the keys')))
   control().restoreKeys()
   await isUp(2)
+})
+
+test('a stream that is not given what it asks for is not up', async () => {
+  await listen({ ghostMs: 0 })
+  await isUp()
+  control().streams.trade.withhold(1)
+  control().streams.cut()
+  await isUp(2)
+  expect(states[1]).toMatch(/^down: /)
+  const ended = world.logged.filter((line) => line.includes('a stream of Alpaca ended'))
+  expect(ended.at(-1)).toContain('Alpaca does not give trade_updates')
 })
 
 test('an update that is not understood ends the stream, so that the account is compared anew', async () => {
@@ -118,6 +150,48 @@ test('bars, their corrections, quotes and trades of what is watched', async () =
   await until('no more quotes', async () => coins.subscribed('quotes').length === 0)
   expect(coins.subscribed('bars')).toEqual(['BTC/USD'])
   expect(states).toEqual(['up: subscribed'])
+})
+
+test('several messages of one frame are all heard, and one of them that is not understood harms no other', async () => {
+  await listen()
+  stream.watch(['AAPL'], { quotes: ['AAPL'], trades: [] })
+  const data = control().streamAt('/v2/iex') as DataStream
+  await until('the subscription', async () => data.subscribed('quotes').length === 1)
+  const at = '2026-03-02T15:00:00.123456789Z'
+  data.push([
+    { T: 'q', S: 'AAPL', t: at, bp: 1, ap: 2 },
+    { T: 'q', S: 'AAPL', t: at },
+    { T: 'b', S: 'AAPL', t: '2026-03-02T15:00:00Z', o: 1, h: 2, l: 0.5, c: 1.5, v: 10, n: 1 },
+  ])
+  await until('both', async () => market.length === 2)
+  expect(market).toEqual(['quote AAPL 1 2', 'bar AAPL 2026-03-02T15:00:00.000Z 1.5'])
+  expect(world.logged.at(-1)).toContain('market data that is not understood')
+})
+
+test.each([
+  [407, 'slow client'],
+  [500, 'internal error'],
+] as const)('data that ends with %i comes again', async (code, words) => {
+  await listen({ ghostMs: 0 })
+  stream.watch(['AAPL'])
+  const data = control().streamAt('/v2/iex') as DataStream
+  const isSubscribed = () => until('the subscription', async () => data.subscribed('bars').join() === 'AAPL')
+  await isSubscribed()
+  control().streams.error(code)
+  await until('the end', async () => world.logged.some((line) => line.includes(`${code} ${words}`)))
+  await isSubscribed()
+})
+
+test('data that keys or the plan do not give is asked for ever more rarely, and orders are heard of beside', async () => {
+  await listen({ ghostMs: 0, env: { ALPACA_DATA_FEED: 'sip' } })
+  stream.watch(['AAPL'])
+  const refusals = () => world.logged.filter((line) => line.includes('409 insufficient subscription'))
+  await until('three refusals', async () => refusals().length === 3)
+  const waits = refusals().map((line) => Number(/"again_ms":(\d+)/.exec(line)?.[1]))
+  expect(waits).toEqual([...waits].sort((one, other) => one - other))
+  await isUp()
+  control().revokeKeys()
+  await until('their refusal', async () => world.logged.some((line) => line.includes('402 auth failed')))
 })
 
 test('more symbols than the plan allows are streamed in part, and the stream stays', async () => {

@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import type { StreamHandlers, VenueWorld } from '../../venue.ts'
 import { orderOf, type Pairs, updateExecution } from './mapping.ts'
+import type { Others } from './others.ts'
 import type { AlpacaSettings } from './settings.ts'
 import { type KeptSocket, keepSocket } from './socket.ts'
-import { parseExact, wireUpdate } from './wire.ts'
+import { parseExact, rowOf, wireUpdate } from './wire.ts'
 
 const CHANNEL = 'trade_updates'
 const LISTEN = { action: 'listen', data: { streams: [CHANNEL] } }
@@ -18,9 +19,10 @@ export interface TradeStreamOptions {
   world: VenueWorld
   handlers: StreamHandlers
   pairs: () => Pairs
+  others: Others
 }
 
-export function openTradeStream({ settings, label, world, handlers, pairs }: TradeStreamOptions): KeptSocket {
+export function openTradeStream({ settings, label, world, handlers, pairs, others }: TradeStreamOptions): KeptSocket {
   let isUp = false
   const state = (up: boolean, reason: string) => {
     if (isUp === up) return
@@ -44,7 +46,8 @@ export function openTradeStream({ settings, label, world, handlers, pairs }: Tra
   }
 
   function tell(data: unknown): void {
-    const update = wireUpdate.parse(data)
+    const update = others.update(rowOf(wireUpdate, data))
+    if (update === null) return
     const order = orderOf(update.order, pairs())
     const execution = updateExecution(update, pairs())
     if (update.event === 'trade_bust' || update.event === 'trade_correct') {

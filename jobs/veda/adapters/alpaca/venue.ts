@@ -9,20 +9,21 @@ import type {
   SubmitAnswer,
   TradingMode,
   Venue,
-  VenueAsset,
   VenueFeatures,
   VenueOrder,
   VenueWorld,
 } from '../../venue.ts'
-import { fetchBars } from './bars.ts'
+import { createAssets } from './assets.ts'
+import { createBars } from './bars.ts'
 import { createDataStreams } from './data_stream.ts'
 import { type Failure, venueError } from './errors.ts'
-import { accountOf, activityExecution, assetOf, MOST_FEE_IN_KIND, orderOf, positionOf, TAKER_BPS } from './mapping.ts'
-import { allActivities, allOrders } from './paging.ts'
+import { accountOf, activityExecution, MOST_FEE_IN_KIND, orderOf, positionOf, TAKER_BPS } from './mapping.ts'
+import { createOthers } from './others.ts'
+import { allActivities, allOrders, type Reading } from './paging.ts'
 import { createRest, type Rest } from './rest.ts'
 import type { AlpacaSettings } from './settings.ts'
 import { openTradeStream } from './trade_stream.ts'
-import { wireAccount, wireAsset, wireAssets, wireCancelled, wireClock, wireOrder, wirePositions } from './wire.ts'
+import { anyOrder, wireAccount, wireCancelled, wireClock, wireOrder, wirePositions } from './wire.ts'
 
 export const FEATURES: VenueFeatures = {
   orderTypes: {
@@ -30,7 +31,12 @@ export const FEATURES: VenueFeatures = {
     crypto: ['market', 'limit', 'stop_limit'],
   },
   timeInForce: { equity: ['day', 'gtc', 'ioc', 'fok', 'opg', 'cls'], crypto: ['gtc', 'ioc'] },
+  timesByType: {
+    equity: { stop: ['day', 'gtc'], trailing_stop: ['day', 'gtc'] },
+    crypto: { stop_limit: ['gtc'] },
+  },
   fractional: { equity: ['day'], crypto: ['gtc', 'ioc'] },
+  wholeOnly: { equity: ['trailing_stop'], crypto: [] },
   extendedHours: true,
   shorting: { equity: true, crypto: false },
   orderStream: true,
@@ -41,13 +47,16 @@ export const FEATURES: VenueFeatures = {
 export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: VenueWorld): Venue {
   const rest = createRest(settings, mode, world)
   const label = `alpaca ${mode}`
-  const names = createPairs(rest)
+  const others = createOthers(world, label)
+  const assets = createAssets(rest, world)
+  const reading = async (): Promise<Reading> => ({ rest, others, pairs: await assets.pairs() })
   const open: { close(): Promise<void> }[] = []
   return {
     exchange: 'alpaca',
     mode,
     features: FEATURES,
-    feed: settings.feed,
+    // Coins have one, whichever that of shares is.
+    feedOf: (symbol) => (tradesAroundTheClock(symbol) ? 'crypto_us' : settings.feed),
     async account() {
       return accountOf(
         await rest.ask({ what: 'account', send: () => rest.accounts.getAccountRaw(), shape: wireAccount }),
@@ -55,27 +64,28 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
     },
     async positions() {
       const send = () => rest.positions.getAllOpenPositionsRaw()
-      const wires = await rest.ask({ what: 'positions', send, shape: wirePositions })
-      const pairs = wires.some(({ asset_class }) => asset_class === 'crypto') ? await names.known() : []
+      const rows = await rest.ask({ what: 'positions', send, shape: wirePositions })
+      const wires = rows.flatMap((row) => others.position(row) ?? [])
+      const pairs = wires.some(({ asset_class }) => asset_class === 'crypto') ? await assets.pairs() : []
       return wires.map((wire) => positionOf(wire, pairs))
     },
-    asset: (symbol) => findAsset(rest, symbol),
+    asset: assets.find,
     async orders(which) {
-      const pairs = await names.known()
-      return 'open' in which ? allOrders(rest, { open: true }, pairs) : changedOrders(rest, which.since, pairs)
+      const read = await reading()
+      return 'open' in which ? allOrders(read, which) : changedOrders(read, which.since)
     },
     async orderByClientId(clientOrderId) {
       const what = `order ${clientOrderId}`
       const send = () => rest.orders.getOrderByClientOrderIdRaw({ clientOrderId })
       const answer = await rest.attempt({ what, urgent: true, send, shape: wireOrder })
       if ('failure' in answer) return nullIfNotFound(answer.failure, what)
-      return orderOf(answer.value, names.now())
+      return orderOf(answer.value, assets.pairsNow())
     },
-    executions: async (since) => executionsSince(rest, since, await names.known()),
-    submit: (order, mayLeave) => submit(rest, order, names.now(), mayLeave),
+    executions: async (since) => executionsSince(await reading(), since),
+    submit: (order, mayLeave) => submit(rest, order, assets.pairsNow(), mayLeave),
     cancel: ({ exchange_order_id }) => cancel(rest, exchange_order_id),
     cancelAll: () => cancelAll(rest),
-    bars: (request) => fetchBars(rest, settings.feed, world, request),
+    bars: createBars(rest, settings.feed, world),
     // By what was traded in thirty days; what is charged on sales of shares is taken from the account at the end of the day.
     fees: async (symbol) => ({ least_bps: 0, most_bps: tradesAroundTheClock(symbol) ? Number(TAKER_BPS) : 0 }),
     async time() {
@@ -83,8 +93,8 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
       return (await rest.ask({ what: 'clock', send, shape: wireClock })).timestamp
     },
     stream(handlers) {
-      const orders = openTradeStream({ settings, label, world, handlers, pairs: names.now })
-      const data = createDataStreams({ settings, label, world, handlers })
+      const orders = openTradeStream({ settings, label, world, handlers, pairs: assets.pairsNow, others })
+      const data = createDataStreams({ settings, world, handlers })
       const stream = {
         watch: data.watch,
         async close() {
@@ -100,58 +110,25 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
   }
 }
 
-interface PairNames {
-  /** Asked for once. */
-  known(): Promise<readonly string[]>
-  /** Without asking: what is not known is told by its ending. */
-  now(): readonly string[]
-}
-
-function createPairs(rest: Rest): PairNames {
-  let pairs: readonly string[] = []
-  return {
-    now: () => pairs,
-    async known() {
-      if (pairs.length > 0) return pairs
-      const send = () => rest.assets.getV2AssetsRaw({ assetClass: 'crypto' })
-      const assets = await rest.ask({ what: 'crypto assets', send, shape: wireAssets })
-      pairs = assets.map(({ symbol }) => symbol)
-      return pairs
-    },
-  }
-}
-
 function nullIfNotFound(failure: Failure, what: string): null {
   if (failure.kind === 'not_found') return null
   throw venueError(failure, what)
-}
-
-async function findAsset(rest: Rest, symbol: string): Promise<VenueAsset | null> {
-  const what = `asset ${symbol}`
-  const send = () => rest.assets.getV2AssetsSymbolOrAssetIdRaw({ symbolOrAssetId: symbol })
-  const answer = await rest.attempt({ what, send, shape: wireAsset })
-  if ('failure' in answer) return nullIfNotFound(answer.failure, what)
-  const asset = assetOf(answer.value)
-  // `BTCUSD` finds an asset too; Weaver knows it by one name only.
-  return asset.symbol === symbol ? asset : null
 }
 
 /**
  * Orders since, and older ones that had a fill since. Alpaca lists by the time of submission alone: an old order that ended
  * without a fill is not among them. Who holds it for open finds it missing in the list of open orders, and looks it up.
  */
-async function changedOrders(rest: Rest, since: number, pairs: readonly string[]): Promise<VenueOrder[]> {
-  const orders = await allOrders(rest, { since }, pairs)
-  const activities = await allActivities(rest, since)
-  const older = await ordersNamed(rest, orders, activities, pairs)
-  return [...orders, ...older]
+async function changedOrders(reading: Reading, since: number): Promise<VenueOrder[]> {
+  const orders = await allOrders(reading, { since })
+  const activities = await allActivities(reading, since)
+  return [...orders, ...(await ordersNamed(reading, orders, activities))]
 }
 
 async function ordersNamed(
-  rest: Rest,
+  { rest, others, pairs }: Reading,
   known: readonly VenueOrder[],
   activities: readonly { order_id: string }[],
-  pairs: readonly string[],
 ): Promise<VenueOrder[]> {
   const ids = new Set(known.map(({ exchange_order_id }) => exchange_order_id))
   const missing = [...new Set(activities.map(({ order_id }) => order_id))].filter((id) => !ids.has(id))
@@ -159,21 +136,21 @@ async function ordersNamed(
   for (const orderId of missing) {
     const what = `order ${orderId}`
     const send = () => rest.orders.getOrderByOrderIDRaw({ orderId })
-    const answer = await rest.attempt({ what, send, shape: wireOrder })
-    if ('failure' in answer) nullIfNotFound(answer.failure, what)
-    else found.push(orderOf(answer.value, pairs))
+    const answer = await rest.attempt({ what, send, shape: anyOrder })
+    const wire = 'failure' in answer ? nullIfNotFound(answer.failure, what) : others.order(answer.value)
+    if (wire !== null) found.push(orderOf(wire, pairs))
   }
   return found
 }
 
 /** With the orders that they belong to: activities name neither the client's id nor the type, which the fee goes by. */
-async function executionsSince(rest: Rest, since: number, pairs: readonly string[]): Promise<Execution[]> {
-  const activities = await allActivities(rest, since)
+async function executionsSince(reading: Reading, since: number): Promise<Execution[]> {
+  const activities = await allActivities(reading, since)
   if (activities.length === 0) return []
-  const orders = await allOrders(rest, { since }, pairs)
-  const all = [...orders, ...(await ordersNamed(rest, orders, activities, pairs))]
+  const orders = await allOrders(reading, { since })
+  const all = [...orders, ...(await ordersNamed(reading, orders, activities))]
   const byId = new Map(all.map((order) => [order.exchange_order_id, order]))
-  return activities.map((activity) => activityExecution(activity, byId.get(activity.order_id) ?? null, pairs))
+  return activities.map((one) => activityExecution(one, byId.get(one.order_id) ?? null, reading.pairs))
 }
 
 function bodyOf(order: OrderToSend): trading.PostOrderRequest {
@@ -228,10 +205,15 @@ async function cancel(rest: Rest, orderId: string): Promise<CancelAnswer> {
 
 /** `order is already in "filled" state` ends it; what is refused for another reason, a replacement under way, is open still. */
 function endedOr(failure: Failure, what: string): CancelAnswer {
-  const state = /already in "?(\w+)"? state/i.exec(failure.message)?.[1]
-  if (state === 'pending_cancel') return 'requested'
-  if (state !== undefined && /filled|cancell?ed|expired|rejected|replaced/.test(state)) return 'ended'
+  const answer = endedBy(failure.message)
+  if (answer !== null) return answer
   throw venueError({ ...failure, kind: 'unavailable' }, what)
+}
+
+function endedBy(message: string): 'requested' | 'ended' | null {
+  const state = /already in "?(\w+)"? state/i.exec(message)?.[1]
+  if (state === 'pending_cancel') return 'requested'
+  return state !== undefined && /filled|cancell?ed|expired|rejected|replaced/.test(state) ? 'ended' : null
 }
 
 /** Nothing holds the kill switch back, not even the limit of requests, which Postgres keeps. */
@@ -239,11 +221,14 @@ async function cancelAll(rest: Rest): Promise<number> {
   const what = 'cancel all'
   const send = () => rest.orders.deleteAllOrdersRaw()
   const cancelled = await rest.ask({ what, urgent: true, changes: true, always: true, send, shape: wireCancelled })
-  const failed = cancelled.filter(({ status }) => status >= 300 && status !== 404 && status !== 422)
+  const failed = cancelled.filter(({ status, body }) => {
+    const isOver = status === 404 || (status === 422 && endedBy(body?.message ?? '') !== null)
+    return status >= 300 && !isOver
+  })
   if (failed.length > 0) {
     const ids = failed.map(({ id }) => id).join(', ')
     const message = `${failed.length} of ${cancelled.length} orders were not cancelled: ${ids}`
     throw venueError({ kind: 'unclear', status: 207, message, retryAfterMs: null, isSpoken: true, cause: null }, what)
   }
-  return cancelled.length
+  return cancelled.filter(({ status }) => status < 300).length
 }

@@ -36,6 +36,23 @@ const flag = z
   .nullish()
   .transform((value) => value === true)
 
+/** One of a list: what stood there, with what is understood of it, or why nothing is. */
+export type Row<T> = { raw: unknown; value: T } | { raw: unknown; unread: string }
+
+/** Each for itself: one that nobody understands says nothing of the others. */
+const rowsOf = <S extends z.ZodType>(shape: S) =>
+  z.array(z.unknown()).transform((rows) => rows.map((raw): Row<z.infer<S>> => rowOf(shape, raw)))
+
+export function rowOf<S extends z.ZodType>(shape: S, raw: unknown): Row<z.infer<S>> {
+  const { success, data, error } = shape.safeParse(raw)
+  return success ? { raw, value: data } : { raw, unread: whyUnread(error) }
+}
+
+export function whyUnread({ issues }: z.ZodError): string {
+  const { path, message } = issues[0] as { path: PropertyKey[]; message: string }
+  return `${path.join('.')}: ${message}`
+}
+
 const orderFields = z.object({
   id: z.string().min(1),
   client_order_id: z.string(),
@@ -59,7 +76,12 @@ const orderFields = z.object({
 export type WireOrder = z.infer<typeof orderFields>
 
 export const wireOrder = orderFields
-export const wireOrders = z.array(wireOrder)
+export const wireOrders = rowsOf(wireOrder)
+/** One that need not be ours. */
+export const anyOrder = z.unknown().transform((raw) => rowOf(wireOrder, raw))
+/** Of an order that is not understood otherwise. */
+export const orderNames = z.object({ id: z.string(), client_order_id: z.string().min(1) })
+export const wireSubmitted = z.object({ submitted_at: time })
 
 export const wireUpdate = z.object({
   event: z.string(),
@@ -83,18 +105,19 @@ export const wireActivity = z.object({
   cum_qty: maybeDecimal,
 })
 export type WireActivity = z.infer<typeof wireActivity>
-export const wireActivities = z.array(wireActivity)
+export const wireActivities = rowsOf(wireActivity)
+export const wireId = z.object({ id: z.string().min(1) })
 
-export const wirePositions = z.array(
-  z.object({
-    symbol: z.string(),
-    asset_class: maybeText,
-    qty: decimal,
-    side: maybeText,
-    avg_entry_price: decimal,
-  }),
-)
-export type WirePosition = z.infer<typeof wirePositions>[number]
+const wirePosition = z.object({
+  symbol: z.string(),
+  asset_class: maybeText,
+  qty: decimal,
+  side: maybeText,
+  avg_entry_price: decimal,
+})
+export type WirePosition = z.infer<typeof wirePosition>
+export const wirePositions = rowsOf(wirePosition)
+export const positionKind = z.object({ symbol: z.string(), asset_class: z.string() })
 
 export const wireAccount = z.object({
   account_number: z.string(),
@@ -121,11 +144,18 @@ export const wireAsset = z.object({
   price_increment: maybeDecimal,
 })
 export type WireAsset = z.infer<typeof wireAsset>
-export const wireAssets = z.array(wireAsset)
+export const wireAssets = rowsOf(wireAsset)
 
 export const wireClock = z.object({ timestamp: time })
 
-export const wireCancelled = z.array(z.object({ id: z.string(), status: decimal.transform(Number) }))
+export const wireCancelled = z.array(
+  z.object({
+    id: z.string(),
+    status: decimal.transform(Number),
+    /** The order, or why it was not cancelled. */
+    body: z.looseObject({ message: maybeText }).nullish().catch(null),
+  }),
+)
 
 export const wireBar = z.object({
   t: time,

@@ -17,6 +17,7 @@ export function assetOf(symbol: string, { allow_short }: SimSettings): VenueAsse
     min_qty: '0.000000001',
     price_increments: [{ below: null, increment: '0.01' }],
     min_notional: '1',
+    min_purchase: null,
   }
 }
 
@@ -28,7 +29,9 @@ export function featuresOf({ allow_short }: SimSettings): VenueFeatures {
   return {
     orderTypes: { equity: ORDER_TYPES, crypto: ORDER_TYPES },
     timeInForce: { equity: EQUITY_TIMES, crypto: CRYPTO_TIMES },
+    timesByType: { equity: {}, crypto: {} },
     fractional: { equity: EQUITY_TIMES, crypto: CRYPTO_TIMES },
+    wholeOnly: { equity: [], crypto: [] },
     extendedHours: false,
     shorting: { equity: allow_short, crypto: false },
     orderStream: true,

@@ -44,7 +44,7 @@ export function openSim(settings: SimSettings, world: VenueWorld): Venue {
     exchange: 'sim',
     mode: 'paper',
     features: featuresOf(settings),
-    feed: 'sim',
+    feedOf: () => 'sim',
     ...readings(read, settings),
     submit: (order, mayLeave) =>
       call(
