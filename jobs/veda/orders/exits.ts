@@ -9,7 +9,7 @@ import { isOpen } from '../../../db/events/order_state.ts'
 import type { NewJob } from '../../../db/events/tasks.ts'
 import type { OrderSendRow, RunLedgerRow, TradingMode } from '../../../db/walle/live_rows.ts'
 import type { Outcome, Write } from '../../../db/walle/outcome.ts'
-import { symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import { hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { FillRow, OrderRow, PositionRow, RunRow } from '../../../db/walle/rows.ts'
 import type { PlaceIntent } from '../../../strategies/api.ts'
@@ -18,6 +18,7 @@ import { ownIntent } from '../../greta/order_events.ts'
 import { type Birth, type Leg, type NewLeg, planExits, rolesOf, SPENT } from '../exits.ts'
 import type { OrderBody } from '../reports.ts'
 import { newOrderOutcome } from './birth.ts'
+import { isFree } from './hindrances.ts'
 import { cancelJob } from './job_specs.ts'
 
 interface ExitWorld {
@@ -51,15 +52,7 @@ export async function exitOutcome(world: ExitWorld, tx: WriteTx, changed: Change
   const legs = all.filter((one) => one.order.parent_order_id !== null)
   const asLegs: Leg[] = legs.map((one) => ({ order: one.order, cancelReason: cancelReasonOf(one.send) }))
   const qty = position?.qty ?? '0'
-  const plan = planExits(
-    qty,
-    claimedOf(
-      all.map((one) => one.order),
-      qty,
-    ),
-    asLegs,
-    births,
-  )
+  const plan = planExits(qty, await claimedOf(tx, run, all, qty), asLegs, births)
   const sendOf = (leg: Leg) => legs.find((one) => one.order.id === leg.order.id)?.send as OrderSendRow
   const sends = [
     ...plan.cancel.map(({ leg, reason }) => cancelWanted(sendOf(leg), reason, world.now())),
@@ -81,15 +74,26 @@ function cancelReasonOf(send: OrderSendRow | null): string | null {
   return send.cancel_reason ?? 'asked for'
 }
 
-/** What market orders on their way will close of the position. */
-function claimedOf(orders: readonly OrderRow[], position: string): string {
-  const held = new Decimal(position)
-  const side = held.gt(ZERO) ? 'sell' : 'buy'
-  return orders
-    .filter(
-      (one) => one.parent_order_id === null && one.order_type === 'market' && one.side === side && isOpen(one.status),
-    )
-    .reduce((sum, one) => sum.plus(one.qty).minus(one.filled_qty), ZERO)
+/**
+ * What market orders will close of the position: those that were sent, and those that may be sent now. The exits stay for one
+ * that could not leave.
+ */
+async function claimedOf(
+  tx: WriteTx,
+  run: RunRow,
+  all: readonly { order: OrderRow; send: OrderSendRow | null }[],
+  position: string,
+): Promise<string> {
+  const side = new Decimal(position).gt(ZERO) ? 'sell' : 'buy'
+  const closing = all.filter(
+    ({ order }) =>
+      order.parent_order_id === null && order.order_type === 'market' && order.side === side && isOpen(order.status),
+  )
+  const unsent = closing.find(({ send }) => send?.state === 'to_send')
+  const mayLeave = unsent !== undefined && isFree(await hindranceOf(tx, run, unsent.order.symbol))
+  return closing
+    .filter(({ send }) => send?.state !== 'to_send' || (mayLeave && send.cancel_requested_at === null))
+    .reduce((sum, { order }) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
     .toString()
 }
 

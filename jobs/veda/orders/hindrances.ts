@@ -6,8 +6,8 @@ import type { OrderRow } from '../../../db/walle/rows.ts'
 
 /** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
 export const SEND_WITHIN_MS = 300_000
-/** Then the venue decides. */
-const MAKE_ROOM_MS = 30_000
+/** So long an order waits for exits to make room; then the venue decides. */
+export const MAKE_ROOM_MS = 30_000
 
 export function isTooLate({ parent_order_id }: Pick<OrderRow, 'parent_order_id'>, waitedMs: number): boolean {
   return parent_order_id === null && waitedMs > SEND_WITHIN_MS

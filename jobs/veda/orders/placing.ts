@@ -21,16 +21,17 @@ import type { OrderRow, RunRow } from '../../../db/walle/rows.ts'
 import type { Json, PlaceIntent } from '../../../strategies/api.ts'
 import type { Job } from '../../attempt.ts'
 import { checkRisk, type RiskLimits } from '../../glados/risk.ts'
-import { Decimal, ZERO } from '../../greta/decimals.ts'
+import { Decimal } from '../../greta/decimals.ts'
 import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk_watch.ts'
 import type { Live } from '../../live/live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/ticks.ts'
 import { checkIntent } from '../../marvin/intents.ts'
-import { checkVenue, type Holding } from '../checks.ts'
+import { checkVenue } from '../checks.ts'
 import type { VenueAsset, VenueFeatures } from '../venue.ts'
 import { tooOld } from './age.ts'
-import { cancelWanted, exitOutcome } from './exits.ts'
+import { cancelWanted } from './exits.ts'
 import { checkFunds } from './funds.ts'
+import { holdingOf } from './holding.ts'
 import { cancelJob, submitJob } from './job_specs.ts'
 import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './refusals.ts'
 
@@ -190,16 +191,7 @@ async function place(
   }
   countOrder(watch, now)
   const counted = { ...next, risk_watch: watch as unknown as Json }
-  // A market order that closes needs what the exits hold at the venue.
-  const exits = await exitOutcome(jobs, tx, {
-    ...{ run, order: born.order, send: born.send, fills: [] },
-    ...{ ledger: counted, position: account.position },
-  })
-  return {
-    writes: [...born.outcome.writes, ...exits.outcome.writes, { kind: 'save_run_ledgers', rows: [exits.ledger] }],
-    events: [...born.outcome.events, ...exits.outcome.events],
-    jobs: [...(born.outcome.jobs ?? []), ...(exits.outcome.jobs ?? [])],
-  }
+  return { ...born.outcome, writes: [...born.outcome.writes, { kind: 'save_run_ledgers', rows: [counted] }] }
 }
 
 /** What an intent is held against, read at once. */
@@ -239,24 +231,6 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
   const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
   if (unpaid !== null || words === null) return unpaid
-  const holding = holdingOf(run, intent, { qty: position?.qty ?? '0', open, hindrance })
+  const holding = holdingOf(run, intent, { position, others: open, hindrance })
   return checkVenue(intent, words.features, words.asset, holding)
-}
-
-/** Exits do not count: they make room for an order that closes, and end with the position. */
-function holdingOf(
-  run: LiveRun,
-  { symbol, side }: PlaceIntent,
-  { qty, open, hindrance }: { qty: string } & Pick<Circumstances, 'open' | 'hindrance'>,
-): Holding {
-  const closing = open
-    .filter((order) => order.symbol === symbol && order.side === side && order.parent_order_id === null)
-    .reduce((sum, order) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
-  const beyond = new Decimal(hindrance.unattributed_qty)
-  return {
-    qty: new Decimal(qty).toString(),
-    closing: closing.toString(),
-    lacking: (beyond.lt(ZERO) ? beyond.neg() : ZERO).toString(),
-    allowShort: run.fill.allow_short === true,
-  }
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../../../tests/support/order_world.ts'
 import { createScriptedVenue, type ScriptedVenue, type SubmitScript } from '../../../tests/support/scripted_venue.ts'
-import { RESEND_AFTER_MS } from './sending.ts'
+import { RESEND_AFTER_MS } from './leaving.ts'
 
 let database: TestDatabase
 let venue: ScriptedVenue

@@ -24,21 +24,18 @@ import type { OrderBody } from '../reports.ts'
 import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from '../venue.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
-import { isFree, isHalted, isTooLate, waitsFor, waitsForExits } from './hindrances.ts'
+import { isFree, isHalted } from './hindrances.ts'
 import { cancelJob } from './job_specs.ts'
+import { isUnwanted, LOOKUPS, leavesAgain, stoppedFrom, WAIT_MS } from './leaving.ts'
 import { type LockedOrder, lockOrder, reportOutcome } from './reports.ts'
 import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './take_profit.ts'
 
 export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
 export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
-/** Of a call whose outcome is not known: the venue may show an order later than it took it. */
-export const LOOKUPS = 3
-export const RESEND_AFTER_MS = 10_000
 /** An order that is not wanted any more and was never found at the venue for so long is taken for never having arrived. */
 export const GIVE_UP_AFTER_MS = 60_000
 const LOOKUP_EVERY_MS = 3_400
-const WAIT_MS = 1_000
 const TROUBLE_MS = 5_000
 const MOST_WAIT_MS = 60_000
 /** A venue refuses the exit of an entry that it has not settled yet. */
@@ -149,46 +146,6 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
     if (stopped !== null) return stopped
     return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order } }
   })
-}
-
-/** The venue has not known it for long enough, and nothing speaks against its leaving for the first time either. */
-async function leavesAgain(jobs: SendJobs, tx: WriteTx, locked: LockedOrder): Promise<boolean> {
-  const { run, order, send } = locked
-  const since = jobs.now() - Date.parse(send.last_sent_at as string)
-  if (send.lookups < LOOKUPS || since < RESEND_AFTER_MS || (await isUnwanted(jobs, tx, locked))) return false
-  return waitsFor(await hindranceOf(tx, run, order.symbol)) === null
-}
-
-/** It is not to be sent again, though it may be in. */
-async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
-  if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
-  return isHalted(await hindranceOf(tx, run, order.symbol))
-}
-
-/** Why an order that was never sent does not leave now; null: it may. */
-async function stoppedFrom(
-  jobs: SendJobs,
-  tx: WriteTx,
-  locked: LockedOrder,
-): Promise<{ outcome?: Outcome; step: Step } | null> {
-  const { run, order, send } = locked
-  const now = jobs.now()
-  if (send.cancel_requested_at !== null) {
-    const body = ended(order, 'orders.Cancelled', send.cancel_reason ?? 'cancelled before it was sent')
-    return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
-  }
-  const [hindrance, exits] = await Promise.all([hindranceOf(tx, run, order.symbol), waitsForExits(tx, order, now)])
-  if (isHalted(hindrance)) {
-    const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
-    return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
-  }
-  const why = waitsFor(hindrance) ?? exits
-  const waited = now - Date.parse(send.wanted_at)
-  if (isTooLate(order, waited)) {
-    const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
-    return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
-  }
-  return why === null ? null : { step: { again: WAIT_MS } }
 }
 
 /** Transaction 1: from here on the order may be at the venue. */
