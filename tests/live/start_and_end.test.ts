@@ -106,6 +106,16 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
   return row.id
 }
 
+/** Orders may leave. */
+async function accountIsReady(): Promise<void> {
+  const row = {
+    ...{ exchange: 'scripted', mode: 'paper' as const, account_number: 'S1', currency: 'USD', cash: '0', equity: '0' },
+    ...{ buying_power: '0', state: 'ready' as const, state_reason: null, blocked: null, keeper: 'test' },
+    ...{ stream: 'up' as const, checked_at: null, reconciled_at: null, reconcile_requested_at: null },
+  }
+  await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_accounts', rows: [row] }], events: [] }))
+}
+
 async function hold(run_id: string, qty: string): Promise<void> {
   const row = { run_id, symbol: 'BTC/USD', qty, avg_price: '100', realised_pnl: '0', cost: '100', last_price: null }
   await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_positions', rows: [row] }], events: [] }))
@@ -291,6 +301,7 @@ test('with cancel_orders false everything stays; with close_positions one order 
   await put(stays, 0, {})
   expect([await end(stays), await cancelsOf(stays)]).toEqual(['finished', []])
 
+  await accountIsReady()
   const closes = await aPaperRun({ stop_requested: { cancel_orders: true, close_positions: true }, next_tick: 7 })
   await hold(closes, '-2.5')
   const stop = await put(closes, 0, { side: 'buy', order_type: 'stop', qty: '2.5' })

@@ -13,8 +13,13 @@ export function isTooLate({ parent_order_id }: Pick<OrderRow, 'parent_order_id'>
   return parent_order_id === null && waitedMs > SEND_WITHIN_MS
 }
 
-export function isHalted({ system_halt, run_halt }: Hindrance): boolean {
-  return system_halt || run_halt
+export function haltedBy({ system_halt, run_halt }: Hindrance): string | null {
+  if (system_halt) return 'the system is halted'
+  return run_halt ? 'the run is halted' : null
+}
+
+export function isHalted(hindrance: Hindrance): boolean {
+  return haltedBy(hindrance) !== null
 }
 
 export function isFree(hindrance: Hindrance): boolean {
@@ -36,6 +41,8 @@ export async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): 
       exit.side === order.side &&
       isOpen(exit.status) &&
       send?.cancel_requested_at != null &&
+      // Such as a take profit that watches the price: it holds nothing at the venue, and never leaves any more.
+      send.state !== 'to_send' &&
       now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
   )
   return going ? 'exits that hold what it sells are being cancelled' : null

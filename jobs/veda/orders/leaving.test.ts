@@ -180,6 +180,17 @@ describe.each([
   })
 })
 
+test('a close does not wait for a take profit, which is not at the venue', async () => {
+  const id = await world.place({ symbol: 'AAPL', qty: '10', stop_loss: '90', take_profit: '120' })
+  await world.drain()
+  await world.report(venue.fill(id, '10', '100'))
+  await world.drain()
+  const { now } = world.clock
+  await close()
+  await world.drain()
+  expect([openAtVenue(), world.clock.now - now]).toEqual([['sell market 10'], 1_000])
+})
+
 test('a close that is cancelled before it could leave leaves the stop loss alone', async () => {
   await entered()
   await world.pause('AAPL', 'positions differ')

@@ -11,7 +11,7 @@ import { Decimal } from '../../greta/decimals.ts'
 import type { Live } from '../../live/live.ts'
 import { ended, endOutcome, rejectOutcome } from './endings.ts'
 import { exitOutcome } from './exits.ts'
-import { isHalted, isTooLate, MAKE_ROOM_MS, waitsFor, waitsForExits } from './hindrances.ts'
+import { haltedBy, isHalted, isTooLate, MAKE_ROOM_MS, waitsFor, waitsForExits } from './hindrances.ts'
 import { closableBy, holdingOf } from './holding.ts'
 import type { LockedOrder } from './reports.ts'
 
@@ -35,10 +35,8 @@ export async function stoppedFrom(
     return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
   }
   const [hindrance, exits] = await Promise.all([hindranceOf(tx, run, order.symbol), waitsForExits(tx, order, now)])
-  if (isHalted(hindrance)) {
-    const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
-    return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
-  }
+  const halted = haltedBy(hindrance)
+  if (halted !== null) return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', halted), step: 'done' }
   const hindered = waitsFor(hindrance)
   const waited = now - Date.parse(send.wanted_at)
   const tooLate = async () => {

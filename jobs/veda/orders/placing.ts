@@ -31,7 +31,8 @@ import type { VenueAsset, VenueFeatures } from '../venue.ts'
 import { tooOld } from './age.ts'
 import { cancelWanted } from './exits.ts'
 import { checkFunds } from './funds.ts'
-import { holdingOf } from './holding.ts'
+import { haltedBy } from './hindrances.ts'
+import { closableBy, holdingOf } from './holding.ts'
 import { cancelJob, submitJob } from './job_specs.ts'
 import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './refusals.ts'
 
@@ -181,8 +182,9 @@ async function place(
   const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
   const born = commandedOrder(run, event, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
+  const onlyCloses = run.stop_requested !== null && tick === null
   const refusal =
-    refusalOf(run, intent, { ...account, cash: ledger.cash, words, watch, now }) ??
+    refusalOf(run, intent, { ...account, cash: ledger.cash, words, watch, onlyCloses, now }) ??
     (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) {
@@ -211,16 +213,17 @@ type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
   cash: string
   words: VenueWords | null
   watch: RiskWatch
+  /** Of a run that is to stop, after its last tick: it closes a position, whatever its run may open otherwise. */
+  onlyCloses: boolean
   now: number
 }
 
 function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
-  const { hindrance, open, position, lastClose, words, watch, now } = circumstances
+  const { hindrance, open, position, lastClose, onlyCloses, words, watch, now } = circumstances
   const nonsense = checkIntent(intent, run.symbols)
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
-  if (hindrance.system_halt || hindrance.run_halt) {
-    return { reason: 'halt', rule: null, detail: `the ${hindrance.system_halt ? 'system' : 'run'} is halted` }
-  }
+  const halted = haltedBy(hindrance)
+  if (halted !== null) return { reason: 'halt', rule: null, detail: halted }
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
     lastClose,
@@ -229,8 +232,12 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
     ...lossesOf(watch, now),
   })
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
+  const holding = holdingOf(run, intent, { position, others: open, hindrance })
+  if (onlyCloses && closableBy(intent.side, holding).lt(intent.qty)) {
+    const detail = `of the ${intent.qty} ${intent.symbol} that it was to close ${closableBy(intent.side, holding)} is left`
+    return { reason: 'short_not_allowed', rule: null, detail }
+  }
   const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
   if (unpaid !== null || words === null) return unpaid
-  const holding = holdingOf(run, intent, { position, others: open, hindrance })
   return checkVenue(intent, words.features, words.asset, holding)
 }
