@@ -112,6 +112,15 @@ export async function hindranceOf(
   return row as Hindrance
 }
 
+/** A job asks the venue to cancel it, now or later. */
+export async function isBeingCancelled(reader: Reader, orderId: string): Promise<boolean> {
+  const [row] = await reader.query<{ found: boolean }>(
+    `select exists (select from weaver.order_jobs where order_id = $1 and task = 'veda.send_cancel') as found`,
+    [orderId],
+  )
+  return row?.found === true
+}
+
 /** Orders whose way to the venue is not over, exits, and cancels that the venue has not confirmed: those without a job. */
 export function unfinishedSends(
   reader: Reader,

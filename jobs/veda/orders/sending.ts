@@ -20,14 +20,14 @@ import { protects } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { refuseAccount } from '../accounts/refusal.ts'
 import { orderToSend } from '../checks.ts'
-import type { OrderBody } from '../reports.ts'
+import { isOther, type OrderBody } from '../reports.ts'
 import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from '../venue.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
 import { isFree, isHalted } from './hindrances.ts'
 import { cancelJob } from './job_specs.ts'
 import { isUnwanted, LOOKUPS, leavesAgain, stoppedFrom, WAIT_MS } from './leaving.ts'
-import { type LockedOrder, lockOrder, reportOutcome } from './reports.ts'
+import { type Heard, type LockedOrder, lockOrder, otherWords, reportOutcome } from './reports.ts'
 import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './take_profit.ts'
 
 export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
@@ -194,7 +194,7 @@ function isLatest({ state, attempts }: OrderSendRow, { attempt }: Pick<Sent, 'at
 async function takeAnswer(jobs: SendJobs, payload: Payload, job: SendJob, answered: Answered): Promise<Step> {
   const { venue, answer } = answered
   if (answer instanceof VenueError) return takeError(jobs, payload, job, answered, answer)
-  if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order)
+  if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order, { made: true })
   if (answer.kind === 'duplicate') {
     await note(jobs, payload, job, answered, 'unclear', 'the venue has had this client order id')
     return lookUp(jobs, payload, job, venue)
@@ -327,17 +327,24 @@ async function retryLater(jobs: SendJobs, venue: Venue, error: unknown): Promise
 }
 
 /** The venue has it. Whoever wanted it cancelled meanwhile, or halted, gets that now. */
-function takeFound(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
+function takeFound(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  venue: Venue,
+  found: VenueOrder,
+  how: Pick<Heard, 'made'> = {},
+): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
-    const heard = {
-      exchange: venue.exchange,
-      mode: venue.mode,
-      source: 'answer',
-      order: found,
-      execution: null,
-    } as const
-    const { outcome, order, send } = await reportOutcome(jobs, tx, locked, heard)
+    const heard = { ...answerOf(venue, found), ...how }
+    const { outcome, order, send, other } = await reportOutcome(jobs, tx, locked, heard)
     if (!isOpen(order.status)) return { outcome, step: 'done' }
+    // By that id it can never get in.
+    if (other) {
+      const ended = await rejectOutcome(jobs, tx, locked, 'venue', otherWords(order, heard))
+      const writes = [...outcome.writes, ...ended.writes]
+      return { outcome: { ...ended, writes, events: [...outcome.events, ...ended.events] }, step: 'done' }
+    }
     const hindrance = await hindranceOf(tx, locked.run, order.symbol)
     const halted =
       hindrance.system_halt || (hindrance.run_halt && !protects(order, await openPositions(tx, locked.run.id)))
@@ -409,15 +416,15 @@ async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promis
 /** The venue is asked to cancel, and asked what became of it until the order has ended there. */
 async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
   const entered = await within<Step | LockedOrder>(jobs, payload, job, async (_tx, locked) => {
-    const over = !isOpen(locked.order.status) && locked.order.exchange_order_id !== null
-    // What is not answered yet is its submit's to end or to cancel.
-    return { step: over || locked.send.state !== 'answered' ? 'done' : locked }
+    // What is not answered yet is its submit's to end or to cancel. What has ended with us may live at the venue.
+    return { step: locked.send.state === 'answered' ? locked : 'done' }
   })
   if (entered === 'done' || 'again' in entered) return entered
   const venue = await openVenue(jobs, payload, job)
   if (venue === 'done' || 'again' in venue) return venue
   try {
-    const before = await ask(jobs, payload, venue)
+    const found = await ask(jobs, payload, venue)
+    const before = found !== null && isOther(entered.order, { order: found, execution: null }) ? null : found
     // Ended by Weaver, and the venue does not know it.
     if (before === null && !isOpen(entered.order.status)) return 'done'
     if (before === null) return { again: CANCEL_CHECK_MS }
@@ -439,14 +446,11 @@ const AT_VENUE: ReadonlySet<VenueOrder['status']> = new Set(['pending', 'accepte
 
 function takeFoundEnd(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
-    const heard = {
-      exchange: venue.exchange,
-      mode: venue.mode,
-      source: 'answer',
-      order: found,
-      execution: null,
-    } as const
-    const { outcome } = await reportOutcome(jobs, tx, locked, heard)
+    const { outcome } = await reportOutcome(jobs, tx, locked, answerOf(venue, found))
     return { outcome, step: 'done' }
   })
+}
+
+function answerOf({ exchange, mode }: Venue, order: VenueOrder): Heard {
+  return { exchange, mode, source: 'answer', order, execution: null }
 }
