@@ -21,6 +21,7 @@ import type { OrdersOptions } from './orders.ts'
 import type { RebuildOptions } from './rebuild.ts'
 import type { ReplayOptions } from './replay.ts'
 import type { RunsOptions } from './runs.ts'
+import type { StopCommandOptions } from './stop.ts'
 import { addStrategyCommands } from './strategy_commands.ts'
 import type { TraceOptions } from './trace.ts'
 
@@ -158,9 +159,15 @@ function steering(program: Command, wrap: Wrap): void {
     .action(wrap(async (context, id: string) => (await import('./orders.ts')).cancelOrderCommand(context, id)))
   program
     .command('stop')
-    .description('stop a run; one that has ended stays as it is')
+    .description('stop a run, and wait until it has stopped; one that has ended stays as it is')
     .argument('<run>', 'its id')
-    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).stopCommand(context, id)))
+    .option('--close-positions', 'sell, or cover, at the market what a paper or live run holds', false)
+    .option('--keep-orders', 'leave its open orders at the exchange', false)
+    .action(
+      wrap(async (context, id: string, options: StopCommandOptions) =>
+        (await import('./stop.ts')).stopCommand(context, id, options),
+      ),
+    )
   program
     .command('halt')
     .description(
