@@ -122,6 +122,7 @@ function createProgram(wrap: Wrap): Command {
     .option('--json', 'as JSON', false)
     .action(wrap(async (context, options: RunsOptions) => (await import('./runs.ts')).runsCommand(context, options)))
   lookingBack(program, wrap)
+  stopping(program, wrap)
   steering(program, wrap)
   program
     .command('doctor')
@@ -139,24 +140,8 @@ function createProgram(wrap: Wrap): Command {
   return program
 }
 
-/** Orders and jobs, and the way to stop, retry, cancel and pause. */
-function steering(program: Command, wrap: Wrap): void {
-  program
-    .command('orders')
-    .description('the newest orders')
-    .option('--run <id>', 'of one run')
-    .addOption(new Option('--status <status>').choices(ORDER_STATUSES))
-    .option('-s, --symbol <symbol>')
-    .option('--limit <n>', 'how many, 1 to 100', '20')
-    .option('--json', 'as JSON', false)
-    .action(
-      wrap(async (context, options: OrdersOptions) => (await import('./orders.ts')).ordersCommand(context, options)),
-    )
-  program
-    .command('cancel')
-    .description('cancel one order of a paper or live run')
-    .argument('<order>', 'its id')
-    .action(wrap(async (context, id: string) => (await import('./orders.ts')).cancelOrderCommand(context, id)))
+/** The ways to end what trades: a run, or everything. */
+function stopping(program: Command, wrap: Wrap): void {
   program
     .command('stop')
     .description('stop a run, and wait until it has stopped; one that has ended stays as it is')
@@ -184,6 +169,26 @@ function steering(program: Command, wrap: Wrap): void {
     .description('end the halt of the system, or of a run that broke a limit')
     .argument('[run]', 'its id; without one the system')
     .action(wrap(async (context, id?: string) => (await import('./halt.ts')).resumeCommand(context, id)))
+}
+
+/** Orders and jobs, and the way to retry, cancel and pause. */
+function steering(program: Command, wrap: Wrap): void {
+  program
+    .command('orders')
+    .description('the newest orders')
+    .option('--run <id>', 'of one run')
+    .addOption(new Option('--status <status>').choices(ORDER_STATUSES))
+    .option('-s, --symbol <symbol>')
+    .option('--limit <n>', 'how many, 1 to 100', '20')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: OrdersOptions) => (await import('./orders.ts')).ordersCommand(context, options)),
+    )
+  program
+    .command('cancel')
+    .description('cancel one order of a paper or live run')
+    .argument('<order>', 'its id')
+    .action(wrap(async (context, id: string) => (await import('./orders.ts')).cancelOrderCommand(context, id)))
   const jobs = program
     .command('jobs')
     .description('the jobs that there are, and dead ones; with --state also those that have ended')
