@@ -183,7 +183,7 @@ async function stuckSymbols(tx: Reader, run: RunRow, positions: readonly Positio
   const stuck = new Map<string, string>()
   for (const { symbol } of positions) {
     const hindrance = await hindranceOf(tx, run, symbol)
-    const why = haltedBy(hindrance) ?? waitsFor(hindrance)
+    const why = haltedBy(hindrance, null) ?? waitsFor(hindrance)
     if (why !== null) stuck.set(symbol, why)
   }
   return stuck

@@ -24,6 +24,30 @@ export interface Holding {
   allowShort: boolean
 }
 
+/** Of a quantity. */
+const PLACES = 9
+
+/** The most of a quantity that the venue takes: a fee in kind leaves more places than that. */
+export function closableQty(qty: Decimal, increment: string | null): Decimal {
+  const cut = qty.round(PLACES, 0)
+  return increment === null ? cut : cut.div(increment).round(0, 0).times(increment)
+}
+
+/**
+ * A fee in kind leaves a run with a quantity between two of the asset's steps. An order that makes that smaller, or brings it
+ * to a step, is made to fit; what is left is less than a step. Any other quantity is its strategy's own.
+ */
+export function fittedTo(asset: VenueAsset | null, intent: PlaceIntent, heldQty: string): PlaceIntent {
+  const increment = asset?.qty_increment ?? null
+  const held = new Decimal(heldQty)
+  if (increment === null || isMultiple(heldQty, increment)) return intent
+  const signed = intent.side === 'buy' ? new Decimal(intent.qty) : new Decimal(intent.qty).neg()
+  const after = held.plus(signed)
+  if (after.abs().gt(held.abs()) && !isMultiple(after.toString(), increment)) return intent
+  const qty = closableQty(new Decimal(intent.qty), increment)
+  return qty.gt(ZERO) ? { ...intent, qty: qty.toString() } : intent
+}
+
 export function assetClassOf(symbol: string): AssetClass {
   return symbol.includes('/') ? 'crypto' : 'equity'
 }
@@ -169,8 +193,13 @@ function checkShort(
 /** How far beyond its stop the limit of a stop loss lies where the venue has no plain stop orders. */
 const STOP_LIMIT_ROOM = new Decimal('0.05')
 
-/** The order as the venue is sent it. */
-export function orderToSend(order: OrderRow, features: VenueFeatures, asset: VenueAsset | null): OrderToSend {
+/** The order as the venue is sent it. `atMarket`: the price has gone through its stop. */
+export function orderToSend(
+  order: OrderRow,
+  features: VenueFeatures,
+  asset: VenueAsset | null,
+  atMarket = false,
+): OrderToSend {
   const plain: OrderToSend = {
     client_order_id: order.client_order_id,
     symbol: order.symbol,
@@ -186,6 +215,7 @@ export function orderToSend(order: OrderRow, features: VenueFeatures, asset: Ven
   }
   // An entry's trail is that of the exit attached to it.
   if (order.order_type !== 'trailing_stop') Object.assign(plain, { trail_price: null, trail_percent: null })
+  if (atMarket) return { ...plain, order_type: 'market', stop_price: null }
   const types: readonly OrderType[] = features.orderTypes[assetClassOf(order.symbol)]
   if (order.order_type !== 'stop' || types.includes('stop') || !types.includes('stop_limit')) return plain
   return { ...plain, order_type: 'stop_limit', limit_price: beyond(order, asset) }

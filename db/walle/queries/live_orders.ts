@@ -185,3 +185,12 @@ export function recentSends(reader: Reader, minutes: number): Promise<RecentSend
     [minutes],
   )
 }
+
+/** Needs the run's lock, under which jobs of its orders are finished. */
+export async function hasOtherSubmit(tx: Reader, orderId: string): Promise<boolean> {
+  const rows = await tx.query(
+    `select from weaver.order_jobs where order_id = $1 and task = 'veda.submit_order' limit 2`,
+    [orderId],
+  )
+  return rows.length > 1
+}

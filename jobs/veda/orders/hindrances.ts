@@ -13,17 +13,21 @@ export function isTooLate({ parent_order_id }: Pick<OrderRow, 'parent_order_id'>
   return parent_order_id === null && waitedMs > SEND_WITHIN_MS
 }
 
-export function haltedBy({ system_halt, run_halt }: Hindrance): string | null {
+/** A halt of the system keeps everything. That of a run lets its exits go their way: all they do is make what it holds smaller. */
+export function haltedBy(
+  { system_halt, run_halt }: Hindrance,
+  order: Pick<OrderRow, 'parent_order_id'> | null,
+): string | null {
   if (system_halt) return 'the system is halted'
-  return run_halt ? 'the run is halted' : null
+  return run_halt && (order === null || order.parent_order_id === null) ? 'the run is halted' : null
 }
 
-export function isHalted(hindrance: Hindrance): boolean {
-  return haltedBy(hindrance) !== null
+export function isHalted(hindrance: Hindrance, order: Pick<OrderRow, 'parent_order_id'> | null): boolean {
+  return haltedBy(hindrance, order) !== null
 }
 
-export function isFree(hindrance: Hindrance): boolean {
-  return !isHalted(hindrance) && waitsFor(hindrance) === null
+export function isFree(hindrance: Hindrance, order: Pick<OrderRow, 'parent_order_id'> | null): boolean {
+  return !isHalted(hindrance, order) && waitsFor(hindrance) === null
 }
 
 export function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {

@@ -35,7 +35,7 @@ export async function stoppedFrom(
     return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
   }
   const [hindrance, exits] = await Promise.all([hindranceOf(tx, run, order.symbol), waitsForExits(tx, order, now)])
-  const halted = haltedBy(hindrance)
+  const halted = haltedBy(hindrance, order)
   if (halted !== null) return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', halted), step: 'done' }
   const hindered = waitsFor(hindrance)
   const waited = now - Date.parse(send.wanted_at)
@@ -68,7 +68,7 @@ export async function isUnwanted(jobs: LeavingJobs, tx: WriteTx, locked: LockedO
   const { run, order, send } = locked
   if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
   const hindrance = await hindranceOf(tx, run, order.symbol)
-  return isHalted(hindrance) || (await leftToClose(tx, locked, hindrance)) !== null
+  return isHalted(hindrance, order) || (await leftToClose(tx, locked, hindrance)) !== null
 }
 
 /**

@@ -26,7 +26,7 @@ import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk
 import type { Live } from '../../live/live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/ticks.ts'
 import { checkIntent } from '../../marvin/intents.ts'
-import { checkVenue } from '../checks.ts'
+import { checkVenue, fittedTo } from '../checks.ts'
 import type { VenueAsset, VenueFeatures } from '../venue.ts'
 import { tooOld } from './age.ts'
 import { cancelWanted } from './exits.ts'
@@ -167,12 +167,12 @@ async function place(
   event: PlaceCommand,
   words: VenueWords | null,
 ): Promise<Outcome> {
-  const intent = event.payload.intent as PlaceIntent
+  const asked = event.payload.intent as PlaceIntent
   const [ledger, known, tick, account] = await Promise.all([
     getRunLedger(tx, run.id),
-    orderByClientId(tx, run.id, intent.client_order_id),
+    orderByClientId(tx, run.id, asked.client_order_id),
     getClockTick(tx, run.id, event.payload.bar_index),
-    readStanding(tx, run, intent),
+    readStanding(tx, run, asked),
   ])
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   // The same intent is the same order, whoever asks for it again.
@@ -180,11 +180,14 @@ async function place(
   const now = jobs.now()
   const { lastClose } = account
   const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
-  const born = commandedOrder(run, event, { ledger, tick, decidedClose, now })
+  const nonsense = checkIntent(asked, run.symbols)
+  const held = account.position?.qty ?? '0'
+  const intent = nonsense === null ? fittedTo(words?.asset ?? null, asked, held) : asked
+  const born = commandedOrder(run, event, intent, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
   const onlyCloses = run.stop_requested !== null && tick === null
   const refusal =
-    refusalOf(run, intent, { ...account, cash: ledger.cash, words, watch, onlyCloses, now }) ??
+    refusalOf(run, intent, { ...account, nonsense, cash: ledger.cash, words, watch, onlyCloses, now }) ??
     (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) {
@@ -210,6 +213,7 @@ async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) 
 }
 
 type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
+  nonsense: string | null
   cash: string
   words: VenueWords | null
   watch: RiskWatch
@@ -219,10 +223,9 @@ type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
 }
 
 function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
-  const { hindrance, open, position, lastClose, onlyCloses, words, watch, now } = circumstances
-  const nonsense = checkIntent(intent, run.symbols)
+  const { hindrance, nonsense, open, position, lastClose, onlyCloses, words, watch, now } = circumstances
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
-  const halted = haltedBy(hindrance)
+  const halted = haltedBy(hindrance, null)
   if (halted !== null) return { reason: 'halt', rule: null, detail: halted }
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,

@@ -250,7 +250,7 @@ export async function ordersChange(
       events: [
         ...events,
         ...positionChanged(run, order, fills, booked.position, ts),
-        ...exitAlarms(order, bodies, ts),
+        ...exitAlarms(order, bodies, exits.lost, ts),
         ...exits.outcome.events,
       ],
       jobs: exits.outcome.jobs ?? [],

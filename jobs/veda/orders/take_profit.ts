@@ -31,6 +31,10 @@ async function stopLossesOf(tx: Reader, order: OrderRow) {
   return orders.filter(({ order: { client_order_id: id } }) => roleOf(id) === 'sl' && pairKeyOf(id) === pair)
 }
 
+export async function hasStopLoss(tx: Reader, order: OrderRow): Promise<boolean> {
+  return (await stopLossesOf(tx, order)).length > 0
+}
+
 /** `send`: nothing lies at the venue in its place. `wait`: that is being cancelled. */
 export async function turnOf(tx: Reader, order: OrderRow): Promise<'send' | 'wait' | 'watch'> {
   const inPlace = (await stopLossesOf(tx, order)).find((one) => isOpen(one.order.status))
