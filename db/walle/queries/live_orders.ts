@@ -125,9 +125,9 @@ export async function isBeingCancelled(reader: Reader, orderId: string): Promise
 export function unfinishedSends(
   reader: Reader,
   account: { exchange: string; mode: TradingMode },
-): Promise<(OrderPlace & { what: 'submit' | 'cancel' })[]> {
+): Promise<(OrderPlace & { client_order_id: string; what: 'submit' | 'cancel' })[]> {
   return reader.query(
-    `select s.order_id, s.run_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
+    `select s.order_id, s.run_id, o.client_order_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
      from (select order_id from weaver.order_sends where exchange = $1 and mode = $2 and state <> 'answered'
          union select id from weaver.orders where status in ('pending', 'submitted', 'accepted', 'partial')) open
        join weaver.order_sends s using (order_id) join weaver.orders o on o.id = s.order_id

@@ -187,6 +187,23 @@ test('everything is halted while the price is looked at: the stop loss is not gi
   expect(openAtVenue()).toEqual(['sell stop 10'])
 })
 
+test('an entry that filled in many parts: the price is asked for once for all of its take profits', async () => {
+  const id = await world.place({ qty: '20', ...both })
+  await world.drain()
+  for (let part = 0; part < 20; part++) await world.report(venue.fill(id, '1', '100'))
+  const { bars } = venue
+  let asked = 0
+  venue.bars = (request) => {
+    asked += 1
+    return bars(request)
+  }
+  await world.drain()
+  world.clock.now += 60_000
+  await world.drain()
+  expect([openAtVenue().length, world.waiting.length, asked]).toEqual([20, 20, 2])
+  expect(new Set(world.waiting.map(({ queue }) => queue))).toEqual(new Set([`takes:${world.run.id}`]))
+})
+
 test('a take profit alone lies at the venue', async () => {
   await entered('10', { take_profit: '120' })
   expect(openAtVenue()).toEqual(['sell limit 10'])

@@ -105,7 +105,9 @@ export async function unfinishedJobs(
   account: { exchange: string; mode: TradingMode },
 ): Promise<NewJob[]> {
   const sends = await unfinishedSends(reader, account)
-  return sends.map(({ order_id: id, run_id, what }) => (what === 'submit' ? submitJob : cancelJob)({ id, run_id }))
+  return sends.map(({ order_id: id, run_id, client_order_id, what }) =>
+    what === 'submit' ? submitJob({ id, run_id, client_order_id }) : cancelJob({ id, run_id }),
+  )
 }
 
 /** Once per command, under the run's lock; the tick's last command ends the tick. */
