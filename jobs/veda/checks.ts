@@ -37,8 +37,7 @@ export function closableQty(qty: Decimal, increment: string | null): Decimal {
  * A fee in kind leaves a run with a quantity between two of the asset's steps. An order that makes that smaller, or brings it
  * to a step, is made to fit; what is left is less than a step. Any other quantity is its strategy's own.
  */
-export function fittedTo(asset: VenueAsset | null, intent: PlaceIntent, heldQty: string): PlaceIntent {
-  const increment = asset?.qty_increment ?? null
+export function fittedTo(increment: string | null, intent: PlaceIntent, heldQty: string): PlaceIntent {
   const held = new Decimal(heldQty)
   if (increment === null || isMultiple(heldQty, increment)) return intent
   const signed = intent.side === 'buy' ? new Decimal(intent.qty) : new Decimal(intent.qty).neg()

@@ -184,7 +184,7 @@ async function place(
   const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
   const nonsense = checkIntent(asked, run.symbols)
   const held = account.position?.qty ?? '0'
-  const intent = nonsense === null ? fittedTo(words?.asset ?? null, asked, held) : asked
+  const intent = nonsense === null ? fittedTo(words?.asset?.qty_increment ?? null, asked, held) : asked
   const born = commandedOrder(run, event, intent, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
   const onlyCloses = run.stop_requested !== null && tick === null
