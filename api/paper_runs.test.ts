@@ -36,6 +36,7 @@ interface Answer {
   start_time: string | null
   end_time: string | null
   archived_at: string | null
+  stopping: object | null
   items: { id: string }[]
   run: { id: string }
   differences: object[]
@@ -104,6 +105,26 @@ test('a paper run goes on running when it is to stop, until its job has ended it
     [id],
   )
   expect(events.map(({ type }) => type)).toEqual(['run.Created', 'run.Started', 'run.StopRequested'])
+})
+
+test('a run that is to stop says so, and may be asked for more meanwhile; nothing is taken back', async () => {
+  const [, { id }] = await create()
+  expect((await act(id, '/start')).body.stopping).toBeNull()
+  const asked = async (body: object) => (await call('POST', `/runs/${id}/stop`, body)).body
+  const plain = { cancel_orders: false, close_positions: false }
+  expect(await asked({ cancel_orders: false })).toMatchObject({ status: 'running', stopping: plain })
+  const closing = { cancel_orders: true, close_positions: true }
+  expect(await asked({ close_positions: true })).toMatchObject({ status: 'running', stopping: closing })
+  expect((await asked({ cancel_orders: false })).stopping).toEqual(closing)
+  expect((await call('GET', `/runs/${id}`)).body.stopping).toEqual(closing)
+  const events = await database.db.reader.query<{ payload: object }>(
+    `select payload -> 'payload' as payload from weaver.outbox where run_id = $1 and type = 'run.StopRequested' order by id`,
+    [id],
+  )
+  expect(events.map(({ payload }) => payload)).toEqual([
+    { run_id: id, ...plain },
+    { run_id: id, ...closing },
+  ])
 })
 
 test('a paper run is deleted when it holds nothing, and kept in an archive when it does', async () => {

@@ -164,5 +164,6 @@ export function runRoutes({ db, commands, config, clock }: ApiDependencies): Api
 
 /** What a run shows: all but the machinery that drives it. */
 function shownOf({ next_tick, open_corr_id, last_event_id, stop_requested, ...shown }: RunRow) {
-  return shown
+  const stopping = shown.status === 'running' ? (stop_requested as z.infer<typeof runStop> | null) : null
+  return { ...shown, stopping }
 }

@@ -35,6 +35,10 @@ export const runCreate = (zone: string) =>
 export const runClone = (zone: string) =>
   runCreate(zone).partial().extend({ timeframe: timeframe.optional() }).openapi('RunClone')
 
+export const runStop = z
+  .strictObject({ cancel_orders: z.boolean().default(true), close_positions: z.boolean().default(false) })
+  .openapi('RunStop')
+
 export const run = z
   .object({
     id,
@@ -64,6 +68,9 @@ export const run = z
     progress: z.number().openapi({ description: 'Fraction of the ticks done.' }),
     ticks_total: z.number().nullable(),
     halted: z.object({ rule: z.string(), at: instant }).nullable(),
+    stopping: runStop
+      .nullable()
+      .openapi({ description: 'What was asked for when somebody stopped it, while it is not done. Null: nobody did.' }),
     waits_for: z.string().nullable().openapi({ description: 'Why a running backtest is held back for now, in words.' }),
     invalidated_by: z
       .object({
@@ -105,10 +112,6 @@ export const clonedRun = z
       .openapi({ description: 'What the newest replay of a paper or live source came to; null for a backtest.' }),
   })
   .openapi('ClonedRun')
-
-export const runStop = z
-  .strictObject({ cancel_orders: z.boolean().default(true), close_positions: z.boolean().default(false) })
-  .openapi('RunStop')
 
 export const equityPoint = z
   .object({

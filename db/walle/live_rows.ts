@@ -78,6 +78,12 @@ export interface OrderSendRow {
   cancel_reason: string | null
   /** The newest close of its symbol that the run had seen when it was placed; null: none, or the order is an exit. */
   decided_close: string | null
+  /** Times that the venue refused it in words. */
+  refusals: number
+  /** Of a stop loss that the price has gone through: it is sent as a market order. */
+  at_market: boolean
+  /** Of the asset, as it was when the order was sent last; null: none, or not known. */
+  qty_increment: string | null
 }
 
 export interface VenueUpdateRow {
@@ -194,6 +200,9 @@ export const ORDER_SENDS: Table<OrderSendRow> = {
     cancel_attempts: 'integer',
     cancel_reason: 'text',
     decided_close: 'numeric',
+    refusals: 'integer',
+    at_market: 'boolean',
+    qty_increment: 'numeric',
   },
 }
 

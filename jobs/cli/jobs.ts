@@ -66,8 +66,3 @@ export const resumeCommand = acting(async (commands, given) => {
   const { kind, name, jobs } = await commands.resumeJobs(given)
   return `the ${kind} ${name} goes on: ${jobs} jobs`
 })
-
-export const stopCommand = acting(async (commands, id) => {
-  const run = await commands.stopRun(id, { cancel_orders: true, close_positions: false }, own())
-  return `run ${run.id} is ${run.status}`
-})

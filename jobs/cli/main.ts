@@ -21,6 +21,7 @@ import type { OrdersOptions } from './orders.ts'
 import type { RebuildOptions } from './rebuild.ts'
 import type { ReplayOptions } from './replay.ts'
 import type { RunsOptions } from './runs.ts'
+import type { StopCommandOptions } from './stop.ts'
 import { addStrategyCommands } from './strategy_commands.ts'
 import type { TraceOptions } from './trace.ts'
 
@@ -132,7 +133,8 @@ function createProgram(wrap: Wrap, halting: Halting): Command {
     .option('--json', 'as JSON', false)
     .action(wrap(async (context, options: RunsOptions) => (await import('./runs.ts')).runsCommand(context, options)))
   lookingBack(program, wrap)
-  steering(program, wrap, halting)
+  stopping(program, wrap, halting)
+  steering(program, wrap)
   program
     .command('doctor')
     .description('check configuration, database, strategies and disk, and say what to do')
@@ -149,29 +151,19 @@ function createProgram(wrap: Wrap, halting: Halting): Command {
   return program
 }
 
-/** Orders and jobs, and the way to stop, retry, cancel and pause. */
-function steering(program: Command, wrap: Wrap, halting: Halting): void {
-  program
-    .command('orders')
-    .description('the newest orders')
-    .option('--run <id>', 'of one run')
-    .addOption(new Option('--status <status>').choices(ORDER_STATUSES))
-    .option('-s, --symbol <symbol>')
-    .option('--limit <n>', 'how many, 1 to 100', '20')
-    .option('--json', 'as JSON', false)
-    .action(
-      wrap(async (context, options: OrdersOptions) => (await import('./orders.ts')).ordersCommand(context, options)),
-    )
-  program
-    .command('cancel')
-    .description('cancel one order of a paper or live run')
-    .argument('<order>', 'its id')
-    .action(wrap(async (context, id: string) => (await import('./orders.ts')).cancelOrderCommand(context, id)))
+/** The ways to end what trades: a run, or everything. */
+function stopping(program: Command, wrap: Wrap, halting: Halting): void {
   program
     .command('stop')
-    .description('stop a run; one that has ended stays as it is')
+    .description('stop a run, and wait until it has stopped; one that has ended stays as it is')
     .argument('<run>', 'its id')
-    .action(wrap(async (context, id: string) => (await import('./jobs.ts')).stopCommand(context, id)))
+    .option('--close-positions', 'sell, or cover, at the market what a paper or live run holds', false)
+    .option('--keep-orders', 'leave its open orders at the exchange', false)
+    .action(
+      wrap(async (context, id: string, options: StopCommandOptions) =>
+        (await import('./stop.ts')).stopCommand(context, id, options),
+      ),
+    )
   program
     .command('halt')
     .description(
@@ -188,6 +180,26 @@ function steering(program: Command, wrap: Wrap, halting: Halting): void {
     .description('end the halt of the system, or of a run that broke a limit')
     .argument('[run]', 'its id; without one the system')
     .action(wrap(async (context, id?: string) => (await import('./halt.ts')).resumeCommand(context, id)))
+}
+
+/** Orders and jobs, and the way to retry, cancel and pause. */
+function steering(program: Command, wrap: Wrap): void {
+  program
+    .command('orders')
+    .description('the newest orders')
+    .option('--run <id>', 'of one run')
+    .addOption(new Option('--status <status>').choices(ORDER_STATUSES))
+    .option('-s, --symbol <symbol>')
+    .option('--limit <n>', 'how many, 1 to 100', '20')
+    .option('--json', 'as JSON', false)
+    .action(
+      wrap(async (context, options: OrdersOptions) => (await import('./orders.ts')).ordersCommand(context, options)),
+    )
+  program
+    .command('cancel')
+    .description('cancel one order of a paper or live run')
+    .argument('<order>', 'its id')
+    .action(wrap(async (context, id: string) => (await import('./orders.ts')).cancelOrderCommand(context, id)))
   const jobs = program
     .command('jobs')
     .description('the jobs that there are, and dead ones; with --state also those that have ended')

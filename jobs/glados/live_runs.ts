@@ -77,20 +77,27 @@ export function backtestOnly(request: Partial<Record<(typeof OF_BACKTESTS)[numbe
 
 type StopOptions = { cancel_orders: boolean; close_positions: boolean }
 
-/** The run goes on being `running` until it has ended: `veda.end_run` cancels, waits for the venue, and says so. */
+/**
+ * The run goes on being `running` until it has ended: `veda.end_run` cancels, waits for the venue, and says so. Who asks once
+ * more can ask for more, and nothing that somebody asked for is taken back.
+ */
 export function stopRequested(
   run: RunRow,
   options: StopOptions,
   request: Extract<NewEvent, { type: 'run.StopRequested' }>,
 ): Outcome {
   const jobs: Outcome['jobs'] = [{ task: 'veda.end_run', payload: { run_id: run.id }, queue: `run:${run.id}` }]
-  // Asked for once more: a job that was lost meanwhile is there again, and one too many does nothing.
-  if (run.stop_requested !== null) return { writes: [], events: [], jobs }
+  const before = run.stop_requested as StopOptions | null
+  const wanted: StopOptions = {
+    cancel_orders: options.cancel_orders || before?.cancel_orders === true,
+    close_positions: options.close_positions || before?.close_positions === true,
+  }
+  const same = before?.cancel_orders === wanted.cancel_orders && before.close_positions === wanted.close_positions
+  // A job that was lost meanwhile is there again, and one too many does nothing.
+  if (same) return { writes: [], events: [], jobs }
   return {
-    writes: [
-      { kind: 'update_run', id: run.id, changes: { stop_requested: { ...options }, last_event_id: request.id } },
-    ],
-    events: [request],
+    writes: [{ kind: 'update_run', id: run.id, changes: { stop_requested: { ...wanted }, last_event_id: request.id } }],
+    events: [{ ...request, payload: { ...request.payload, ...wanted } }],
     jobs,
   }
 }

@@ -1,6 +1,7 @@
 /**
  * How a paper or live run ends, whatever ends it: its open orders are cancelled but for exits that protect a position;
- * positions stay, and are shown. The venue's answers come later, and are booked as ever.
+ * positions stay, and are shown, unless who stops it wants them closed. The venue's answers come later, and are booked as
+ * ever.
  */
 import type { Reader, WriteTx } from '../../db/database.ts'
 import type { NewEvent } from '../../db/events/envelope.ts'
@@ -10,6 +11,7 @@ import type { TaskPayload } from '../../db/events/tasks.ts'
 import { redactValue } from '../../db/secrets.ts'
 import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
+import { hindranceOf } from '../../db/walle/queries/live_orders.ts'
 import { lastBarIndex, openPositions, openSentOrders } from '../../db/walle/queries/live_runs.ts'
 import { listRunOrdersByClientId } from '../../db/walle/queries/orders.ts'
 import { lockRun } from '../../db/walle/queries/runs.ts'
@@ -17,6 +19,7 @@ import type { OrderRow, PositionRow, RunError, RunRow } from '../../db/walle/row
 import type { RunningJob } from '../backtest/jobs.ts'
 import { Decimal } from '../greta/decimals.ts'
 import { clientOrderId } from '../marvin/contract.ts'
+import { haltedBy, waitsFor } from '../veda/orders/hindrances.ts'
 import { cancelOutcome } from '../veda/orders/placing.ts'
 import { refuseUnplaced } from '../veda/orders/refusals.ts'
 import type { Live } from './live.ts'
@@ -69,7 +72,8 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
   const unwanted = open.filter((order) => !protects(order, positions))
   const cancels = await cancelOutcome(tx, unwanted, 'the run has ended', jobs.now())
   const { tick } = await getLiveCheckpoint(tx, run.id)
-  const unplaced = await refuseUnplaced(tx, run, tick?.pending ?? [], jobs.now())
+  const commands = [...(tick?.pending ?? []), ...(await closingCommands(tx, run))]
+  const unplaced = await refuseUnplaced(tx, run, commands, jobs.now())
   return {
     writes: [
       ...unplaced.writes,
@@ -139,10 +143,14 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   const positions = await openPositions(tx, run.id)
   const open = await openSentOrders(tx, run.id)
   const closings = await closingOrders(tx, run)
+  const stuck = close_positions ? await stuckSymbols(tx, run, positions) : new Map<string, string>()
   const isClosing = ({ client_order_id }: OrderRow) => closings.ids.has(client_order_id)
-  const unwanted = open.filter(
-    (order) => !isClosing(order) && (close_positions || (cancel_orders && !protects(order, positions))),
-  )
+  // Exits make room for what closes when it leaves. A stop of the strategy's own has to be gone before that is placed.
+  const makesWay = ({ parent_order_id, symbol }: OrderRow) =>
+    close_positions && parent_order_id === null && !stuck.has(symbol)
+  const isUnwanted = (order: OrderRow) =>
+    protects(order, positions) ? makesWay(order) : cancel_orders || close_positions
+  const unwanted = open.filter((order) => !isClosing(order) && isUnwanted(order))
   const cancels = await cancelOutcome(tx, unwanted, 'the run is to stop', jobs.now())
   if (cancels.writes.length > 0) return { outcome: cancels, again: true }
   // The venue has the last word, but a run does not wait for it for ever.
@@ -151,22 +159,34 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   // What its strategy has asked for is carried out, or refused, before it has stopped.
   const isBusy = await isUnderWay(tx, run)
   if (isBusy && isRecent(jobs, await stopRequestedAt(tx, run), LAST_TICK_MS)) return { outcome: NOTHING, again: true }
-  if (close_positions && positions.length > 0 && closings.orders.length === 0) {
-    const events = closeAll(jobs, run, closings.barIndex, positions)
-    const told = await getEvent(tx, (events[0] as NewEvent).id)
-    if (told === null) return { outcome: { writes: [], events }, again: true }
-    if (isRecent(jobs, told.ts)) return { outcome: NOTHING, again: true }
+  if (close_positions) {
+    const events = closeAll(jobs, run, closings, positions)
+    const told = await Promise.all(events.map(({ id }) => getEvent(tx, id)))
+    const untold = events.filter((_, index) => told[index] === null)
+    if (untold.length > 0) return { outcome: { writes: [], events: untold }, again: true }
+    if (told.some((event) => isRecent(jobs, event?.ts ?? null))) return { outcome: NOTHING, again: true }
   }
   const pending = closings.orders.filter(({ status }) => !ENDED.includes(status))
   if (pending.some(({ placed_at }) => isRecent(jobs, placed_at))) return { outcome: NOTHING, again: true }
   return {
-    outcome: await stopped(jobs, tx, run, leftOver({ isBusy, unwanted, pending, positions, close_positions })),
+    outcome: await stopped(jobs, tx, run, leftOver({ isBusy, unwanted, pending, positions, close_positions, stuck })),
     again: false,
   }
 }
 
 function isRecent({ now }: EndingJobs, at: string | null, mostMs = CONFIRM_MS): boolean {
   return at !== null && now() - Date.parse(at) < mostMs
+}
+
+/** Those of what is held in which nothing may leave now, and why: what protects there is not given up for nothing. */
+async function stuckSymbols(tx: Reader, run: RunRow, positions: readonly PositionRow[]): Promise<Map<string, string>> {
+  const stuck = new Map<string, string>()
+  for (const { symbol } of positions) {
+    const hindrance = await hindranceOf(tx, run, symbol)
+    const why = haltedBy(hindrance, null) ?? waitsFor(hindrance)
+    if (why !== null) stuck.set(symbol, why)
+  }
+  return stuck
 }
 
 /** A tick is not done, or something that the strategy asked for between two ticks is not carried out. */
@@ -202,8 +222,22 @@ async function closingOrders(tx: Reader, run: RunRow): Promise<Closings> {
   return { barIndex, ids: new Set(ids), orders: await listRunOrdersByClientId(tx, run.id, ids) }
 }
 
-function closeAll(jobs: EndingJobs, run: RunRow, bar_index: number, positions: readonly PositionRow[]): NewEvent[] {
-  return positions.map(({ symbol, qty }) => {
+/** Of the end of a run that is to close what it holds: ids of all that it may have asked for. */
+async function closingCommands(tx: Reader, run: RunRow): Promise<string[]> {
+  if ((run.stop_requested as unknown as StopOptions | null)?.close_positions !== true) return []
+  const barIndex = await closingTick(tx, run)
+  return run.symbols.map((_, ordinal) => tickEventId(run.id, barIndex, ordinal))
+}
+
+/** Commands for the positions that no order is to close yet. */
+function closeAll(
+  jobs: EndingJobs,
+  run: RunRow,
+  { barIndex: bar_index, orders }: Closings,
+  positions: readonly PositionRow[],
+): NewEvent[] {
+  const unclosed = positions.filter((position) => !orders.some(({ symbol }) => symbol === position.symbol))
+  return unclosed.map(({ symbol, qty }) => {
     const ordinal = run.symbols.indexOf(symbol)
     const held = new Decimal(qty)
     return {
@@ -246,10 +280,14 @@ interface LeftOver {
   pending: readonly OrderRow[]
   positions: readonly PositionRow[]
   close_positions: boolean
+  /** By symbol, why nothing leaves. */
+  stuck: ReadonlyMap<string, string>
 }
 
 /** What a person should look at. */
-function leftOver({ isBusy, unwanted, pending, positions, close_positions }: LeftOver): string[] {
+function leftOver({ isBusy, unwanted, pending, positions, close_positions, stuck }: LeftOver): string[] {
+  const heldOf = ({ qty, symbol }: PositionRow) =>
+    `${qty} ${symbol}${stuck.has(symbol) ? ` (${stuck.get(symbol)})` : ''}`
   const names = (orders: readonly OrderRow[]) => orders.map(({ client_order_id }) => client_order_id).join(', ')
   return [
     ...(isBusy
@@ -258,7 +296,10 @@ function leftOver({ isBusy, unwanted, pending, positions, close_positions }: Lef
     ...(unwanted.length > 0 ? [`when it stopped the venue had not confirmed the end of ${names(unwanted)}`] : []),
     ...(pending.length > 0 ? [`when it stopped these orders that close positions were open: ${names(pending)}`] : []),
     ...(close_positions && positions.length > 0
-      ? [`when it stopped it still held ${positions.map(({ qty, symbol }) => `${qty} ${symbol}`).join(', ')}`]
+      ? [`when it stopped it still held ${positions.map(heldOf).join(', ')}`]
+      : []),
+    ...(close_positions && positions.some(({ symbol }) => stuck.has(symbol))
+      ? ['what protects a position that could not be closed was left at the venue']
       : []),
   ]
 }
@@ -266,7 +307,8 @@ function leftOver({ isBusy, unwanted, pending, positions, close_positions }: Lef
 async function stopped(jobs: EndingJobs, tx: WriteTx, run: RunRow, cautions: readonly string[]): Promise<Outcome> {
   const event = ending(jobs, run, 'run.Stopped', { run_id: run.id })
   const { tick } = await getLiveCheckpoint(tx, run.id)
-  const unplaced = await refuseUnplaced(tx, run, tick?.pending ?? [], jobs.now())
+  const commands = [...(tick?.pending ?? []), ...(await closingCommands(tx, run))]
+  const unplaced = await refuseUnplaced(tx, run, commands, jobs.now())
   return {
     writes: [
       ...unplaced.writes,

@@ -11,6 +11,7 @@ import { newOrder } from '../greta/sim_orders.ts'
 import { equityAt, type LiveCheckpoint } from '../live/ticks.ts'
 import type { Account } from '../live/view.ts'
 import { checkIntent } from '../marvin/intents.ts'
+import { fittedTo } from '../veda/checks.ts'
 import type { Found } from './parity.ts'
 
 type Created = Extract<LogEvent, { type: 'orders.Created' }>
@@ -85,6 +86,7 @@ export function createOrderBook(run: RunRow, report: (found: Found) => void): Or
     byOrder.set(order_id, story)
     Object.assign(story, { order_id, isExit, place })
     if (story.intent !== null) {
+      story.intent = asPlaced(story.intent, event.payload.qty, circumstances.account)
       compareFields(story, event.payload, place, report)
       story.refusal = refusalOf(run, story.intent, watch, Date.parse(event.ts), circumstances)
     } else if (!isExit && !stopping) {
@@ -165,6 +167,16 @@ const FIELDS = [
   ...['symbol', 'side', 'order_type', 'qty', 'price', 'stop_price', 'trail_price', 'trail_percent', 'take_profit'],
   ...['stop_loss', 'time_in_force', 'extended_hours'],
 ] as const
+
+/** What was placed of it, where the venue's step explains the difference; the step itself is not in the log. */
+function asPlaced(intent: PlaceIntent, qty: string, { positions }: Account): PlaceIntent {
+  const places = qty.split('.')[1]?.length ?? 0
+  const step = places === 0 ? '1' : `0.${'1'.padStart(places, '0')}`
+  const held = positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0'
+  if (checkIntent(intent, [intent.symbol]) !== null || intent.qty === qty) return intent
+  const fitted = fittedTo(step, intent, held)
+  return fitted.qty === qty ? fitted : intent
+}
 
 function compareFields(
   story: OrderStory,

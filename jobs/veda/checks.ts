@@ -24,6 +24,29 @@ export interface Holding {
   allowShort: boolean
 }
 
+/** Of a quantity. */
+const PLACES = 9
+
+/** The most of a quantity that the venue takes: a fee in kind leaves more places than that. */
+export function closableQty(qty: Decimal, increment: string | null): Decimal {
+  const cut = qty.round(PLACES, 0)
+  return increment === null ? cut : cut.div(increment).round(0, 0).times(increment)
+}
+
+/**
+ * A fee in kind leaves a run with a quantity between two of the asset's steps. An order that makes that smaller, or brings it
+ * to a step, is made to fit; what is left is less than a step. Any other quantity is its strategy's own.
+ */
+export function fittedTo(increment: string | null, intent: PlaceIntent, heldQty: string): PlaceIntent {
+  const held = new Decimal(heldQty)
+  if (increment === null || isMultiple(heldQty, increment)) return intent
+  const signed = intent.side === 'buy' ? new Decimal(intent.qty) : new Decimal(intent.qty).neg()
+  const after = held.plus(signed)
+  if (after.abs().gt(held.abs()) && !isMultiple(after.toString(), increment)) return intent
+  const qty = closableQty(new Decimal(intent.qty), increment)
+  return qty.gt(ZERO) ? { ...intent, qty: qty.toString() } : intent
+}
+
 export function assetClassOf(symbol: string): AssetClass {
   return symbol.includes('/') ? 'crypto' : 'equity'
 }
@@ -230,8 +253,13 @@ function typeSent(type: OrderType, symbol: string, features: VenueFeatures): Ord
   return type === 'stop' && !types.includes('stop') && types.includes('stop_limit') ? 'stop_limit' : type
 }
 
-/** The order as the venue is sent it. */
-export function orderToSend(order: OrderRow, features: VenueFeatures, asset: VenueAsset | null): OrderToSend {
+/** The order as the venue is sent it. `atMarket`: the price has gone through its stop. */
+export function orderToSend(
+  order: OrderRow,
+  features: VenueFeatures,
+  asset: VenueAsset | null,
+  atMarket = false,
+): OrderToSend {
   const onGrid = (price: string | null) => (order.parent_order_id === null ? price : ontoGrid(price, order.side, asset))
   const plain: OrderToSend = {
     client_order_id: order.client_order_id,
@@ -248,6 +276,7 @@ export function orderToSend(order: OrderRow, features: VenueFeatures, asset: Ven
   }
   // An entry's trail is that of the exit attached to it.
   if (order.order_type !== 'trailing_stop') Object.assign(plain, { trail_price: null, trail_percent: null })
+  if (atMarket) return { ...plain, order_type: 'market', stop_price: null }
   if (plain.order_type === order.order_type) return plain
   return { ...plain, limit_price: beyond(order, asset) }
 }

@@ -8,6 +8,7 @@
 import { isOpen } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
+import { closableQty } from './checks.ts'
 
 export type ExitRole = 'sl' | 'tp'
 
@@ -21,7 +22,7 @@ export const SPENT = 'nothing is left for it to close'
 
 export interface Leg {
   order: OrderRow
-  /** Null: nobody asked to cancel it. */
+  /** Null: Weaver did not ask to cancel it, and may place another. */
   cancelReason: string | null
 }
 
@@ -48,9 +49,10 @@ export interface ExitPlan {
   retire: Leg[]
 }
 
+/** An exit that the venue, or somebody there, ended comes back so often: who ends it again means it. */
+const COMES_BACK = 1
+
 const LEG = /^(?<entry>.+)-(?<role>sl|tp)(?<pair>\d+)(?:r(?<round>\d+))?$/
-/** Of a quantity. */
-const PLACES = 9
 
 export function legId(entry: string, role: ExitRole, pair: number, round: number): string {
   return `${entry}-${role}${pair}${round === 0 ? '' : `r${round}`}`
@@ -77,9 +79,15 @@ function named(leg: Leg): Named | null {
 
 /**
  * `legs`: every exit of the run in the symbol, oldest first. `claimed`: what orders on their way to close the position will
- * take of it; the exits' shares go to them, since a venue does not sell the same share for two.
+ * take of it; the exits' shares go to them, since a venue does not sell the same share for two. `increment`: of a quantity.
  */
-export function planExits(position: string, claimed: string, legs: readonly Leg[], births: readonly Birth[]): ExitPlan {
+export function planExits(
+  position: string,
+  claimed: string,
+  legs: readonly Leg[],
+  births: readonly Birth[],
+  increment: string | null,
+): ExitPlan {
   const plan: ExitPlan = { cancel: [], place: [], retire: [] }
   const held = new Decimal(position)
   let closable = held.abs()
@@ -93,13 +101,15 @@ export function planExits(position: string, claimed: string, legs: readonly Leg[
     const rest = smaller(wanted, atLeastZero(unclaimed))
     unclaimed = unclaimed.minus(rest)
     for (const role of ['sl', 'tp'] as const) {
-      const latest = pair.legs.filter((leg) => leg.role === role).at(-1)
+      const legsOfRole = pair.legs.filter((leg) => leg.role === role)
+      const latest = legsOfRole.at(-1)
       const taking = role === 'sl' && pair.legs.some((leg) => leg.role === 'tp' && isOpen(leg.order.status))
-      if (latest) planLeg(plan, latest, { wanted, rest, taking })
+      const comesBack = legsOfRole.filter(endedElsewhere).length <= COMES_BACK
+      if (latest) planLeg(plan, latest, { wanted, rest: closableQty(rest, increment), taking, comesBack })
     }
   }
   for (const { entry, pair, qty } of births) {
-    const size = new Decimal(qty).round(PLACES, 0)
+    const size = closableQty(new Decimal(qty), increment)
     if (size.lte(ZERO)) continue
     for (const role of rolesOf(entry)) {
       const client_order_id = legId(entry.client_order_id, role, pair, 0)
@@ -115,9 +125,17 @@ interface Share {
   rest: Decimal
   /** Of a stop loss: its take profit is still open. */
   taking: boolean
+  /** Where it was ended without Weaver's wish. */
+  comesBack: boolean
 }
 
-function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking }: Share): void {
+/** It lay at the venue and is gone, and nobody here asked for that: cancelled or replaced there, or rejected after all. */
+export function endedElsewhere({ order, cancelReason }: Leg): boolean {
+  if (cancelReason !== null) return false
+  return order.status === 'cancelled' || (order.status === 'rejected' && order.exchange_order_id !== null)
+}
+
+function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking, comesBack }: Share): void {
   const { order, cancelReason } = leg
   if (isOpen(order.status)) {
     const left = new Decimal(order.qty).minus(order.filled_qty)
@@ -129,7 +147,10 @@ function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking }: Share): v
     return
   }
   const returns = cancelReason !== null && RETURNS.includes(cancelReason) && !(cancelReason === REACHED && taking)
-  const follows = order.status === 'expired' ? cancelReason !== SPENT : order.status === 'cancelled' && returns
+  const follows =
+    order.status === 'expired'
+      ? cancelReason !== SPENT
+      : (order.status === 'cancelled' && returns) || (endedElsewhere(leg) && comesBack)
   if (!follows) return
   if (wanted.lte(ZERO)) {
     plan.retire.push(leg)

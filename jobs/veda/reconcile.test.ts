@@ -16,7 +16,7 @@ import type { Execution, VenueOrder } from './venue.ts'
 
 const our = (changes: Partial<OurOrder> = {}): OurOrder => ({
   ...{ client_order_id: 'c1', exchange_order_id: 'x1', symbol: 'AAPL', status: 'accepted', qty: '10', filled_qty: '0' },
-  ...{ send_state: 'answered', ...changes },
+  ...{ side: 'buy', send_state: 'answered', ...changes },
 })
 const theirs = (changes: Partial<VenueOrder> = {}): VenueOrder => ({
   ...{ exchange_order_id: 'x1', client_order_id: 'c1', symbol: 'AAPL', side: 'buy', order_type: 'limit', qty: '10' },
@@ -35,6 +35,12 @@ const theirs = (changes: Partial<VenueOrder> = {}): VenueOrder => ({
 const fill = (changes: Partial<Execution> = {}): Execution => ({
   ...{ execution_id: 'e1', exchange_order_id: 'x1', client_order_id: 'c1', symbol: 'AAPL', side: 'buy', qty: '1' },
   ...{ price: '1', cum_qty: '1', fee: null, fee_qty: null, at: 1, ...changes },
+})
+
+test('another order that the venue has by our client id is not ours: no report, and what it filled is nobody’s known', () => {
+  const ours = our({ exchange_order_id: null, status: 'rejected' })
+  const { reports, alive, findings, foreign } = compareOrders([ours], [theirs({ side: 'sell', qty: '5' })], [])
+  expect([reports, alive, foreign, findings.map((one) => one.class)]).toEqual([[], [], [], ['foreign_order']])
 })
 
 test('what both know is no report, and nothing is asked for', () => {
@@ -89,7 +95,7 @@ test.each([
 test('an order that lives at the venue and is ended with us is told apart', () => {
   const { alive, findings, reports } = compareOrders([our({ status: 'rejected' })], [theirs()], [])
   expect(alive.map(({ detail }) => detail)).toEqual([
-    'we hold it as rejected, the venue as accepted: cancel it there, order x1',
+    'we hold it as rejected, the venue as accepted: it is cancelled there, order x1',
   ])
   expect(findings).toEqual([])
   expect(reports.length).toBe(1)

@@ -8,7 +8,7 @@ import type { PayloadOf } from '../../db/events/registry.ts'
 import type { AccountPositionRow } from '../../db/walle/live_rows.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
-import type { OrderReport } from './reports.ts'
+import { isOther, type OrderReport } from './reports.ts'
 import type { Execution, VenueOrder, VenuePosition, VenueStatus } from './venue.ts'
 
 export type Finding = PayloadOf<'account.Reconciled'>['findings'][number]
@@ -16,7 +16,7 @@ export type Finding = PayloadOf<'account.Reconciled'>['findings'][number]
 /** One of our orders, as far as it is compared. */
 export type OurOrder = Pick<
   OrderRow,
-  'client_order_id' | 'exchange_order_id' | 'symbol' | 'status' | 'qty' | 'filled_qty'
+  'client_order_id' | 'exchange_order_id' | 'symbol' | 'side' | 'status' | 'qty' | 'filled_qty'
 > & {
   /** How its way to the venue stands; null: not known. */
   send_state: 'to_send' | 'sent' | 'unclear' | 'answered' | null
@@ -57,7 +57,7 @@ export function compareOrders(
   for (const order of [...orders].sort((a, b) => a.updated_at - b.updated_at)) {
     named.add(order.client_order_id)
     const our = byClientId.get(order.client_order_id)
-    if (our === undefined) {
+    if (our === undefined || isOther(our, { order, execution: null })) {
       if (VENUE_OPEN.includes(order.status)) compared.findings.push(foreignOrder(order))
     } else if (!saysNothingNew(our, order)) {
       compared.reports.push({ client_order_id: our.client_order_id, order, execution: null })
@@ -98,7 +98,7 @@ export function saysNothingNew(our: OurOrder, order: VenueOrder): boolean {
 function findingOf(our: OurOrder, order: VenueOrder): { alive: boolean; finding: Finding } | null {
   const ids = { symbol: our.symbol, client_order_id: our.client_order_id }
   if (!isOpen(our.status) && VENUE_OPEN.includes(order.status)) {
-    const detail = `we hold it as ${our.status}, the venue as ${order.status}: cancel it there, order ${order.exchange_order_id}`
+    const detail = `we hold it as ${our.status}, the venue as ${order.status}: it is cancelled there, order ${order.exchange_order_id}`
     return { alive: true, finding: { class: 'order_state', ...ids, detail } }
   }
   if (new Decimal(order.filled_qty).gt(our.filled_qty)) {

@@ -4,7 +4,7 @@ import { orderId } from '../../db/events/ids.ts'
 import { evolveOrder, type OrderEvent } from '../../db/walle/projections/orders.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
-import { applyReport, type KnownFill, type KnownOrder, type OrderBody, type OrderReport } from './reports.ts'
+import { applyReport, isOther, type KnownFill, type KnownOrder, type OrderBody, type OrderReport } from './reports.ts'
 import type { Execution, VenueOrder, VenueStatus } from './venue.ts'
 
 const RUN = '0f0e0d0c-0b0a-4908-8706-050403020100'
@@ -362,4 +362,20 @@ test.each<[string, Partial<OrderRow>, string | null, string[]]>([
   hear(record, { order: null, execution: execution(fills, 1) })
   const told = record.events.flatMap(({ payload }) => ('slippage' in payload ? [payload.slippage] : []))
   expect(told).toEqual(slippage)
+})
+
+test.each([
+  ['the same', {}, false],
+  ['in the venue’s spelling', { symbol: 'BTCUSD' }, false],
+  ['its quantity cut to nine places', { qty: '10.123456789' }, false],
+  ['of another symbol', { symbol: 'AAPL' }, true],
+  ['of the other side', { side: 'sell' }, true],
+  ['of less', { qty: '5' }, true],
+  ['of more', { qty: '11' }, true],
+  ['of less, and known by the venue’s id', { qty: '5', exchange_order_id: 'x1' }, false],
+] as const)('an order by our client id that is %s', (_what, changes, other) => {
+  const ours = { exchange_order_id: 'x1', symbol: 'BTC/USD', side: 'buy', qty: '10.1234567891' } as const
+  const theirs = { ...ours, exchange_order_id: 'x9', ...changes }
+  expect(isOther(ours, { order: theirs as VenueOrder, execution: null })).toBe(other)
+  if (!('qty' in changes)) expect(isOther(ours, { order: null, execution: theirs as Execution })).toBe(other)
 })

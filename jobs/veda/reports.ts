@@ -49,6 +49,27 @@ export interface Applied {
   gap: boolean
 }
 
+/** Venues cut what they are sent to their grid: by less than such a part of it. */
+const CUT = '0.01'
+
+/**
+ * Of another order that the venue has, or had, under the same client id: those come again when a run goes on from a restored
+ * backup. By the venue's own id an order is known whatever it says, for somebody may have made it smaller there.
+ */
+export function isOther(
+  row: Pick<OrderRow, 'exchange_order_id' | 'symbol' | 'side' | 'qty'>,
+  { order, execution }: OrderReport,
+): boolean {
+  const plain = (symbol: string) => symbol.replaceAll('/', '')
+  const differs = (one: VenueOrder | Execution) =>
+    one.exchange_order_id !== row.exchange_order_id &&
+    (plain(one.symbol) !== plain(row.symbol) || one.side !== row.side)
+  if (execution !== null && differs(execution)) return true
+  if (order === null || order.exchange_order_id === row.exchange_order_id) return false
+  const less = new Decimal(row.qty).minus(order.qty)
+  return differs(order) || less.lt(ZERO) || less.gt(new Decimal(row.qty).times(CUT))
+}
+
 /** Of a fill that was seen in the order's cumulative quantity alone. */
 export function cumulativeId(filledQty: string): string {
   return `cum:${filledQty}`

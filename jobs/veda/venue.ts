@@ -155,7 +155,8 @@ export interface OrderToSend {
 /** What became of a submit. A venue's refusal is an answer, no error. */
 export type SubmitAnswer =
   | { kind: 'accepted'; order: VenueOrder }
-  | { kind: 'rejected'; reason: string }
+  /** `passed`: of a stop, that the price has gone through it already. */
+  | { kind: 'rejected'; reason: string; passed?: true }
   | { kind: 'duplicate' }
 
 /** `ended`: there was nothing left to cancel; ask for the order to learn why. */

@@ -92,7 +92,7 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
     ...{ order_id: row.id, run_id: run, exchange: 'scripted', mode: 'paper', state: 'answered', attempts: 1 },
     wanted_at: iso(T),
     ...{ lookups: 0, last_sent_at: null, last_error: null, cancel_requested_at: null, cancel_attempts: 0 },
-    ...{ cancel_reason: null, decided_close: null, ...send },
+    ...{ cancel_reason: null, decided_close: null, refusals: 0, at_market: false, qty_increment: null, ...send },
   } as OrderSendRow
   await database.db.write((tx) =>
     record(tx, {
@@ -104,6 +104,16 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
     }),
   )
   return row.id
+}
+
+/** Orders may leave. */
+async function accountIsReady(): Promise<void> {
+  const row = {
+    ...{ exchange: 'scripted', mode: 'paper' as const, account_number: 'S1', currency: 'USD', cash: '0', equity: '0' },
+    ...{ buying_power: '0', state: 'ready' as const, state_reason: null, blocked: null, keeper: 'test' },
+    ...{ stream: 'up' as const, checked_at: null, reconciled_at: null, reconcile_requested_at: null },
+  }
+  await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_accounts', rows: [row] }], events: [] }))
 }
 
 async function hold(run_id: string, qty: string): Promise<void> {
@@ -312,6 +322,7 @@ test('with cancel_orders false everything stays; with close_positions one order 
   await put(stays, 0, {})
   expect([await end(stays), await cancelsOf(stays)]).toEqual(['finished', []])
 
+  await accountIsReady()
   const closes = await aPaperRun({ stop_requested: { cancel_orders: true, close_positions: true }, next_tick: 7 })
   await hold(closes, '-2.5')
   const stop = await put(closes, 0, { side: 'buy', order_type: 'stop', qty: '2.5' })

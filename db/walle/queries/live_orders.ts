@@ -112,13 +112,22 @@ export async function hindranceOf(
   return row as Hindrance
 }
 
+/** A job asks the venue to cancel it, now or later. */
+export async function isBeingCancelled(reader: Reader, orderId: string): Promise<boolean> {
+  const [row] = await reader.query<{ found: boolean }>(
+    `select exists (select from weaver.order_jobs where order_id = $1 and task = 'veda.send_cancel') as found`,
+    [orderId],
+  )
+  return row?.found === true
+}
+
 /** Orders whose way to the venue is not over, exits, and cancels that the venue has not confirmed: those without a job. */
 export function unfinishedSends(
   reader: Reader,
   account: { exchange: string; mode: TradingMode },
-): Promise<(OrderPlace & { what: 'submit' | 'cancel' })[]> {
+): Promise<(OrderPlace & { client_order_id: string; what: 'submit' | 'cancel' })[]> {
   return reader.query(
-    `select s.order_id, s.run_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
+    `select s.order_id, s.run_id, o.client_order_id, case when s.state = 'answered' and s.cancel_requested_at is not null then 'cancel' else 'submit' end as what
      from (select order_id from weaver.order_sends where exchange = $1 and mode = $2 and state <> 'answered'
          union select id from weaver.orders where status in ('pending', 'submitted', 'accepted', 'partial')) open
        join weaver.order_sends s using (order_id) join weaver.orders o on o.id = s.order_id
@@ -175,4 +184,13 @@ export function recentSends(reader: Reader, minutes: number): Promise<RecentSend
      from orders group by exchange, mode order by 1, 2`,
     [minutes],
   )
+}
+
+/** Needs the run's lock, under which jobs of its orders are finished. */
+export async function hasOtherSubmit(tx: Reader, orderId: string): Promise<boolean> {
+  const rows = await tx.query(
+    `select from weaver.order_jobs where order_id = $1 and task = 'veda.submit_order' limit 2`,
+    [orderId],
+  )
+  return rows.length > 1
 }

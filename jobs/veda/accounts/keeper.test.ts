@@ -88,6 +88,9 @@ async function anSentOrder(ordinal: number, changes: Partial<OrderRow> = {}): Pr
     cancel_reason: null,
     decided_close: null,
     cancel_attempts: 0,
+    refusals: 0,
+    at_market: false,
+    qty_increment: null,
   }
   await db.write((tx) =>
     record(tx, {

@@ -91,6 +91,9 @@ export function newOrderOutcome(seed: OrderSeed): BornOrder {
     cancel_attempts: 0,
     cancel_reason: null,
     decided_close: seed.decidedClose,
+    refusals: 0,
+    at_market: false,
+    qty_increment: null,
   }
   const writes: Outcome['writes'] = [
     { kind: 'insert_orders', rows: [order] },

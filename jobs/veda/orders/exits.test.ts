@@ -155,7 +155,7 @@ test('the stop loss is not given up while the take profit could not leave', asyn
   await world.account('unknown')
   await world.drain()
   await world.account('ready')
-  await world.halt(world.run.id)
+  await world.halt(null)
   await world.drain()
   expect(openAtVenue()).toEqual(['sell stop 10'])
   await world.resume()
@@ -164,32 +164,44 @@ test('the stop loss is not given up while the take profit could not leave', asyn
   expect(venue.submits.map(({ order_type }) => order_type)).toEqual(['market', 'stop', 'limit', 'stop'])
 })
 
-test('a run is halted while its take profit lies in the place of the stop loss: it stays until the stop loss can leave', async () => {
+test('a run is halted while its take profit lies in the place of the stop loss: that comes back all the same', async () => {
   const id = await entered()
   closesAt('121')
   venue.whileSubmitting = async (order) => {
     if (order?.client_order_id === `${id}-tp0`) await world.halt(world.run.id)
+    closesAt('110')
   }
-  await world.drain()
-  world.clock.now += 120_000
-  await world.drain()
-  expect(openAtVenue()).toEqual(['sell limit 10'])
-  await world.resume()
-  closesAt('110')
   await world.drain()
   expect(openAtVenue()).toEqual(['sell stop 10'])
 })
 
-test('a run is halted while the price is looked at: the stop loss is not given up', async () => {
+test('everything is halted while the price is looked at: the stop loss is not given up', async () => {
   await entered()
   closesAt('121')
   const { bars } = venue
   venue.bars = async (request) => {
-    await world.halt(world.run.id)
+    await world.halt(null)
     return bars(request)
   }
   await world.drain()
   expect(openAtVenue()).toEqual(['sell stop 10'])
+})
+
+test('an entry that filled in many parts: the price is asked for once for all of its take profits', async () => {
+  const id = await world.place({ qty: '20', ...both })
+  await world.drain()
+  for (let part = 0; part < 20; part++) await world.report(venue.fill(id, '1', '100'))
+  const { bars } = venue
+  let asked = 0
+  venue.bars = (request) => {
+    asked += 1
+    return bars(request)
+  }
+  await world.drain()
+  world.clock.now += 60_000
+  await world.drain()
+  expect([openAtVenue().length, world.waiting.length, asked]).toEqual([20, 20, 2])
+  expect(new Set(world.waiting.map(({ queue }) => queue))).toEqual(new Set([`takes:${world.run.id}`]))
 })
 
 test('a take profit alone lies at the venue', async () => {
@@ -241,17 +253,6 @@ test('an exit that expired at the venue is placed again while the position is he
   await world.report(venue.end(`${id}-sl0`, 'expired'))
   await world.drain()
   expect(openAtVenue()).toEqual(['sell stop 10'])
-})
-
-test('a stop loss that the venue refuses is tried again, then somebody is told', async () => {
-  venue.onSubmit('accept', 'reject', 'reject', 'reject')
-  const id = await entered('10', { stop_loss: '90' })
-  expect(venue.submits.filter(({ client_order_id }) => client_order_id === `${id}-sl0`)).toHaveLength(3)
-  expect(await world.order(`${id}-sl0`)).toMatchObject({ status: 'rejected' })
-  const alarms = (await world.events()).filter(({ type }) => type === 'system.Error')
-  expect(alarms.map(({ payload }) => (payload as { message: string }).message)).toEqual([
-    `the exit ${id}-sl0 (stop loss, sell 10 BTC/USD) is not at the venue: venue: insufficient buying power`,
-  ])
 })
 
 test('a stop loss that the venue takes and rejects later: somebody is told', async () => {

@@ -9,16 +9,29 @@ import { isOpen } from '../../../db/events/order_state.ts'
 import type { NewJob } from '../../../db/events/tasks.ts'
 import type { OrderSendRow, RunLedgerRow, TradingMode } from '../../../db/walle/live_rows.ts'
 import type { Outcome, Write } from '../../../db/walle/outcome.ts'
-import { symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import { activeHalt } from '../../../db/walle/queries/halts.ts'
+import { hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { FillRow, OrderRow, PositionRow, RunRow } from '../../../db/walle/rows.ts'
 import type { PlaceIntent } from '../../../strategies/api.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { ownIntent } from '../../greta/order_events.ts'
-import { type Birth, type Leg, type NewLeg, planExits, rolesOf, SPENT } from '../exits.ts'
+import {
+  type Birth,
+  type ExitPlan,
+  endedElsewhere,
+  type Leg,
+  type NewLeg,
+  pairKeyOf,
+  planExits,
+  roleOf,
+  rolesOf,
+  SPENT,
+} from '../exits.ts'
 import type { OrderBody } from '../reports.ts'
 import { newOrderOutcome } from './birth.ts'
-import { cancelJob } from './job_specs.ts'
+import { isFree } from './hindrances.ts'
+import { cancelJob, submitJob } from './job_specs.ts'
 
 interface ExitWorld {
   now(): number
@@ -37,59 +50,110 @@ interface Changed {
 export interface ExitOutcome {
   outcome: Outcome
   ledger: RunLedgerRow
+  /** Of an exit that was ended elsewhere while there was something to close: whether another takes its place. Null: it was not. */
+  lost: 'for now' | 'for good' | null
 }
 
+type Sent = { order: OrderRow; send: OrderSendRow }
+
 export async function exitOutcome(world: ExitWorld, tx: WriteTx, changed: Changed): Promise<ExitOutcome> {
-  const { run, order, send, fills, position } = changed
-  const nothing = { outcome: { writes: [], events: [] }, ledger: changed.ledger }
+  const { run, order, fills, position } = changed
+  const nothing: ExitOutcome = { outcome: { writes: [], events: [] }, ledger: changed.ledger, lost: null }
   const births = fills.length > 0 && rolesOf(order).length > 0 ? birthsOf(order, fills, position) : []
   const closes = order.parent_order_id === null && order.order_type === 'market'
   if (fills.length === 0 && isOpen(order.status) && !closes) return nothing
+  const outcome = { writes: [] as Write[], events: [], jobs: [] as NewJob[] }
+  const { send, isLost } = await withHalt(world, tx, changed)
+  if (send !== changed.send) outcome.writes.push({ kind: 'save_order_sends', rows: [send] })
   const known = await symbolOrders(tx, run.id, order.symbol)
   const all = known.map((one) => (one.order.id === order.id ? { order, send } : one))
   if (!known.some((one) => one.order.id === order.id)) all.push({ order, send })
-  const legs = all.filter((one) => one.order.parent_order_id !== null)
+  const legs = all.filter((one): one is Sent => one.order.parent_order_id !== null && one.send !== null)
   const asLegs: Leg[] = legs.map((one) => ({ order: one.order, cancelReason: cancelReasonOf(one.send) }))
   const qty = position?.qty ?? '0'
-  const plan = planExits(
-    qty,
-    claimedOf(
-      all.map((one) => one.order),
-      qty,
-    ),
-    asLegs,
-    births,
-  )
-  const sendOf = (leg: Leg) => legs.find((one) => one.order.id === leg.order.id)?.send as OrderSendRow
-  const sends = [
-    ...plan.cancel.map(({ leg, reason }) => cancelWanted(sendOf(leg), reason, world.now())),
+  const claimed = await claimedOf(tx, run, all, qty)
+  const increment = [...all.map((one) => one.send), send].findLast((one) => one?.qty_increment != null)?.qty_increment
+  const plan = planExits(qty, claimed, asLegs, births, increment ?? null)
+  carryOut(plan, legs, world.now(), outcome)
+  if (!isOpen(order.status)) tryAgain(plan, legs, outcome)
+  const isHeld = order.side === 'sell' ? new Decimal(qty).gt(ZERO) : new Decimal(qty).lt(ZERO)
+  const lost = isLost && isHeld ? 'for good' : null
+  const placed = await placeLegs(world, tx, changed, plan.place, outcome)
+  return { ...placed, lost: lost && plan.place.some((leg) => follows(leg, order)) ? 'for now' : lost }
+}
+
+function follows({ role, client_order_id }: NewLeg, { client_order_id: before }: OrderRow): boolean {
+  return role === roleOf(before) && pairKeyOf(client_order_id) === pairKeyOf(before)
+}
+
+/** An exit that a halt of the system ended, whoever asked the venue for it, does not come back. */
+async function withHalt({ now }: ExitWorld, tx: WriteTx, { order, send }: Changed) {
+  const isLost = order.parent_order_id !== null && endedElsewhere({ order, cancelReason: cancelReasonOf(send) })
+  if (!isLost || (await activeHalt(tx, null)) === null) return { send, isLost }
+  return { send: cancelWanted(send, 'halt', now()), isLost: false }
+}
+
+interface Collected {
+  writes: Write[]
+  jobs: NewJob[]
+}
+
+function carryOut(plan: ExitPlan, legs: readonly Sent[], now: number, { writes, jobs }: Collected): void {
+  const sendOf = ({ order }: Leg) => legs.find((one) => one.order.id === order.id)?.send as OrderSendRow
+  const rows = [
+    ...plan.cancel.map(({ leg, reason }) => cancelWanted(sendOf(leg), reason, now)),
     ...plan.retire.map((leg) => ({ ...sendOf(leg), cancel_reason: SPENT })),
   ]
-  const jobs: NewJob[] = plan.cancel.flatMap(({ leg }) =>
-    sendOf(leg).state === 'answered' ? [cancelJob(leg.order)] : [],
-  )
-  const outcome: Outcome = {
-    writes: sends.length > 0 ? [{ kind: 'save_order_sends', rows: sends }] : [],
-    events: [],
-    jobs,
+  if (rows.length > 0) writes.push({ kind: 'save_order_sends', rows })
+  for (const { leg } of plan.cancel) {
+    const send = sendOf(leg)
+    if (send.state === 'answered') jobs.push(cancelJob(leg.order))
+    else if (isRefused(send)) jobs.push(submitJob(leg.order))
   }
-  return placeLegs(world, tx, changed, plan.place, outcome)
 }
 
-function cancelReasonOf(send: OrderSendRow | null): string | null {
-  if (send === null || send.cancel_requested_at === null) return null
-  return send.cancel_reason ?? 'asked for'
+/** What ended may have been what the venue refused an exit for. */
+function tryAgain(plan: ExitPlan, legs: readonly Sent[], { writes, jobs }: Collected): void {
+  const refused = legs.filter(
+    ({ order, send }) =>
+      isOpen(order.status) &&
+      isRefused(send) &&
+      send.cancel_requested_at === null &&
+      !plan.cancel.some(({ leg }) => leg.order.id === order.id),
+  )
+  if (refused.length === 0) return
+  writes.push({ kind: 'save_order_sends', rows: refused.map(({ send }) => ({ ...send, last_sent_at: null })) })
+  jobs.push(...refused.map(({ order }) => submitJob(order)))
 }
 
-/** What market orders on their way will close of the position. */
-function claimedOf(orders: readonly OrderRow[], position: string): string {
-  const held = new Decimal(position)
-  const side = held.gt(ZERO) ? 'sell' : 'buy'
-  return orders
-    .filter(
-      (one) => one.parent_order_id === null && one.order_type === 'market' && one.side === side && isOpen(one.status),
-    )
-    .reduce((sum, one) => sum.plus(one.qty).minus(one.filled_qty), ZERO)
+function isRefused({ state, refusals }: OrderSendRow): boolean {
+  return state === 'to_send' && refusals > 0
+}
+
+function cancelReasonOf(send: OrderSendRow): string | null {
+  return send.cancel_reason ?? (send.cancel_requested_at === null ? null : 'asked for')
+}
+
+/**
+ * What market orders will close of the position: those that were sent, and those that may be sent now. The exits stay for one
+ * that could not leave.
+ */
+async function claimedOf(
+  tx: WriteTx,
+  run: RunRow,
+  all: readonly { order: OrderRow; send: OrderSendRow | null }[],
+  position: string,
+): Promise<string> {
+  const side = new Decimal(position).gt(ZERO) ? 'sell' : 'buy'
+  const closing = all.filter(
+    ({ order }) =>
+      order.parent_order_id === null && order.order_type === 'market' && order.side === side && isOpen(order.status),
+  )
+  const unsent = closing.find(({ send }) => send?.state === 'to_send')
+  const mayLeave = unsent !== undefined && isFree(await hindranceOf(tx, run, unsent.order.symbol), unsent.order)
+  return closing
+    .filter(({ send }) => send?.state !== 'to_send' || (mayLeave && send.cancel_requested_at === null))
+    .reduce((sum, { order }) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
     .toString()
 }
 
@@ -117,7 +181,7 @@ async function placeLegs(
   { run, order, fills, ledger }: Changed,
   legs: readonly NewLeg[],
   outcome: Outcome,
-): Promise<ExitOutcome> {
+): Promise<Omit<ExitOutcome, 'lost'>> {
   const writes: Write[] = [...outcome.writes]
   const events: NewEvent[] = []
   const jobs: NewJob[] = [...(outcome.jobs ?? [])]
@@ -164,21 +228,41 @@ function legIntent(entry: OrderRow, { role, client_order_id, qty }: NewLeg): Pla
 }
 
 /** A position without the exit that it was to have is for a person to look at. */
-export function exitAlarms(order: OrderRow, bodies: readonly OrderBody[], ts: string): NewEvent[] {
+export function exitAlarms(
+  order: OrderRow,
+  bodies: readonly OrderBody[],
+  lost: ExitOutcome['lost'],
+  ts: string,
+): NewEvent[] {
+  if (order.parent_order_id === null) return []
+  const after = lost === null ? '' : lost === 'for now' ? '. Another takes its place' : '. No other takes its place'
   const rejected = bodies.find(({ type }) => type === 'orders.Rejected')
-  if (order.parent_order_id === null || rejected === undefined) return []
+  if (rejected !== undefined) {
+    return [exitAlarm(order, { fact: 'alarm', cause: rejected.id, ts, why: `${order.reject_reason}${after}` })]
+  }
+  const cancelled = bodies.find((body) => body.type === 'orders.Cancelled')
+  if (cancelled === undefined || lost === null) return []
+  const why = `it was ended there without Weaver's wish: ${cancelled.payload.reason ?? 'cancelled'}${after}`
+  return [exitAlarm(order, { fact: 'alarm', cause: cancelled.id, ts, why })]
+}
+
+interface Alarm {
+  fact: 'alarm' | 'alarm:refused'
+  cause: string | null
+  ts: string
+  why: string
+}
+
+export function exitAlarm(order: OrderRow, { fact, cause, ts, why }: Alarm): NewEvent {
   const what = `${order.reason ?? order.order_type}, ${order.side} ${order.qty} ${order.symbol}`
-  const message = `the exit ${order.client_order_id} (${what}) is not at the venue: ${order.reject_reason}`
-  return [
-    {
-      id: venueEventId(order.run_id, order.client_order_id, 'alarm'),
-      type: 'system.Error',
-      run_id: order.run_id,
-      corr_id: order.corr_id,
-      causation_id: rejected.id,
-      ts,
-      producer: 'veda',
-      payload: { part: 'orders', message },
-    },
-  ]
+  return {
+    id: venueEventId(order.run_id, order.client_order_id, fact),
+    type: 'system.Error',
+    run_id: order.run_id,
+    corr_id: order.corr_id,
+    causation_id: cause,
+    ts,
+    producer: 'veda',
+    payload: { part: 'orders', message: `the exit ${order.client_order_id} (${what}) is not at the venue: ${why}` },
+  }
 }

@@ -8,19 +8,28 @@ import { type Venue, VenueError } from '../venue.ts'
 
 /** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
 export const SEND_WITHIN_MS = 300_000
-/** Then the venue decides. */
-const MAKE_ROOM_MS = 30_000
+/** So long an order waits for exits to make room; then the venue decides. */
+export const MAKE_ROOM_MS = 30_000
 
 export function isTooLate({ parent_order_id }: Pick<OrderRow, 'parent_order_id'>, waitedMs: number): boolean {
   return parent_order_id === null && waitedMs > SEND_WITHIN_MS
 }
 
-export function isHalted({ system_halt, run_halt }: Hindrance): boolean {
-  return system_halt || run_halt
+/** A halt of the system keeps everything. That of a run lets its exits go their way: all they do is make what it holds smaller. */
+export function haltedBy(
+  { system_halt, run_halt }: Hindrance,
+  order: Pick<OrderRow, 'parent_order_id'> | null,
+): string | null {
+  if (system_halt) return 'the system is halted'
+  return run_halt && (order === null || order.parent_order_id === null) ? 'the run is halted' : null
 }
 
-export function isFree(hindrance: Hindrance): boolean {
-  return !isHalted(hindrance) && waitsFor(hindrance) === null
+export function isHalted(hindrance: Hindrance, order: Pick<OrderRow, 'parent_order_id'> | null): boolean {
+  return haltedBy(hindrance, order) !== null
+}
+
+export function isFree(hindrance: Hindrance, order: Pick<OrderRow, 'parent_order_id'> | null): boolean {
+  return !isHalted(hindrance, order) && waitsFor(hindrance) === null
 }
 
 export function waitsFor({ account_ready, account_reason, paused_reason }: Hindrance): string | null {
@@ -39,7 +48,7 @@ export async function mayLeave(
   wantedAt: string,
 ): Promise<void> {
   const hindrance = await hindranceOf(db.reader, { id: order.run_id, exchange, mode }, order.symbol)
-  const halted = isHalted(hindrance) || (await isHaltedByFile()) ? 'it was halted' : null
+  const halted = isHalted(hindrance, order) || (await isHaltedByFile()) ? 'it was halted' : null
   const late = isTooLate(order, now() - Date.parse(wantedAt)) ? 'it is too late for it' : null
   const why = halted ?? waitsFor(hindrance) ?? late
   if (why !== null) throw new VenueError('unavailable', `kept back before it left: ${why}`)
@@ -55,6 +64,8 @@ export async function waitsForExits(tx: WriteTx, order: OrderRow, now: number): 
       exit.side === order.side &&
       isOpen(exit.status) &&
       send?.cancel_requested_at != null &&
+      // Such as a take profit that watches the price: it holds nothing at the venue, and never leaves any more.
+      send.state !== 'to_send' &&
       now - Date.parse(send.cancel_requested_at) < MAKE_ROOM_MS,
   )
   return going ? 'exits that hold what it sells are being cancelled' : null

@@ -7,8 +7,9 @@ import type { Json } from '../../../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../../../tests/support/order_world.ts'
 import { createScriptedVenue, plainAsset } from '../../../tests/support/scripted_venue.ts'
+import { endStoppedRun } from '../../live/end.ts'
 import { newLiveCheckpoint } from '../../live/ticks.ts'
-import { unfinishedJobs } from './placing.ts'
+import { placeOrder, unfinishedJobs } from './placing.ts'
 
 let database: TestDatabase
 
@@ -188,4 +189,70 @@ test('what is under way has a job for whoever keeps the account next', async () 
   expect(await world.order(done)).toMatchObject({ status: 'accepted' })
   await database.db.write((tx) => append(tx, [], { jobs: found }))
   expect(await unfinishedJobs(database.db.reader, { exchange: 'scripted', mode: 'paper' })).toEqual([])
+})
+
+test('a fee in kind leaves a quantity between two steps: it can be closed, and its exits fit', async () => {
+  const coins = createScriptedVenue({ assets: [plainAsset('BTC/USD', { qty_increment: '0.0001', min_qty: '0.0001' })] })
+  const world = await openOrderWorld(database.db, coins)
+  const id = await world.place({ qty: '0.1', stop_loss: '90' })
+  await world.drain()
+  await world.report(coins.fill(id, '0.1', '100', { fee_qty: '0.00025' }))
+  await world.drain()
+  expect(coins.submits.at(-1)).toMatchObject({ order_type: 'stop', qty: '0.0997' })
+  const more = await world.place({ qty: '0.00025' })
+  expect(await world.order(more)).toMatchObject({ status: 'pending', qty: '0.0002' })
+  const free = await world.place({ qty: '0.00011' })
+  expect(await refusal(world, free)).toEqual([
+    'rejected',
+    'invalid_order: qty 0.00011 is not a multiple of 0.0001',
+    'qty_increment',
+  ])
+  await world.cancel(more)
+  const close = await world.place({ side: 'sell', qty: '0.09975' })
+  await world.drain()
+  expect(coins.submits.at(-1)).toMatchObject({ order_type: 'market', qty: '0.0997' })
+  await world.report(coins.fill(close, '0.0997', '100'))
+  const rest = await world.place({ side: 'sell', qty: '0.00005' })
+  expect((await refusal(world, rest))[2]).toBe('qty_increment')
+  expect((await world.events()).filter(({ type }) => type === 'system.Error')).toEqual([])
+})
+
+test('a run that closes what it holds ends with what is less than a step, and says so', async () => {
+  const coins = createScriptedVenue({ assets: [plainAsset('BTC/USD', { qty_increment: '0.0001' })] })
+  const world = await openOrderWorld(database.db, coins)
+  const id = await world.place({ qty: '0.1' })
+  await world.drain()
+  await world.report(coins.fill(id, '0.1', '100', { fee_qty: '0.00025' }))
+  const { db } = database
+  const run_id = world.run.id
+  await db.write((tx) =>
+    tx.execute(
+      `update weaver.runs set stop_requested = '{"cancel_orders":true,"close_positions":true}' where id = $1`,
+      [run_id],
+    ),
+  )
+  const job = {
+    signal: new AbortController().signal,
+    finish: async () => {},
+    putBack: async (): Promise<never> => {
+      throw new Error('it is put back')
+    },
+  }
+  const look = () => endStoppedRun(world.jobs, { run_id }, job as unknown as Parameters<typeof endStoppedRun>[2])
+  await expect(look()).rejects.toThrow('put back')
+  const [command] = await db.reader.query<{ id: string }>(
+    `select event_id as id from weaver.outbox where run_id = $1 and type = 'live.PlaceOrder' order by outbox.id desc limit 1`,
+    [run_id],
+  )
+  await placeOrder(world.jobs, { run_id, event_id: command?.id as string }, job)
+  await world.drain()
+  const close = coins.submits.at(-1)
+  expect(close).toMatchObject({ side: 'sell', qty: '0.0997' })
+  await world.report(coins.fill(close?.client_order_id as string, '0.0997', '100'))
+  await look()
+  const [run] = await db.reader.query<{ status: string; cautions: string[] }>(
+    'select status, cautions from weaver.runs where id = $1',
+    [run_id],
+  )
+  expect(run).toEqual({ status: 'stopped', cautions: ['when it stopped it still held 0.00005 BTC/USD'] })
 })

@@ -21,16 +21,18 @@ import type { OrderRow, RunRow } from '../../../db/walle/rows.ts'
 import type { Json, PlaceIntent } from '../../../strategies/api.ts'
 import type { Job } from '../../attempt.ts'
 import { checkRisk, type RiskLimits } from '../../glados/risk.ts'
-import { Decimal, ZERO } from '../../greta/decimals.ts'
+import { Decimal } from '../../greta/decimals.ts'
 import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk_watch.ts'
 import type { Live } from '../../live/live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/ticks.ts'
 import { checkIntent } from '../../marvin/intents.ts'
-import { checkVenue, type Holding } from '../checks.ts'
+import { checkVenue, fittedTo } from '../checks.ts'
 import type { VenueAsset, VenueFeatures } from '../venue.ts'
 import { tooOld } from './age.ts'
-import { cancelWanted, exitOutcome } from './exits.ts'
+import { cancelWanted } from './exits.ts'
 import { checkFunds } from './funds.ts'
+import { haltedBy } from './hindrances.ts'
+import { closableBy, holdingOf } from './holding.ts'
 import { cancelJob, submitJob } from './job_specs.ts'
 import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './refusals.ts'
 
@@ -103,7 +105,9 @@ export async function unfinishedJobs(
   account: { exchange: string; mode: TradingMode },
 ): Promise<NewJob[]> {
   const sends = await unfinishedSends(reader, account)
-  return sends.map(({ order_id: id, run_id, what }) => (what === 'submit' ? submitJob : cancelJob)({ id, run_id }))
+  return sends.map(({ order_id: id, run_id, client_order_id, what }) =>
+    what === 'submit' ? submitJob({ id, run_id, client_order_id }) : cancelJob({ id, run_id }),
+  )
 }
 
 /** Once per command, under the run's lock; the tick's last command ends the tick. */
@@ -165,12 +169,12 @@ async function place(
   event: PlaceCommand,
   words: VenueWords | null,
 ): Promise<Outcome> {
-  const intent = event.payload.intent as PlaceIntent
+  const asked = event.payload.intent as PlaceIntent
   const [ledger, known, tick, account] = await Promise.all([
     getRunLedger(tx, run.id),
-    orderByClientId(tx, run.id, intent.client_order_id),
+    orderByClientId(tx, run.id, asked.client_order_id),
     getClockTick(tx, run.id, event.payload.bar_index),
-    readStanding(tx, run, intent),
+    readStanding(tx, run, asked),
   ])
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   // The same intent is the same order, whoever asks for it again.
@@ -178,10 +182,14 @@ async function place(
   const now = jobs.now()
   const { lastClose } = account
   const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
-  const born = commandedOrder(run, event, { ledger, tick, decidedClose, now })
+  const nonsense = checkIntent(asked, run.symbols)
+  const held = account.position?.qty ?? '0'
+  const intent = nonsense === null ? fittedTo(words?.asset?.qty_increment ?? null, asked, held) : asked
+  const born = commandedOrder(run, event, intent, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
+  const onlyCloses = run.stop_requested !== null && tick === null
   const refusal =
-    refusalOf(run, intent, { ...account, cash: ledger.cash, words, watch, now }) ??
+    refusalOf(run, intent, { ...account, nonsense, cash: ledger.cash, words, watch, onlyCloses, now }) ??
     (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) {
@@ -190,16 +198,7 @@ async function place(
   }
   countOrder(watch, now)
   const counted = { ...next, risk_watch: watch as unknown as Json }
-  // A market order that closes needs what the exits hold at the venue.
-  const exits = await exitOutcome(jobs, tx, {
-    ...{ run, order: born.order, send: born.send, fills: [] },
-    ...{ ledger: counted, position: account.position },
-  })
-  return {
-    writes: [...born.outcome.writes, ...exits.outcome.writes, { kind: 'save_run_ledgers', rows: [exits.ledger] }],
-    events: [...born.outcome.events, ...exits.outcome.events],
-    jobs: [...(born.outcome.jobs ?? []), ...(exits.outcome.jobs ?? [])],
-  }
+  return { ...born.outcome, writes: [...born.outcome.writes, { kind: 'save_run_ledgers', rows: [counted] }] }
 }
 
 /** What an intent is held against, read at once. */
@@ -216,19 +215,20 @@ async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) 
 }
 
 type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
+  nonsense: string | null
   cash: string
   words: VenueWords | null
   watch: RiskWatch
+  /** Of a run that is to stop, after its last tick: it closes a position, whatever its run may open otherwise. */
+  onlyCloses: boolean
   now: number
 }
 
 function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
-  const { hindrance, open, position, lastClose, words, watch, now } = circumstances
-  const nonsense = checkIntent(intent, run.symbols)
+  const { hindrance, nonsense, open, position, lastClose, onlyCloses, words, watch, now } = circumstances
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
-  if (hindrance.system_halt || hindrance.run_halt) {
-    return { reason: 'halt', rule: null, detail: `the ${hindrance.system_halt ? 'system' : 'run'} is halted` }
-  }
+  const halted = haltedBy(hindrance, null)
+  if (halted !== null) return { reason: 'halt', rule: null, detail: halted }
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
     lastClose,
@@ -237,26 +237,12 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
     ...lossesOf(watch, now),
   })
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
+  const holding = holdingOf(run, intent, { position, others: open, hindrance })
+  if (onlyCloses && closableBy(intent.side, holding).lt(intent.qty)) {
+    const detail = `of the ${intent.qty} ${intent.symbol} that it was to close ${closableBy(intent.side, holding)} is left`
+    return { reason: 'short_not_allowed', rule: null, detail }
+  }
   const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
   if (unpaid !== null || words === null) return unpaid
-  const holding = holdingOf(run, intent, { qty: position?.qty ?? '0', open, hindrance })
   return checkVenue(intent, words.features, words.asset, holding)
-}
-
-/** Exits do not count: they make room for an order that closes, and end with the position. */
-function holdingOf(
-  run: LiveRun,
-  { symbol, side }: PlaceIntent,
-  { qty, open, hindrance }: { qty: string } & Pick<Circumstances, 'open' | 'hindrance'>,
-): Holding {
-  const closing = open
-    .filter((order) => order.symbol === symbol && order.side === side && order.parent_order_id === null)
-    .reduce((sum, order) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
-  const beyond = new Decimal(hindrance.unattributed_qty)
-  return {
-    qty: new Decimal(qty).toString(),
-    closing: closing.toString(),
-    lacking: (beyond.lt(ZERO) ? beyond.neg() : ZERO).toString(),
-    allowShort: run.fill.allow_short === true,
-  }
 }

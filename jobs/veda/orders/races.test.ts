@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../../../tests/support/order_world.ts'
 import { createScriptedVenue, type ScriptedVenue, type SubmitScript } from '../../../tests/support/scripted_venue.ts'
-import { RESEND_AFTER_MS } from './sending.ts'
+import { RESEND_AFTER_MS } from './leaving.ts'
 
 let database: TestDatabase
 let venue: ScriptedVenue
@@ -88,4 +88,16 @@ test.each([
   await free()
   expect(await world.step(job)).toBeNull()
   expect([venue.taken(id), venue.submits.length]).toEqual([1, 2])
+})
+
+test('an order to cancel that the venue does not know is asked for less and less often', async () => {
+  const id = await world.place({ order_type: 'limit', limit_price: '90' })
+  await world.drain()
+  await world.cancel(id)
+  const job = taken()
+  venue.orderByClientId = async () => null
+  const waits: (number | null)[] = []
+  for (let looks = 0; looks < 30; looks++) waits.push(await world.step(job))
+  expect(waits.slice(0, 3)).toEqual([3_000, 6_000, 9_000])
+  expect(waits.at(-1)).toBe(60_000)
 })

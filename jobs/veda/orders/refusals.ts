@@ -28,13 +28,13 @@ interface Circumstances {
   now: number
 }
 
-/** The order that a strategy's command asks for. */
+/** The order that a strategy's command asks for; `intent` as it fits its venue. */
 export function commandedOrder(
   run: LiveRun,
   event: PlaceCommand,
+  intent: PlaceIntent,
   { ledger, tick, decidedClose, now }: Circumstances,
 ): BornOrder {
-  const intent = event.payload.intent as PlaceIntent
   return newOrderOutcome({
     run,
     intent,
@@ -82,7 +82,8 @@ export async function refuseUnplaced(
     if (event?.type !== 'live.PlaceOrder') continue
     if ((await orderByClientId(tx, run.id, event.payload.intent.client_order_id)) !== null) continue
     const tick = await getClockTick(tx, run.id, event.payload.bar_index)
-    const born = commandedOrder(run as LiveRun, event, { ledger, tick, decidedClose: null, now })
+    const intent = event.payload.intent as PlaceIntent
+    const born = commandedOrder(run as LiveRun, event, intent, { ledger, tick, decidedClose: null, now })
     const { writes, events } = refusedOutcome(born, ENDED)
     outcome.writes.push(...writes)
     outcome.events.push(...events)

@@ -8,6 +8,7 @@ import type { Database, WriteTx } from '../../../db/database.ts'
 import type { NewEvent } from '../../../db/events/envelope.ts'
 import { venueEventId } from '../../../db/events/ids.ts'
 import { isOpen } from '../../../db/events/order_state.ts'
+import { getEvent } from '../../../db/events/read.ts'
 import type { OrderSendRow, RunLedgerRow, TradingMode, VenueUpdateRow } from '../../../db/walle/live_rows.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
 import { fillOf, isFillEvent } from '../../../db/walle/projections/fills.ts'
@@ -17,6 +18,7 @@ import {
   findOrder,
   getOrderSend,
   getPosition,
+  isBeingCancelled,
   type OrderPlace,
 } from '../../../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
@@ -28,7 +30,7 @@ import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { applyFill, averagePrice, type Ledger } from '../../greta/ledger.ts'
 import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from '../../greta/trades.ts'
 import type { Live } from '../../live/live.ts'
-import { applyReport, type OrderBody, type OrderReport } from '../reports.ts'
+import { applyReport, isOther, type OrderBody, type OrderReport } from '../reports.ts'
 import type { VenueStatus } from '../venue.ts'
 import { exitAlarms, exitOutcome } from './exits.ts'
 import { cancelJob } from './job_specs.ts'
@@ -40,6 +42,8 @@ export interface Heard extends OrderReport {
   exchange: string
   mode: TradingMode
   source: ReportSource
+  /** What a submit was answered: the order that it made, whatever it says. */
+  made?: true
 }
 
 export type Reported =
@@ -70,7 +74,8 @@ export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Repo
     const fills = await fillsOfOrder(jobs.db.reader, place.order_id)
     const decidedClose = send?.decided_close ?? null
     const news = order === null ? null : applyReport({ row: order, fills, decidedClose }, heard, 0)
-    if (news?.events.length === 0 && send?.state === 'answered') {
+    const lives = order !== null && isZombie(order, heard) && !(await isBeingCancelled(jobs.db.reader, order.id))
+    if (news?.events.length === 0 && send?.state === 'answered' && !lives) {
       return { kind: 'known', order: place, told: [], gap: news.gap }
     }
   }
@@ -104,6 +109,8 @@ export interface ReportOutcome {
   send: OrderSendRow
   told: OrderBody['type'][]
   gap: boolean
+  /** The report is of another order that the venue has by the same client id. */
+  other: boolean
 }
 
 /** What a report changes of an order that is locked: rows, events, jobs. */
@@ -114,6 +121,7 @@ export async function reportOutcome(
   heard: Heard,
 ): Promise<ReportOutcome> {
   const { order, run } = locked
+  if (heard.made !== true && isOther(order, heard)) return otherOutcome(jobs, tx, locked, heard)
   const ledger = await getRunLedger(tx, run.id)
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   const fills = await fillsOfOrder(tx, order.id)
@@ -121,43 +129,78 @@ export async function reportOutcome(
   const { events, gap } = applyReport(known, heard, ledger.next_fill)
   const send: OrderSendRow = { ...locked.send, state: 'answered', last_error: null }
   const zombie = isZombie(order, heard)
-  if (zombie && send.cancel_requested_at === null) {
+  const cancels = zombie && !(await isBeingCancelled(tx, order.id))
+  if (zombie && order.exchange_order_id === null && send.cancel_requested_at === null) {
     send.cancel_requested_at = new Date(jobs.now()).toISOString()
     send.cancel_reason = 'it was given up, and the venue has it'
   }
   const change = await ordersChange(jobs, tx, { run, order, send }, events, ledger)
-  const update: VenueUpdateRow = {
-    exchange: heard.exchange,
-    mode: heard.mode,
-    source: heard.source,
-    client_order_id: order.client_order_id,
-    execution_id: heard.execution?.execution_id ?? null,
-    payload: { order: heard.order, execution: heard.execution } as unknown as Json,
-  }
   const changed = JSON.stringify(send) !== JSON.stringify(locked.send)
   return {
     outcome: {
       writes: [
-        { kind: 'insert_venue_updates', rows: [update] },
+        { kind: 'insert_venue_updates', rows: [updateOf(order, heard)] },
         ...(changed ? [{ kind: 'save_order_sends' as const, rows: [send] }] : []),
         ...change.outcome.writes,
       ],
       events: change.outcome.events,
-      jobs: [...(change.outcome.jobs ?? []), ...(zombie ? [cancelJob(locked.order)] : [])],
+      jobs: [...(change.outcome.jobs ?? []), ...(cancels ? [cancelJob(locked.order)] : [])],
     },
     order: change.order,
     send,
     told: events.map(({ type }) => type),
     gap,
+    other: false,
   }
+}
+
+function updateOf({ client_order_id }: OrderRow, { exchange, mode, source, order, execution }: Heard): VenueUpdateRow {
+  const execution_id = execution?.execution_id ?? null
+  return { exchange, mode, source, client_order_id, execution_id, payload: { order, execution } as unknown as Json }
+}
+
+/** Nothing is booked. What it traded no order explains: the comparison of positions pauses its symbol. Told once. */
+async function otherOutcome(
+  jobs: Pick<ReportJobs, 'now'>,
+  tx: WriteTx,
+  { order, send }: LockedOrder,
+  heard: Heard,
+): Promise<ReportOutcome> {
+  const id = venueEventId(order.run_id, order.client_order_id, 'other')
+  const nothing = { outcome: { writes: [], events: [] }, order, send, told: [], gap: false, other: true }
+  const update = { kind: 'insert_venue_updates' as const, rows: [updateOf(order, heard)] }
+  if ((await getEvent(tx, id)) !== null) {
+    // On record, so that it is not asked for again.
+    return heard.execution === null ? nothing : { ...nothing, outcome: { writes: [update], events: [] } }
+  }
+  const event = {
+    id,
+    type: 'system.Error',
+    run_id: order.run_id,
+    corr_id: order.corr_id,
+    causation_id: order.last_event_id,
+    ts: new Date(jobs.now()).toISOString(),
+    producer: 'veda',
+    payload: { part: 'orders', message: `nothing is booked on ${order.client_order_id}: ${otherWords(order, heard)}` },
+  } satisfies NewEvent
+  return { ...nothing, outcome: { writes: [update], events: [event] } }
+}
+
+export function otherWords(ours: OrderRow, { order, execution }: OrderReport): string {
+  const theirs = (order ?? execution) as NonNullable<typeof order | typeof execution>
+  const words = ({ side, qty, symbol }: Pick<OrderRow, 'side' | 'qty' | 'symbol'>) => `${side} ${qty} ${symbol}`
+  return `the venue has its client order id for another order, ${theirs.exchange_order_id}: ${words(theirs)}, not ${words(ours)}`
 }
 
 const AT_VENUE: readonly unknown[] = ['pending', 'accepted', 'partial'] satisfies VenueStatus[]
 
-/** Weaver gave it up, as never having reached the venue, and there it is. */
-function isZombie({ status, exchange_order_id }: OrderRow, { order }: Heard): boolean {
-  if (exchange_order_id !== null) return false
-  return (status === 'cancelled' || status === 'rejected') && AT_VENUE.includes(order?.status)
+/**
+ * It has ended with Weaver, which gave it up as never having reached the venue, or heard wrongly of its end; and there it is.
+ * What a stream or an answer says of an order that the venue has acknowledged may be older than its end.
+ */
+function isZombie({ status, exchange_order_id }: OrderRow, { order, source }: Heard): boolean {
+  if (isOpen(status) || !AT_VENUE.includes(order?.status)) return false
+  return exchange_order_id === null || source === 'poll' || source === 'reconcile'
 }
 
 interface OrdersChange {
@@ -207,7 +250,7 @@ export async function ordersChange(
       events: [
         ...events,
         ...positionChanged(run, order, fills, booked.position, ts),
-        ...exitAlarms(order, bodies, ts),
+        ...exitAlarms(order, bodies, exits.lost, ts),
         ...exits.outcome.events,
       ],
       jobs: exits.outcome.jobs ?? [],

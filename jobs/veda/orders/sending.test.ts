@@ -5,7 +5,8 @@ import { type OrderWorld, openOrderWorld } from '../../../tests/support/order_wo
 import { createScriptedVenue, type ScriptedVenue, type SubmitScript } from '../../../tests/support/scripted_venue.ts'
 import { SEND_WITHIN_MS } from './hindrances.ts'
 import { submitJob } from './job_specs.ts'
-import { GIVE_UP_AFTER_MS, RESEND_AFTER_MS } from './sending.ts'
+import { RESEND_AFTER_MS } from './leaving.ts'
+import { GIVE_UP_AFTER_MS } from './sending.ts'
 
 let database: TestDatabase
 let venue: ScriptedVenue

@@ -11,7 +11,7 @@ import type { TaskPayload } from '../../../db/events/tasks.ts'
 import { redact } from '../../../db/secrets.ts'
 import type { OrderSendRow } from '../../../db/walle/live_rows.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
-import { getOrderSend, hindranceOf } from '../../../db/walle/queries/live_orders.ts'
+import { getOrderSend, hasOtherSubmit, hindranceOf } from '../../../db/walle/queries/live_orders.ts'
 import { openPositions } from '../../../db/walle/queries/live_runs.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
@@ -20,30 +20,25 @@ import { protects } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { refuseAccount } from '../accounts/refusal.ts'
 import { orderToSend } from '../checks.ts'
-import type { OrderBody } from '../reports.ts'
-import { type SubmitAnswer, type Venue, VenueError, type VenueOrder } from '../venue.ts'
+import { isOther, type OrderBody } from '../reports.ts'
+import { type SubmitAnswer, type Venue, type VenueAsset, VenueError, type VenueOrder } from '../venue.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
-import { isFree, isHalted, isTooLate, mayLeave, waitsFor, waitsForExits } from './hindrances.ts'
+import { isFree, mayLeave } from './hindrances.ts'
 import { cancelJob } from './job_specs.ts'
-import { type LockedOrder, lockOrder, reportOutcome } from './reports.ts'
+import { isUnwanted, LOOKUPS, leavesAgain, stoppedFrom, WAIT_MS } from './leaving.ts'
+import { pauseLeft, refusedExit } from './refused_exits.ts'
+import { type Heard, type LockedOrder, lockOrder, otherWords, reportOutcome } from './reports.ts'
 import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './take_profit.ts'
 
 export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
 export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
-/** Of a call whose outcome is not known: the venue may show an order later than it took it. */
-export const LOOKUPS = 3
-export const RESEND_AFTER_MS = 10_000
 /** An order that is not wanted any more and was never found at the venue for so long is taken for never having arrived. */
 export const GIVE_UP_AFTER_MS = 60_000
 const LOOKUP_EVERY_MS = 3_400
-const WAIT_MS = 1_000
 const TROUBLE_MS = 5_000
 const MOST_WAIT_MS = 60_000
-/** A venue refuses the exit of an entry that it has not settled yet. */
-export const EXIT_TRIES = 3
-const EXIT_AGAIN_MS = 5_000
 /** A venue that was asked to cancel is asked what became of it after this long, each time once more: some take days. */
 const CANCEL_CHECK_MS = 3_000
 
@@ -95,6 +90,7 @@ interface Sent {
   attempt: number
   resend: boolean
   wanted_at: string
+  atMarket: boolean
 }
 
 async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
@@ -110,11 +106,13 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
   // A halt that was pressed while the database was away is on its way into it.
   if (await jobs.isHalted()) return { again: WAIT_MS }
-  const marked = await within<Step | { sent: Sent }>(jobs, payload, job, (tx, locked) => markSent(jobs, tx, locked))
+  const marked = await within<Step | { sent: Sent }>(jobs, payload, job, (tx, locked) =>
+    markSent(jobs, tx, locked, asset),
+  )
   if (marked === 'done' || 'again' in marked) return marked
   let answer: SubmitAnswer | VenueError
   try {
-    const order = orderToSend(entered.order, venue.features, asset)
+    const order = orderToSend(entered.order, venue.features, asset, marked.sent.atMarket)
     answer = await venue.submit(order, () => mayLeave(jobs, venue, entered.order, marked.sent.wanted_at))
   } catch (error) {
     // Whatever it is: the call was begun, so nothing is known of what it did.
@@ -133,10 +131,7 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
       if (send.cancel_requested_at !== null) {
         return { outcome: { writes: [], events: [], jobs: [cancelJob(order)] }, step: 'done' }
       }
-      const next = await lookAfter(tx, locked, jobs.now())
-      // What would take its place could not leave.
-      const kept = next.outcome !== undefined && isHalted(await hindranceOf(tx, locked.run, order.symbol))
-      return kept ? { step: { again: WATCH_MS } } : next
+      return lookAfter(tx, locked, jobs.now())
     }
     if (send.state !== 'to_send') {
       return { step: { call: (await leavesAgain(jobs, tx, locked)) ? 'submit' : 'lookup', order } }
@@ -144,53 +139,16 @@ function enter(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Entered>
     const turn = send.cancel_requested_at === null ? await turnOf(tx, order) : 'send'
     if (turn === 'watch') {
       // Its stop loss is not given up for what could not leave.
-      const free = isFree(await hindranceOf(tx, locked.run, order.symbol))
+      const free = isFree(await hindranceOf(tx, locked.run, order.symbol), order)
       return { step: free ? { call: 'watch', order } : { again: WATCH_MS } }
     }
     const stopped = await stoppedFrom(jobs, tx, locked)
     if (stopped !== null) return stopped
-    return { step: turn === 'wait' ? { again: WAIT_MS } : { call: 'submit', order } }
+    if (turn === 'wait') return { step: { again: WAIT_MS } }
+    const pause = pauseLeft(send, jobs.now())
+    if (pause === 0) return { step: { call: 'submit', order } }
+    return { step: (await hasOtherSubmit(tx, order.id)) ? 'done' : { again: pause } }
   })
-}
-
-/** The venue has not known it for long enough, and nothing speaks against its leaving for the first time either. */
-async function leavesAgain(jobs: SendJobs, tx: WriteTx, locked: LockedOrder): Promise<boolean> {
-  const { run, order, send } = locked
-  const since = jobs.now() - Date.parse(send.last_sent_at as string)
-  if (send.lookups < LOOKUPS || since < RESEND_AFTER_MS || (await isUnwanted(jobs, tx, locked))) return false
-  return waitsFor(await hindranceOf(tx, run, order.symbol)) === null
-}
-
-/** It is not to be sent again, though it may be in. */
-async function isUnwanted(jobs: SendJobs, tx: WriteTx, { run, order, send }: LockedOrder): Promise<boolean> {
-  if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
-  return isHalted(await hindranceOf(tx, run, order.symbol))
-}
-
-/** Why an order that was never sent does not leave now; null: it may. */
-async function stoppedFrom(
-  jobs: SendJobs,
-  tx: WriteTx,
-  locked: LockedOrder,
-): Promise<{ outcome?: Outcome; step: Step } | null> {
-  const { run, order, send } = locked
-  const now = jobs.now()
-  if (send.cancel_requested_at !== null) {
-    const body = ended(order, 'orders.Cancelled', send.cancel_reason ?? 'cancelled before it was sent')
-    return { outcome: await endOutcome(jobs, tx, locked, body), step: 'done' }
-  }
-  const [hindrance, exits] = await Promise.all([hindranceOf(tx, run, order.symbol), waitsForExits(tx, order, now)])
-  if (isHalted(hindrance)) {
-    const detail = hindrance.system_halt ? 'the system is halted' : 'the run is halted'
-    return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', detail), step: 'done' }
-  }
-  const why = waitsFor(hindrance) ?? exits
-  const waited = now - Date.parse(send.wanted_at)
-  if (isTooLate(order, waited)) {
-    const detail = `it could not be sent for ${Math.round(waited / 1000)} s: ${why ?? send.last_error ?? 'its worker was away'}`
-    return { outcome: await rejectOutcome(jobs, tx, locked, 'too_late', detail), step: 'done' }
-  }
-  return why === null ? null : { step: { again: WAIT_MS } }
 }
 
 /** Transaction 1: from here on the order may be at the venue. */
@@ -198,6 +156,7 @@ async function markSent(
   jobs: SendJobs,
   tx: WriteTx,
   locked: LockedOrder,
+  asset: VenueAsset | null,
 ): Promise<{ outcome?: Outcome; step: Step | { sent: Sent } }> {
   const { order, send } = locked
   const now = jobs.now()
@@ -212,6 +171,7 @@ async function markSent(
     attempts: send.attempts + 1,
     lookups: 0,
     last_sent_at: new Date(now).toISOString(),
+    qty_increment: asset === null ? send.qty_increment : asset.qty_increment,
   }
   const payload = { order_id: order.id, client_order_id: order.client_order_id }
   const id = venueEventId(order.run_id, order.client_order_id, 'submitted')
@@ -219,8 +179,8 @@ async function markSent(
   const { outcome } = await changeOf(jobs, tx, { ...locked, send: sent }, bodies)
   outcome.writes.unshift({ kind: 'save_order_sends', rows: [sent] })
   // By what is on record now: another may have sent it since this job looked.
-  const { attempts: attempt, wanted_at } = sent
-  return { outcome, step: { sent: { attempt, wanted_at, resend: send.state !== 'to_send' } } }
+  const { attempts: attempt, wanted_at, at_market: atMarket } = sent
+  return { outcome, step: { sent: { attempt, wanted_at, atMarket, resend: send.state !== 'to_send' } } }
 }
 
 interface Answered extends Sent {
@@ -240,7 +200,7 @@ function isLatest({ state, attempts }: OrderSendRow, { attempt }: Pick<Sent, 'at
 async function takeAnswer(jobs: SendJobs, payload: Payload, job: SendJob, answered: Answered): Promise<Step> {
   const { venue, answer } = answered
   if (answer instanceof VenueError) return takeError(jobs, payload, job, answered, answer)
-  if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order)
+  if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order, { made: true })
   if (answer.kind === 'duplicate') {
     await note(jobs, payload, job, answered, 'unclear', 'the venue has had this client order id')
     return lookUp(jobs, payload, job, venue)
@@ -301,17 +261,13 @@ async function refusedBy(
     const { order, send } = locked
     if (!isOpen(order.status) || send.state === 'answered') return { step: 'done' }
     if (!isLatest(send, answered)) return { step: { again: WAIT_MS } }
-    if (order.parent_order_id !== null && send.attempts < EXIT_TRIES) {
-      const again: OrderSendRow = { ...send, state: 'to_send', last_error: redact(reason) }
-      return {
-        outcome: { writes: [{ kind: 'save_order_sends', rows: [again] }], events: [] },
-        step: { again: EXIT_AGAIN_MS },
-      }
-    }
-    return { outcome: await rejectOutcome(jobs, tx, locked, 'venue', redact(reason)), step: 'done' }
+    const passed = 'passed' in answered.answer
+    const kept = await refusedExit(tx, locked, { reason: redact(reason), passed }, jobs.now())
+    return kept ?? { outcome: await rejectOutcome(jobs, tx, locked, 'venue', redact(reason)), step: 'done' }
   })
 }
 
+/** An exit waits for what its position needs, whoever has to see to it. */
 function reject(
   jobs: SendJobs,
   payload: Payload,
@@ -323,6 +279,13 @@ function reject(
   return within<Step>(jobs, payload, job, async (tx, locked) => {
     if (!isOpen(locked.order.status) || locked.send.state === 'answered') return { step: 'done' }
     if (!isLatest(locked.send, sent)) return { step: { again: WAIT_MS } }
+    if (locked.order.parent_order_id !== null) {
+      const kept: OrderSendRow = { ...locked.send, state: 'to_send', last_error: detail }
+      return {
+        outcome: { writes: [{ kind: 'save_order_sends', rows: [kept] }], events: [] },
+        step: { again: TROUBLE_MS },
+      }
+    }
     return { outcome: await rejectOutcome(jobs, tx, locked, reason, detail), step: 'done' }
   })
 }
@@ -344,8 +307,13 @@ async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Ven
     const since = now - Date.parse(send.last_sent_at as string)
     if (asked.lookups >= LOOKUPS && since >= GIVE_UP_AFTER_MS && (await isUnwanted(jobs, tx, locked))) {
       const reason = `it never reached the venue: not found ${asked.lookups} times`
+      const given = { ...locked, send: asked }
+      // An exit that nobody wanted gone: its position is without it.
+      if (order.parent_order_id !== null && send.cancel_requested_at === null) {
+        return { outcome: await rejectOutcome(jobs, tx, given, 'halt', reason), step: 'done' }
+      }
       const body = ended(order, 'orders.Cancelled', reason)
-      return { outcome: await endOutcome(jobs, tx, { ...locked, send: asked }, body), step: 'done' }
+      return { outcome: await endOutcome(jobs, tx, given, body), step: 'done' }
     }
     const step = { again: (await leavesAgain(jobs, tx, { ...locked, send: asked })) ? WAIT_MS : LOOKUP_EVERY_MS }
     return { outcome: { writes: [{ kind: 'save_order_sends', rows: [asked] }], events: [] }, step }
@@ -373,17 +341,24 @@ async function retryLater(jobs: SendJobs, venue: Venue, error: unknown): Promise
 }
 
 /** The venue has it. Whoever wanted it cancelled meanwhile, or halted, gets that now. */
-function takeFound(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
+function takeFound(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  venue: Venue,
+  found: VenueOrder,
+  how: Pick<Heard, 'made'> = {},
+): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
-    const heard = {
-      exchange: venue.exchange,
-      mode: venue.mode,
-      source: 'answer',
-      order: found,
-      execution: null,
-    } as const
-    const { outcome, order, send } = await reportOutcome(jobs, tx, locked, heard)
+    const heard = { ...answerOf(venue, found), ...how }
+    const { outcome, order, send, other } = await reportOutcome(jobs, tx, locked, heard)
     if (!isOpen(order.status)) return { outcome, step: 'done' }
+    // By that id it can never get in.
+    if (other) {
+      const ended = await rejectOutcome(jobs, tx, locked, 'venue', otherWords(order, heard))
+      const writes = [...outcome.writes, ...ended.writes]
+      return { outcome: { ...ended, writes, events: [...outcome.events, ...ended.events] }, step: 'done' }
+    }
     const hindrance = await hindranceOf(tx, locked.run, order.symbol)
     const halted =
       hindrance.system_halt || (hindrance.run_halt && !protects(order, await openPositions(tx, locked.run.id)))
@@ -415,7 +390,7 @@ async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venu
   if (!reached) return { again: WATCH_MS }
   return within<Step>(jobs, payload, job, async (tx, locked) => {
     // Since it was looked at the last time: the stop loss is not given up for what cannot leave.
-    if (!isFree(await hindranceOf(tx, locked.run, order.symbol))) return { step: { again: WATCH_MS } }
+    if (!isFree(await hindranceOf(tx, locked.run, order.symbol), order)) return { step: { again: WATCH_MS } }
     return { outcome: await swapOutcome(tx, locked, jobs.now()), step: { again: WAIT_MS } }
   })
 }
@@ -455,44 +430,49 @@ async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promis
 /** The venue is asked to cancel, and asked what became of it until the order has ended there. */
 async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
   const entered = await within<Step | LockedOrder>(jobs, payload, job, async (_tx, locked) => {
-    const over = !isOpen(locked.order.status) && locked.order.exchange_order_id !== null
-    // What is not answered yet is its submit's to end or to cancel.
-    return { step: over || locked.send.state !== 'answered' ? 'done' : locked }
+    // What is not answered yet is its submit's to end or to cancel. What has ended with us may live at the venue.
+    return { step: locked.send.state === 'answered' ? locked : 'done' }
   })
   if (entered === 'done' || 'again' in entered) return entered
   const venue = await openVenue(jobs, payload, job)
   if (venue === 'done' || 'again' in venue) return venue
   try {
-    const before = await ask(jobs, payload, venue)
+    const found = await ask(jobs, payload, venue)
+    const before = found !== null && isOther(entered.order, { order: found, execution: null }) ? null : found
     // Ended by Weaver, and the venue does not know it.
     if (before === null && !isOpen(entered.order.status)) return 'done'
-    if (before === null) return { again: CANCEL_CHECK_MS }
+    const again = Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (entered.send.cancel_attempts + 1))
+    if (before === null) {
+      await countCancel(jobs, payload, job)
+      return { again }
+    }
     if (!AT_VENUE.has(before.status)) return await takeFoundEnd(jobs, payload, job, venue, before)
     await venue.cancel({ exchange_order_id: before.exchange_order_id })
-    await within(jobs, payload, job, async (_tx, { send }) => {
-      const counted: OrderSendRow = { ...send, cancel_attempts: send.cancel_attempts + 1 }
-      return { outcome: { writes: [{ kind: 'save_order_sends', rows: [counted] }], events: [] }, step: {} }
-    })
+    await countCancel(jobs, payload, job)
     const after = await ask(jobs, payload, venue)
     if (after !== null && !AT_VENUE.has(after.status)) return await takeFoundEnd(jobs, payload, job, venue, after)
-    return { again: Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (entered.send.cancel_attempts + 1)) }
+    return { again }
   } catch (error) {
     return retryLater(jobs, venue, error)
   }
+}
+
+function countCancel(jobs: SendJobs, payload: Payload, job: SendJob): Promise<unknown> {
+  return within(jobs, payload, job, async (_tx, { send }) => {
+    const counted: OrderSendRow = { ...send, cancel_attempts: send.cancel_attempts + 1 }
+    return { outcome: { writes: [{ kind: 'save_order_sends', rows: [counted] }], events: [] }, step: {} }
+  })
 }
 
 const AT_VENUE: ReadonlySet<VenueOrder['status']> = new Set(['pending', 'accepted', 'partial'])
 
 function takeFoundEnd(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
-    const heard = {
-      exchange: venue.exchange,
-      mode: venue.mode,
-      source: 'answer',
-      order: found,
-      execution: null,
-    } as const
-    const { outcome } = await reportOutcome(jobs, tx, locked, heard)
+    const { outcome } = await reportOutcome(jobs, tx, locked, answerOf(venue, found))
     return { outcome, step: 'done' }
   })
+}
+
+function answerOf({ exchange, mode }: Venue, order: VenueOrder): Heard {
+  return { exchange, mode, source: 'answer', order, execution: null }
 }

@@ -12,7 +12,7 @@ import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
 import { Decimal } from '../../greta/decimals.ts'
 import { MISSED, pairKeyOf, REACHED, roleOf } from '../exits.ts'
-import type { Venue } from '../venue.ts'
+import type { Venue, VenueBar } from '../venue.ts'
 import { cancelWanted } from './exits.ts'
 import { cancelJob } from './job_specs.ts'
 import type { LockedOrder } from './reports.ts'
@@ -23,6 +23,8 @@ export const WATCH_MS = 15_000
 const PATIENCE_MS = 30_000
 const LOOK_AGAIN_MS = 2_000
 const LOOK_BACK_MS = 300_000
+/** All that watch a symbol look at the same minutes: an entry that filled in many parts has as many take profits. */
+const SAME_LOOK_MS = 5_000
 
 async function stopLossesOf(tx: Reader, order: OrderRow) {
   if (order.parent_order_id === null || roleOf(order.client_order_id) !== 'tp') return []
@@ -31,11 +33,36 @@ async function stopLossesOf(tx: Reader, order: OrderRow) {
   return orders.filter(({ order: { client_order_id: id } }) => roleOf(id) === 'sl' && pairKeyOf(id) === pair)
 }
 
+export async function hasStopLoss(tx: Reader, order: OrderRow): Promise<boolean> {
+  return (await stopLossesOf(tx, order)).length > 0
+}
+
 /** `send`: nothing lies at the venue in its place. `wait`: that is being cancelled. */
 export async function turnOf(tx: Reader, order: OrderRow): Promise<'send' | 'wait' | 'watch'> {
   const inPlace = (await stopLossesOf(tx, order)).find((one) => isOpen(one.order.status))
   if (inPlace === undefined) return 'send'
   return inPlace.send?.cancel_requested_at == null ? 'watch' : 'wait'
+}
+
+interface Look {
+  at: number
+  bars: Promise<VenueBar[]>
+}
+
+const looks = new WeakMap<Venue, Map<string, Look>>()
+
+/** The newest minutes, oldest first. */
+function minutesOf(venue: Venue, symbol: string, now: number): Promise<VenueBar[]> {
+  const known = looks.get(venue) ?? new Map<string, Look>()
+  looks.set(venue, known)
+  const last = known.get(symbol)
+  if (last !== undefined && now >= last.at && now - last.at < SAME_LOOK_MS) return last.bars
+  const look = { at: now, bars: venue.bars({ symbol, timeframe: '1m', start: now - LOOK_BACK_MS, end: now }) }
+  known.set(symbol, look)
+  look.bars.catch(() => {
+    if (known.get(symbol) === look) known.delete(symbol)
+  })
+  return look.bars
 }
 
 /** By minutes that opened after the entry had filled, and after an earlier take profit of the pair had made way. */
@@ -50,8 +77,8 @@ export async function isReached(reader: Reader, venue: Venue, order: OrderRow, n
     ...before.map((one) => (roleOf(one.order.client_order_id) === 'tp' ? one.order.closed_at : null)),
   ]
   const start = Math.max(now - LOOK_BACK_MS, ...times.map((time) => (time == null ? 0 : Date.parse(time))))
-  const newest = (await venue.bars({ symbol, timeframe: '1m', start, end: now })).at(-1)
-  if (newest === undefined || price === null) return false
+  const newest = (await minutesOf(venue, symbol, now)).at(-1)
+  if (newest === undefined || newest.time < start || price === null) return false
   const beyond = new Decimal(newest.close).minus(price)
   return order.side === 'sell' ? beyond.gte(0) : beyond.lte(0)
 }

@@ -36,6 +36,7 @@ export function judge(book: Book, market: Market, body: unknown): Ask {
     judgeEquity(ask)
     judgeAuction(ask, market)
   }
+  judgeStop(book, ask)
   judgeMoney(book, ask)
   return ask
 }
@@ -143,6 +144,15 @@ function judgeEquity(ask: Ask): void {
     const increment = new Decimal(price).lt(1) ? '0.0001' : '0.01'
     if (!new Decimal(price).mod(increment).eq(ZERO)) throw subPenny(name, price)
   }
+}
+
+/** A stop that the price has gone through is refused, not met. */
+function judgeStop(book: Book, { symbol, side, stop_price }: Ask): void {
+  const price = book.prices.get(symbol)
+  if (stop_price === null || price === undefined) return
+  const beyond = new Decimal(stop_price).minus(price)
+  if (side === 'sell' ? beyond.lt(ZERO) : beyond.gt(ZERO)) return
+  throw badParameter(`stop price must be ${side === 'sell' ? 'less' : 'greater'} than current price`)
 }
 
 /** The hours are documented, the words are not. */

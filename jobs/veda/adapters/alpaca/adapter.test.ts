@@ -158,6 +158,13 @@ test('what stands beside a refusal’s message is told too, and its number is in
   })
 })
 
+test.each(['buy', 'sell'] as const)('a stop to %s that the price has gone through is said to be that', async (side) => {
+  world.emulator.control.setPrice('AAPL', '100')
+  const sent = order({ symbol: 'AAPL', side, order_type: 'stop', limit_price: null, stop_price: '100' })
+  const reason = `stop price must be ${side === 'sell' ? 'less' : 'greater'} than current price`
+  expect(await world.venue.submit(sent)).toEqual({ kind: 'rejected', reason, passed: true })
+})
+
 test('too many requests did nothing: the bucket is emptied, and the order is not sent again by itself', async () => {
   world.emulator.control.faults.rateLimit(2)
   expect(await failing(world.venue.submit(order()))).toMatchObject({

@@ -184,7 +184,10 @@ async function submit(
   // Of this id the first one is in, whatever became of its answer.
   const spoken = failure.status !== null && failure.isSpoken && failure.status < 500
   if (spoken && /unique/i.test(failure.message)) return { kind: 'duplicate' }
-  if (failure.kind === 'refused' || failure.kind === 'not_found') return { kind: 'rejected', reason: failure.message }
+  if (failure.kind === 'refused' || failure.kind === 'not_found') {
+    const passed = /stop price must be (less|greater) than current price/i.test(failure.message)
+    return { kind: 'rejected', reason: failure.message, ...(passed ? { passed } : {}) }
+  }
   throw venueError(failure, what)
 }
 
