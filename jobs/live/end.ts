@@ -286,8 +286,6 @@ interface LeftOver {
 
 /** What a person should look at. */
 function leftOver({ isBusy, unwanted, pending, positions, close_positions, stuck }: LeftOver): string[] {
-  const heldOf = ({ qty, symbol }: PositionRow) =>
-    `${qty} ${symbol}${stuck.has(symbol) ? ` (${stuck.get(symbol)})` : ''}`
   const names = (orders: readonly OrderRow[]) => orders.map(({ client_order_id }) => client_order_id).join(', ')
   return [
     ...(isBusy
@@ -296,10 +294,12 @@ function leftOver({ isBusy, unwanted, pending, positions, close_positions, stuck
     ...(unwanted.length > 0 ? [`when it stopped the venue had not confirmed the end of ${names(unwanted)}`] : []),
     ...(pending.length > 0 ? [`when it stopped these orders that close positions were open: ${names(pending)}`] : []),
     ...(close_positions && positions.length > 0
-      ? [`when it stopped it still held ${positions.map(heldOf).join(', ')}`]
+      ? [`when it stopped it still held ${positions.map(({ qty, symbol }) => `${qty} ${symbol}`).join(', ')}`]
       : []),
-    ...(close_positions && positions.some(({ symbol }) => stuck.has(symbol))
-      ? ['what protects a position that could not be closed was left at the venue']
+    ...(stuck.size > 0
+      ? [
+          `what protects was not taken away where no order could close: ${[...stuck].map((why) => why.join(', ')).join('; ')}`,
+        ]
       : []),
   ]
 }

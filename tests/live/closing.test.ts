@@ -119,8 +119,9 @@ test.each([
     expect(openAtVenue()).toEqual(['sell stop 10 BTC/USD', 'sell stop 10 BTC/USD'])
     expect([venue.cancels, (await world.send(own))?.cancel_requested_at]).toEqual([[], null])
     const { cautions } = await theRun()
+    expect(cautions).toContain('when it stopped it still held 10 BTC/USD')
     expect(cautions.join('\n')).toMatch(said)
-    expect(cautions.join('\n')).toContain('what protects a position that could not be closed was left at the venue')
+    expect(cautions.join('\n')).toContain('what protects was not taken away where no order could close: BTC/USD, ')
   },
 )
 
