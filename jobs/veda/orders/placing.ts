@@ -239,7 +239,7 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
   const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
   if (unpaid !== null || words === null) return unpaid
-  const holding = holdingOf(run, intent, { qty: position?.qty ?? '0', open, hindrance })
+  const holding = holdingOf(run, intent, { qty: position?.qty ?? '0', open })
   return checkVenue(intent, words.features, words.asset, holding)
 }
 
@@ -247,16 +247,14 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
 function holdingOf(
   run: LiveRun,
   { symbol, side }: PlaceIntent,
-  { qty, open, hindrance }: { qty: string } & Pick<Circumstances, 'open' | 'hindrance'>,
+  { qty, open }: { qty: string } & Pick<Circumstances, 'open'>,
 ): Holding {
   const closing = open
     .filter((order) => order.symbol === symbol && order.side === side && order.parent_order_id === null)
     .reduce((sum, order) => sum.plus(order.qty).minus(order.filled_qty), ZERO)
-  const beyond = new Decimal(hindrance.unattributed_qty)
   return {
     qty: new Decimal(qty).toString(),
     closing: closing.toString(),
-    lacking: (beyond.lt(ZERO) ? beyond.neg() : ZERO).toString(),
     allowShort: run.fill.allow_short === true,
   }
 }
