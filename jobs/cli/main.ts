@@ -289,8 +289,6 @@ function accounts(program: Command, wrap: Wrap): void {
     .argument('<run>', 'its id')
     .argument('<qty>', 'such as -10: it leaves the run')
     .option('--price <price>', 'at which it was traded; without it what the run has paid on average')
-    // A negative quantity is no option.
-    .allowUnknownOption()
     .action(
       wrap(async (context, ...[exchange, mode, symbol, runId, qty, options]: [...Five, AttributeOptions]) =>
         (await import('./accounts.ts')).attributeCommand(context, { exchange, mode, symbol, runId, qty }, options),
