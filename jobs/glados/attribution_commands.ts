@@ -1,13 +1,16 @@
 /** A person says whose a position is: a run's that did not trade it, no longer a run's that has it on record, or split. */
 import type { Reader } from '../../db/database.ts'
-import type { AccountPositionRow, AccountRow } from '../../db/walle/live_rows.ts'
-import type { Outcome } from '../../db/walle/outcome.ts'
+import type { NewEvent } from '../../db/events/envelope.ts'
+import type { PayloadOf } from '../../db/events/registry.ts'
+import type { AccountPositionRow, AccountRow, OrderSendRow } from '../../db/walle/live_rows.ts'
+import type { Outcome, Write } from '../../db/walle/outcome.ts'
 import { type AccountName, heldByRuns, lockAccount } from '../../db/walle/queries/accounts.ts'
-import { getPosition } from '../../db/walle/queries/live_orders.ts'
+import { getOrderSend, getPosition } from '../../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
+import { listOpenOrders } from '../../db/walle/queries/orders.ts'
 import { lockRun, lockRuns } from '../../db/walle/queries/runs.ts'
 import type { PositionRow, RunRow } from '../../db/walle/rows.ts'
-import { type Attribution, attributed } from '../greta/attribution.ts'
+import { type Attribution, attributed, closingTooMuch } from '../greta/attribution.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import type { CommandContext } from './commands.ts'
 import { DomainError } from './errors.ts'
@@ -187,8 +190,22 @@ async function booked(
     all.writes.push(...one.writes)
     all.events.push(one.event)
     all.positions.push(one.position)
+    if (attribution.how === 'transfer') all.writes.push(...(await unsent(reader, run.id, one.event, made.at)))
   }
   return all
+}
+
+/** What waits for the symbol to go on would leave as a short sale: it ends where it is. What the venue has is cancelled by a job. */
+async function unsent(reader: Reader, runId: string, { payload }: NewEvent, now: number): Promise<Write[]> {
+  const told = payload as PayloadOf<'account.PositionAttributed'>
+  const rows: OrderSendRow[] = []
+  for (const { id } of closingTooMuch(await listOpenOrders(reader, runId), told)) {
+    const send = await getOrderSend(reader, id)
+    if (send === null || send.state === 'answered' || send.cancel_requested_at !== null) continue
+    const cancel_requested_at = new Date(now).toISOString()
+    rows.push({ ...send, cancel_requested_at, cancel_reason: 'it would close more than the run holds' })
+  }
+  return rows.length === 0 ? [] : [{ kind: 'save_order_sends', rows }]
 }
 
 /** The keeper looks at once whether all is explained now, and frees the symbol. */

@@ -7,7 +7,7 @@ import type { NewEvent } from '../../db/events/envelope.ts'
 import type { PayloadOf } from '../../db/events/registry.ts'
 import type { RunLedgerRow } from '../../db/walle/live_rows.ts'
 import type { Write } from '../../db/walle/outcome.ts'
-import type { PositionRow, RunRow } from '../../db/walle/rows.ts'
+import type { OrderRow, PositionRow, RunRow } from '../../db/walle/rows.ts'
 import { type Booked, closeBooks, openBooks } from './books.ts'
 import { Decimal, ZERO } from './decimals.ts'
 import { applyFeeInKind, applySplit, applyTransfer, type Ledger, type SplitRatio } from './ledger.ts'
@@ -104,6 +104,24 @@ function changeOf(attribution: Attribution, held: Decimal): Decimal {
 /** The tick under way, or the last one. */
 export function newestTick({ open_corr_id, next_tick }: Pick<RunRow, 'open_corr_id' | 'next_tick'>): number {
   return open_corr_id === null ? Math.max(0, next_tick - 1) : next_tick
+}
+
+/** Of the run's own orders in the symbol, oldest first, those that would close more than what is left by it. */
+export function closingTooMuch(
+  orders: readonly OrderRow[],
+  { symbol, qty, position_qty }: Pick<Payload, 'symbol' | 'qty' | 'position_qty'>,
+): OrderRow[] {
+  const before = new Decimal(position_qty).minus(qty)
+  const side = before.gt(ZERO) ? 'sell' : 'buy'
+  let left = new Decimal(position_qty).abs()
+  if (left.gte(before.abs())) return []
+  return orders.filter((one) => {
+    if (one.symbol !== symbol || one.side !== side || one.parent_order_id !== null) return false
+    const rest = new Decimal(one.qty).minus(one.filled_qty)
+    if (rest.gt(left)) return true
+    left = left.minus(rest)
+    return false
+  })
 }
 
 /** What of `change` is held against those who hold the opposite, beyond what nobody's quantity can bear. */

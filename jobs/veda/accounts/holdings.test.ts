@@ -49,7 +49,7 @@ function keepAt(venue: ScriptedVenue): void {
     name: NAME,
     limits: {
       ...{ tickMs: 20, standByMs: 50, pollMs: 50, reconcileMs: 600_000, downMs: 300, settleMs: 50, mostMs: 2_000 },
-      backoff: { firstMs: 50, mostMs: 200 },
+      backoff: { firstMs: 50, mostMs: 200, refusedMostMs: 200 },
     },
   })
   keeper.start()
@@ -244,4 +244,27 @@ test('what runs have left in the account of before is not held in this one', asy
   expect(await positionOf('AAPL')).toMatchObject(there)
   const request = { symbol: 'AAPL', run_id: run.id, qty: '-10' }
   await expect(commands().attributePosition(NAME, request, context)).rejects.toMatchObject({ code: 'CONFLICT' })
+})
+
+test('a person accepts what the venue holds: it is nobody’s, and the symbol goes on', async () => {
+  const venue = aVenue()
+  venue.setPosition('AAPL', '7')
+  keepAt(venue)
+  await ready()
+  venue.setPosition('AAPL', '5')
+  await commands().reconcileAccount(NAME)
+  await until('it is paused', async () => (await positionOf('AAPL'))?.paused_reason)
+  expect(await commands().acceptPosition(NAME, 'AAPL', context)).toMatchObject({
+    unattributed_qty: '5',
+    paused_reason: null,
+  })
+  await until('the keeper agrees', async () => {
+    const row = await getAccount(db.reader, NAME)
+    return (row?.reconciled_at ?? '') > (row?.reconcile_requested_at ?? 'z')
+  })
+  expect(await positionOf('AAPL')).toMatchObject({ venue_qty: '5', unattributed_qty: '5', paused_reason: null })
+  await expect(commands().acceptPosition(NAME, 'MSFT', context)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await expect(commands().reconcileAccount({ exchange: 'none', mode: 'live' })).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+  })
 })

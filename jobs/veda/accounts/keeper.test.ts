@@ -1,19 +1,17 @@
 /** What venues say, heard and checked: against a venue whose answers are written down, with real rows. */
-import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectOwner, openDatabase } from '../../../db/client.ts'
 import type { Database } from '../../../db/database.ts'
 import type { PayloadOf } from '../../../db/events/registry.ts'
 import { accountPositions, getAccount } from '../../../db/walle/queries/accounts.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
-import { createRecorder, record } from '../../../db/walle/record.ts'
+import { record } from '../../../db/walle/record.ts'
 import type { OrderRow, RunRow } from '../../../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
 import { atVenue, aVenue, liveWith, NAME, sentOrder } from '../../../tests/support/kept_account.ts'
 import { startLiveRun, toldBy } from '../../../tests/support/live_run.ts'
 import type { ScriptedVenue } from '../../../tests/support/scripted_venue.ts'
 import { until } from '../../../tests/support/until.ts'
-import { createAccountCommands } from '../../glados/account_commands.ts'
 import { recordReport } from '../orders/reports.ts'
 import { VenueError } from '../venue.ts'
 import { createAccountKeeper, disownAccounts, type Keeper, type KeeperLimits } from './keeper.ts'
@@ -477,29 +475,4 @@ test('a stream that hears nothing of what the venue knows is opened anew', async
   await until('the fill is known', async () => (await getOrder(db.reader, order.id))?.status === 'filled')
   await until('the stream is another', async () => opened === 2)
   await ready()
-})
-
-test('a person accepts what the venue holds: it is nobody’s, and the symbol goes on', async () => {
-  const venue = aVenue()
-  venue.setPosition('AAPL', '7')
-  keep(venue)
-  await ready()
-  venue.setPosition('AAPL', '5')
-  const commands = createAccountCommands({ recorder: createRecorder(db), now: () => Date.now(), newId: randomUUID })
-  await commands.reconcileAccount(NAME)
-  await until('it is paused', async () => (await positionOf('AAPL'))?.paused_reason)
-  const context = { corrId: randomUUID() }
-  expect(await commands.acceptPosition(NAME, 'AAPL', context)).toMatchObject({
-    unattributed_qty: '5',
-    paused_reason: null,
-  })
-  await until('the keeper agrees', async () => {
-    const row = await account()
-    return (row?.reconciled_at ?? '') > (row?.reconcile_requested_at ?? 'z')
-  })
-  expect(await positionOf('AAPL')).toMatchObject({ venue_qty: '5', unattributed_qty: '5', paused_reason: null })
-  await expect(commands.acceptPosition(NAME, 'MSFT', context)).rejects.toMatchObject({ code: 'NOT_FOUND' })
-  await expect(commands.reconcileAccount({ exchange: 'none', mode: 'live' })).rejects.toMatchObject({
-    code: 'NOT_FOUND',
-  })
 })
