@@ -6,6 +6,7 @@ import type { RunLedgerRow } from '../../db/walle/live_rows.ts'
 import type { PositionRow, RunRow } from '../../db/walle/rows.ts'
 import { aRun } from '../../tests/support/walle_rows.ts'
 import { createLiveAccount } from '../live/account.ts'
+import { createReplayAccount } from '../parity/account.ts'
 import { type Attribution, attributed } from './attribution.ts'
 import { Decimal } from './decimals.ts'
 import { openTradesOf, type TradeMatcherState } from './trades.ts'
@@ -26,6 +27,7 @@ function play(...steps: Attribution[]) {
   }
   let held: PositionRow | null = null
   const again = createLiveAccount(run)
+  const replay = createReplayAccount(run, ['A'])
   const trades = []
   for (const [n, step] of steps.entries()) {
     const made = {
@@ -38,12 +40,15 @@ function play(...steps: Attribution[]) {
     const one = attributed(run, ledger, held, step, made)
     ;({ ledger, position: held } = one)
     trades.push(...one.trades)
-    again.hear(one.event as unknown as LogEvent, null)
+    const event = one.event as unknown as Extract<LogEvent, { type: 'account.PositionAttributed' }>
+    again.hear(event, null)
+    replay.attribute(event)
   }
   const { last_price, ...position } = held as unknown as PositionRow
   expect(again.positions()).toEqual([position])
   expect(again.takeTrades()).toEqual(trades)
   const { cash, fees } = ledger
+  expect(replay.now()).toMatchObject({ cash, positions: [position] })
   // The same before and after everything: what was paid is what is held, what was won, and what went in fees.
   const cost = new Decimal(position.cost).times(new Decimal(position.qty).s)
   const all = new Decimal(cash).plus(cost).minus(position.realised_pnl).plus(fees)
