@@ -55,7 +55,9 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
   expect(Object.keys(document.paths).sort()).toEqual([
     '/api/v1/accounts',
     '/api/v1/accounts/{exchange}/{mode}/accept',
+    '/api/v1/accounts/{exchange}/{mode}/attribute',
     '/api/v1/accounts/{exchange}/{mode}/reconcile',
+    '/api/v1/accounts/{exchange}/{mode}/split',
     '/api/v1/alerts',
     '/api/v1/candles',
     '/api/v1/candles/fetch',

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { decimal, instant } from './values.ts'
+import { decimal, id, instant, name } from './values.ts'
 
 const exchange = z.string()
 const mode = z.enum(['paper', 'live'])
@@ -16,6 +16,14 @@ export const accountPosition = z
       .string()
       .nullable()
       .openapi({ description: 'Why no new order in the symbol leaves, and what to do; null: orders leave.' }),
+    paused_class: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The class of the finding that paused it, as in `account.Reconciled`.' }),
+    fee_adjustment: decimal.openapi({
+      description: 'Of what is no run’s, what the venue kept less of purchases as its fee than was booked.',
+    }),
+    equal_at: instant.nullable().openapi({ description: 'When the venue’s position was as expected last.' }),
     last_price: z.number().nullable(),
     unrealised_pnl: decimal
       .nullable()
@@ -24,11 +32,25 @@ export const accountPosition = z
   })
   .openapi('AccountPosition')
 
+export const attribution = z.strictObject({
+  symbol: name,
+  run_id: id,
+  qty: decimal.openapi({ description: 'Negative: it leaves the run.', example: '-10' }),
+  price: decimal.optional().openapi({
+    description: 'At which it was traded; absent: what the run has paid for it on average. Needed where it holds none.',
+  }),
+})
+
+export const splitRatio = z.string().openapi({ description: 'New for old.', example: '4:1' })
+
 export const account = z
   .object({
     exchange,
     mode,
     account_number: z.string().nullable(),
+    number_since: instant
+      .nullable()
+      .openapi({ description: 'Since when it has that number; null: it never had another one.' }),
     currency: z.string(),
     cash: decimal,
     equity: decimal,

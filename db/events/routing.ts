@@ -35,6 +35,8 @@ function subscribers(event: NewEvent): readonly CausedTask[] {
     case 'orders.Rejected':
     case 'orders.Expired':
       return event.producer === 'veda' ? ['marvin.on_order'] : []
+    case 'account.PositionAttributed':
+      return ['veda.fit_exits']
     default:
       return []
   }

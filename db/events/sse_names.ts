@@ -49,6 +49,7 @@ export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
   'orders.Rejected': 'order.rejected',
   'account.Updated': 'account.changed',
   'account.PositionChanged': 'account.changed',
+  'account.PositionAttributed': 'account.changed',
   'account.Reconciled': 'account.changed',
   'job.Failed': 'job.failed',
   'system.Started': null,

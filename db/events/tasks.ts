@@ -75,6 +75,8 @@ export const TASKS = {
   /** Sends an order to its venue, or finds out what became of it. Never loses the order: it is tried until the venue has answered. */
   'veda.submit_order': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
   'veda.send_cancel': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
+  /** A run's exits close no more than what it holds, where no order of its own has changed that. */
+  'veda.fit_exits': { payload: caused, ...LIVE, drivesRun: false },
   /** The kill switch, run by run: asks for all open orders of a run to be cancelled. */
   'veda.cancel_run': { payload: z.strictObject({ run_id: id }), ...LIVE, drivesRun: false },
   /** The kill switch: asks a venue to cancel whatever else is open in the account. */

@@ -9,6 +9,8 @@ export interface AccountRow {
   exchange: string
   mode: TradingMode
   account_number: string | null
+  /** Since when it has that number: runs that ended before it traded in another account. Null: it never had another one. */
+  number_since: string | null
   currency: string
   cash: string
   equity: string
@@ -37,10 +39,14 @@ export interface AccountPositionRow {
   runs_qty: string
   /** Held at the venue, and no run's: bought by hand, or left by a run that was archived. */
   unattributed_qty: string
-  /** Of it, what the venue kept less of purchases as its fee than was booked; negative: more. */
+  /** Of it, what the venue kept less of purchases as its fee than was booked. */
   fee_adjustment: string
+  /** When it was as expected last: what was bought before has borne its fees. Null: not yet. */
+  equal_at: string | null
   /** No new order in this symbol until a person or a reconciliation clears it. */
   paused_reason: string | null
+  /** The class of the finding that paused it. */
+  paused_class: string | null
 }
 
 export interface RunLedgerRow {
@@ -140,6 +146,7 @@ export const ACCOUNTS: Table<AccountRow> = {
     exchange: 'text',
     mode: 'text',
     account_number: 'text',
+    number_since: 'timestamptz',
     currency: 'text',
     cash: 'numeric',
     equity: 'numeric',
@@ -165,7 +172,9 @@ export const ACCOUNT_POSITIONS: Table<AccountPositionRow> = {
     runs_qty: 'numeric',
     unattributed_qty: 'numeric',
     fee_adjustment: 'numeric',
+    equal_at: 'timestamptz',
     paused_reason: 'text',
+    paused_class: 'text',
   },
 }
 

@@ -40,11 +40,16 @@ function lines({ positions, ...account }: AccountRow & { positions: AccountPosit
     ...positions.map(({ symbol, venue_qty, runs_qty, unattributed_qty, paused_reason }) =>
       [
         `  ${symbol.padEnd(10)}`,
-        `${venue_qty} at the venue, ${runs_qty} of runs, ${unattributed_qty} unattributed`,
+        whose({ venue_qty, runs_qty, unattributed_qty }),
         ...(paused_reason === null ? [] : [`PAUSED: ${paused_reason}`]),
       ].join('  '),
     ),
   ]
+}
+
+function whose(position: Pick<AccountPositionRow, 'venue_qty' | 'runs_qty' | 'unattributed_qty'>): string {
+  const { venue_qty, runs_qty, unattributed_qty } = position
+  return `${venue_qty} at the venue, ${runs_qty} of runs, ${unattributed_qty} unattributed`
 }
 
 function tradingMode(mode: string): TradingMode {
@@ -66,6 +71,36 @@ export async function acceptCommand(
     context.print(
       `${unattributed_qty} ${symbol} at ${exchange} ${mode} is nobody's from now on, and the symbol goes on`,
     )
+    return 0
+  })
+}
+
+export interface AttributeOptions {
+  price?: string
+}
+
+export async function attributeCommand(
+  context: CliContext,
+  { exchange, mode, symbol, runId, qty }: Record<'exchange' | 'mode' | 'symbol' | 'runId' | 'qty', string>,
+  { price }: AttributeOptions,
+): Promise<number> {
+  const name = { exchange, mode: tradingMode(mode) }
+  return withSystem(context, 'accounts', async (system) => {
+    const request = { symbol, run_id: runId, qty, price }
+    const now = await commandsOf(system).attributePosition(name, request, { corrId: wallClock.newId() })
+    context.print(`${qty} ${symbol} at ${exchange} ${mode} for the run ${runId}: ${whose(now)}`)
+    return 0
+  })
+}
+
+export async function splitCommand(
+  context: CliContext,
+  { exchange, mode, symbol, ratio }: Record<'exchange' | 'mode' | 'symbol' | 'ratio', string>,
+): Promise<number> {
+  const name = { exchange, mode: tradingMode(mode) }
+  return withSystem(context, 'accounts', async (system) => {
+    const now = await commandsOf(system).splitPosition(name, { symbol, ratio }, { corrId: wallClock.newId() })
+    context.print(`${symbol} at ${exchange} ${mode} is split ${ratio}: ${whose(now)}`)
     return 0
   })
 }

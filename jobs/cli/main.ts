@@ -8,7 +8,7 @@ import { ORDER_STATUSES, TIMEFRAMES } from '../../strategies/api.ts'
 import { ConfigError, loadConfig, loadConfigAnyway } from '../config/config.ts'
 import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
-import type { AccountsOptions } from './accounts.ts'
+import type { AccountsOptions, AttributeOptions } from './accounts.ts'
 import type { BacktestOptions } from './backtest.ts'
 import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
@@ -267,6 +267,8 @@ function candles(program: Command, wrap: Wrap): void {
     .action(wrap(async (context, options: FetchOptions) => (await import('./fetch.ts')).fetchCommand(context, options)))
 }
 
+type Five = [exchange: string, mode: string, symbol: string, runId: string, qty: string]
+
 /** What there is at exchanges, and the word of a person on a difference. */
 function accounts(program: Command, wrap: Wrap): void {
   const parent = program
@@ -290,6 +292,26 @@ function accounts(program: Command, wrap: Wrap): void {
     .action(
       wrap(async (context, exchange: string, mode: string, symbol: string) =>
         (await import('./accounts.ts')).acceptCommand(context, exchange, mode, symbol),
+      ),
+    )
+  named(
+    parent.command('attribute').description('take a quantity from a run, or give it one, that no order of it traded'),
+  )
+    .argument('<symbol>', 'of which')
+    .argument('<run>', 'its id')
+    .argument('<qty>', 'such as -10: it leaves the run')
+    .option('--price <price>', 'at which it was traded; without it what the run has paid on average')
+    .action(
+      wrap(async (context, ...[exchange, mode, symbol, runId, qty, options]: [...Five, AttributeOptions]) =>
+        (await import('./accounts.ts')).attributeCommand(context, { exchange, mode, symbol, runId, qty }, options),
+      ),
+    )
+  named(parent.command('split').description('apply a split to what all runs hold of a symbol, at the same cost'))
+    .argument('<symbol>', 'which the finding names')
+    .argument('<ratio>', 'new for old, such as 4:1')
+    .action(
+      wrap(async (context, exchange: string, mode: string, symbol: string, ratio: string) =>
+        (await import('./accounts.ts')).splitCommand(context, { exchange, mode, symbol, ratio }),
       ),
     )
 }

@@ -1,18 +1,23 @@
-/** What a person may ask of an account: to compare it with its venue now, and to take a difference as nobody's. */
+/** What a person may ask of an account: to compare it with its venue now, and to say whose a difference is. */
 import type { NewEvent } from '../../db/events/envelope.ts'
 import type { AccountPositionRow, AccountRow } from '../../db/walle/live_rows.ts'
-import { type AccountName, accountPositions, lockAccount, runsHold } from '../../db/walle/queries/accounts.ts'
+import { type AccountName, heldByRuns, lockAccount } from '../../db/walle/queries/accounts.ts'
+import { beyondNobodys } from '../greta/attribution.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
-import type { CommandContext, CommandDependencies } from './commands.ts'
+import { type AttributeRequest, attributePosition, type SplitRequest, splitPosition } from './attribution_commands.ts'
+import type { CommandContext } from './commands.ts'
 import { DomainError } from './errors.ts'
-
-type AccountCommandDependencies = Pick<CommandDependencies, 'recorder' | 'now' | 'newId'>
+import { type AccountCommandDependencies, mustHold, mustKnow } from './known_account.ts'
 
 export function createAccountCommands(deps: AccountCommandDependencies) {
   return {
     reconcileAccount: (name: AccountName) => requestReconciliation(deps, name),
     acceptPosition: (name: AccountName, symbol: string, context: CommandContext) =>
       acceptPosition(deps, name, symbol, context),
+    attributePosition: (name: AccountName, request: AttributeRequest, context: CommandContext) =>
+      attributePosition(deps, name, request, context),
+    splitPosition: (name: AccountName, request: SplitRequest, context: CommandContext) =>
+      splitPosition(deps, name, request, context),
   }
 }
 
@@ -37,13 +42,11 @@ function acceptPosition(
 ): Promise<AccountPositionRow> {
   return recorder(async (reader) => {
     const account = await mustKnow(name, lockAccount(reader, name))
-    const position = (await accountPositions(reader, name)).find((row) => row.symbol === symbol)
-    if (position === undefined) {
-      const message = `${name.exchange} ${name.mode} never held ${symbol}: \`weaver accounts\` lists what it holds`
-      throw new DomainError('NOT_FOUND', message, { symbol })
-    }
-    const ours = (await runsHold(reader, name)).find((held) => held.symbol === symbol)?.qty ?? ZERO
+    const position = await mustHold(reader, name, symbol)
+    const held = (await heldByRuns(reader, name)).filter((one) => one.symbol === symbol)
+    const ours = held.reduce((sum, { qty }) => sum.plus(qty), ZERO)
     const unattributed = new Decimal(position.venue_qty).minus(ours).toString()
+    mustNotBeRuns(name, position, new Decimal(unattributed), held)
     // Twice is once.
     if (position.paused_reason === null && unattributed === position.unattributed_qty) {
       return { outcome: { writes: [], events: [] }, result: position }
@@ -51,9 +54,9 @@ function acceptPosition(
     const at = new Date(now()).toISOString()
     const accepted: AccountPositionRow = {
       ...position,
-      runs_qty: new Decimal(ours).toString(),
+      runs_qty: ours.toString(),
       unattributed_qty: unattributed,
-      paused_reason: null,
+      ...{ paused_reason: null, paused_class: null },
     }
     const event: NewEvent = {
       ...{ id: newId(), type: 'account.Reconciled', run_id: null, corr_id: corrId, causation_id: null },
@@ -87,9 +90,22 @@ function acceptPosition(
   })
 }
 
-async function mustKnow({ exchange, mode }: AccountName, found: Promise<AccountRow | null>): Promise<AccountRow> {
-  const account = await found
-  if (account !== null) return account
-  const message = `there is no account ${exchange} ${mode}: \`weaver accounts\` lists those that were ever kept`
-  throw new DomainError('NOT_FOUND', message, { exchange, mode })
+/** Nobody owes what runs hold: they would sell it all the same. */
+function mustNotBeRuns(
+  { exchange, mode }: AccountName,
+  { symbol, unattributed_qty }: AccountPositionRow,
+  unattributed: Decimal,
+  held: readonly { run_id: string; qty: string }[],
+): void {
+  const change = unattributed.minus(unattributed_qty)
+  const longs = held.filter(({ qty }) => new Decimal(qty).gt(ZERO))
+  const all = longs.reduce((sum, { qty }) => sum.plus(qty), ZERO)
+  const theirs = change.lt(ZERO) ? beyondNobodys(new Decimal(unattributed_qty), change, all) : ZERO
+  if (theirs.eq(ZERO)) return
+  const cures = longs.map(({ run_id, qty }) => {
+    const most = theirs.abs().lt(qty) ? theirs : new Decimal(qty).neg()
+    return `\`weaver accounts attribute ${exchange} ${mode} ${symbol} ${run_id} ${most}\``
+  })
+  const message = `${theirs.abs()} ${symbol} that runs hold are not in the account: hold them against a run first, ${cures.join(' or ')}`
+  throw new DomainError('CONFLICT', message, { symbol, missing: theirs.abs().toString() })
 }

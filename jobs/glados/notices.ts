@@ -70,7 +70,9 @@ const ORDER_TYPES: ReadonlySet<EventType> = new Set([
   'orders.Rejected',
 ])
 /** Found at an account, and wanting a person. */
-const MISMATCHES: ReadonlySet<string> = new Set(['position_mismatch', 'split', 'order_missing', 'foreign_order'])
+const MISMATCHES: ReadonlySet<string> = new Set([
+  ...['position_mismatch', 'split', 'order_missing', 'foreign_order', 'lost_order', 'traded_by_hand'],
+])
 const MOST_LINES = 10
 const LONGEST = { title: 200, body: 2_000 } as const
 

@@ -40,8 +40,7 @@ export function averagePrice(position: Position): Decimal {
 
 /** Books a fill. `signedQty` is negative for a sale. Changes the ledger in place: it sits in the hot loop. */
 export function applyFill(ledger: Ledger, symbol: number, signedQty: Decimal, price: Decimal, fee: Decimal): void {
-  const position = ledger.positions[symbol]
-  if (!position) throw new RangeError(`The ledger has no symbol number ${symbol}`)
+  const position = positionAt(ledger, symbol)
   const notional = signedQty.times(price)
   ledger.cash = ledger.cash.minus(notional).minus(fee)
   ledger.fees = ledger.fees.plus(fee)
@@ -61,6 +60,40 @@ export function applyFill(ledger: Ledger, symbol: number, signedQty: Decimal, pr
   position.qty = held.plus(signedQty)
   const opened = signedQty.abs().minus(closing)
   position.cost = opened.gt(ZERO) ? opened.times(price) : position.cost.minus(released)
+}
+
+/** Something moves in or out at a price without being traded by this account's owner: no turnover, and no fee. */
+export function applyTransfer(ledger: Ledger, symbol: number, signedQty: Decimal, price: Decimal): void {
+  const { turnover } = ledger
+  applyFill(ledger, symbol, signedQty, price, ZERO)
+  ledger.turnover = turnover
+}
+
+/** Of what is held long `qty` was kept by the venue, as a fee that is worth `fee`: it was paid when it was bought. */
+export function applyFeeInKind(ledger: Ledger, symbol: number, qty: Decimal, fee: Decimal): void {
+  const position = positionAt(ledger, symbol)
+  const released = qty.eq(position.qty) ? position.cost : shareOf(position.cost, qty, position.qty)
+  ledger.fees = ledger.fees.plus(fee)
+  position.realised = position.realised.plus(fee).minus(released)
+  position.qty = position.qty.minus(qty)
+  position.cost = position.cost.minus(released)
+}
+
+/** `fresh` units for `old` ones: they cost what they did. */
+export function applySplit(ledger: Ledger, symbol: number, { fresh, old }: SplitRatio): void {
+  const position = positionAt(ledger, symbol)
+  position.qty = position.qty.times(fresh).div(old)
+}
+
+export interface SplitRatio {
+  fresh: number
+  old: number
+}
+
+function positionAt(ledger: Ledger, symbol: number): Position {
+  const position = ledger.positions[symbol]
+  if (!position) throw new RangeError(`The ledger has no symbol number ${symbol}`)
+  return position
 }
 
 /** The cost of a part of what is held: rounded, but never all of it, or what stays open would have cost nothing. */

@@ -8,6 +8,7 @@ import type { TradeRow } from '../../db/walle/rows.ts'
 import type { Side } from '../../strategies/api.ts'
 import { Decimal, ZERO } from './decimals.ts'
 import { iso } from './iso.ts'
+import type { SplitRatio } from './ledger.ts'
 
 export interface TradeFill {
   symbol: string
@@ -65,6 +66,10 @@ export interface TradeMatcherState {
 
 export interface TradeMatcher {
   onFill(fill: TradeFill): void
+  /** The venue kept `qty` of what was bought, of the youngest lots first. Gives what that was worth, which they bear as a fee. */
+  onKept(symbol: string, qty: string): Decimal
+  /** Open lots become as many as `ratio` says, at as much less each. */
+  onSplit(symbol: string, ratio: SplitRatio): void
   /** A bar at whose close a position of the symbol is held. Costs nothing when not called: call it only then. */
   onBar(symbol: string, high: number, low: number): void
   /** The order will not fill any more: the trades that it closes are complete. */
@@ -108,6 +113,13 @@ export function createTradeMatcher(state?: TradeMatcherState): TradeMatcher {
       book.long = long
       book.lots.push(newLot(fill, qty, fee))
     },
+    onKept(symbol, qty) {
+      const book = books.get(symbol)
+      return book === undefined ? ZERO : keep(book.lots, new Decimal(qty))
+    },
+    onSplit(symbol, ratio) {
+      split(books.get(symbol)?.lots ?? [], ratio)
+    },
     onBar(symbol, high, low) {
       const youngest = books.get(symbol)?.lots.at(-1)
       if (youngest === undefined) return
@@ -138,6 +150,45 @@ function passExtremesOn(lots: readonly Lot[]): void {
     const [lot, younger] = [lots[i] as Lot, lots[i + 1] as Lot]
     if (younger.high > lot.high) lot.high = younger.high
     if (younger.low < lot.low) lot.low = younger.low
+  }
+}
+
+function keep(lots: Lot[], qty: Decimal): Decimal {
+  let left = qty
+  let worth = ZERO
+  for (let lot = lots.at(-1); lot !== undefined && left.gt(ZERO); lot = lots.at(-1)) {
+    const part = left.lt(lot.qty) ? left : new Decimal(lot.qty)
+    const fee = part.times(lot.price)
+    worth = worth.plus(fee)
+    left = left.minus(part)
+    if (part.lt(lot.qty)) {
+      lot.qty = new Decimal(lot.qty).minus(part).toString()
+      lot.fee = fee.plus(lot.fee).toString()
+      break
+    }
+    passExtremesOn(lots)
+    lots.pop()
+    // What nothing is left of has nobody to bear its fees but the lot before it.
+    const older = lots.at(-1)
+    if (older !== undefined) older.fee = fee.plus(lot.fee).plus(older.fee).toString()
+  }
+  return worth
+}
+
+function split(lots: readonly Lot[], { fresh, old }: SplitRatio): void {
+  const whole = lots
+    .reduce((sum, { qty }) => sum.plus(qty), ZERO)
+    .times(fresh)
+    .div(old)
+  let given = ZERO
+  for (const [index, lot] of lots.entries()) {
+    const qty = new Decimal(lot.qty).times(fresh).div(old)
+    // The last one takes what rounding leaves, so that they are together what the position is.
+    lot.qty = (index === lots.length - 1 ? whole.minus(given) : qty).toString()
+    given = given.plus(qty)
+    lot.price = new Decimal(lot.price).times(old).div(fresh).toString()
+    lot.high = (lot.high * old) / fresh
+    lot.low = (lot.low * old) / fresh
   }
 }
 

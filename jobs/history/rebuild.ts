@@ -63,8 +63,11 @@ const TYPES: readonly EventType[] = [
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
 ]
 
-/** When a paper or live run saw which bars. */
-const LIVE_TYPES: readonly EventType[] = [...TYPES, 'clock.Tick', 'data.WindowReady', 'data.WindowComplete']
+/** When a paper or live run saw which bars, and what it came to hold without an order. */
+const LIVE_TYPES: readonly EventType[] = [
+  ...TYPES,
+  ...(['clock.Tick', 'data.WindowReady', 'data.WindowComplete', 'account.PositionAttributed'] as const),
+]
 
 /** Live, paper and `full` runs leave everything in the log. */
 export function isRebuildable(run: Pick<RunRow, 'mode' | 'audit'>): boolean {

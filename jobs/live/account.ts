@@ -5,6 +5,7 @@
 import type { LogEvent } from '../../db/events/envelope.ts'
 import type { OrderEvent } from '../../db/walle/projections/orders.ts'
 import type { CandleColumns, RunRow } from '../../db/walle/rows.ts'
+import { bookLedger, bookTrades } from '../greta/attribution.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import { applyFill, averagePrice, openLedger } from '../greta/ledger.ts'
 import { createTradeMatcher, type TradeMatcher } from '../greta/trades.ts'
@@ -46,7 +47,7 @@ export function markTrades(trades: TradeMatcher, bars: ReturnType<typeof unmarke
 }
 
 export interface LiveAccountProjection extends AccountProjection {
-  /** Of the run's ticks, windows and decisions, which say when bars were seen. */
+  /** Of the run's ticks, windows and decisions, which say when bars were seen, and of what was attributed to it. */
   hear(event: LogEvent, windows: ReadWindows | null): void
   /** After the event that ended it, and after every fill that is told of it still. */
   ended(orderId: string): void
@@ -83,6 +84,10 @@ export function createLiveAccount(run: RunRow): LiveAccountProjection {
       if (event.type === 'clock.Tick') {
         barIndex = event.payload.bar_index
         windows = null
+      }
+      if (event.type === 'account.PositionAttributed') {
+        bookTrades(trades, event.payload, barIndex)
+        bookLedger(ledger, symbols.indexOf(event.payload.symbol), event.payload)
       }
       // The run's own come first; what the strategy fetched beside them marks nothing.
       if (seen !== null) windows ??= seen

@@ -14,6 +14,7 @@ import { disownAccounts, startKeepers } from '../veda/accounts/keeper.ts'
 import { type BarCache, createBarCache } from '../veda/market/bar_cache.ts'
 import { fetchCandlePage } from '../veda/market/candle_fetch.ts'
 import { createMarketWatch } from '../veda/market/watch.ts'
+import { fitExits } from '../veda/orders/fit_exits.ts'
 import { cancelOrder, placeOrder } from '../veda/orders/placing.ts'
 import { recordReport } from '../veda/orders/reports.ts'
 import { sendCancel, submitOrder } from '../veda/orders/sending.ts'
@@ -110,6 +111,7 @@ export function liveHandlers(live: Live, bars: BarCache = createBarCache(live)):
     'veda.cancel_order': (payload, job) => cancelOrder(live, payload, job),
     'veda.submit_order': (payload, job) => submitOrder(live, payload, job),
     'veda.send_cancel': (payload, job) => sendCancel(live, payload, job),
+    'veda.fit_exits': (payload, job) => fitExits(live, payload, job),
     'veda.cancel_run': (payload, job) => cancelRun(live, payload, job),
     'veda.cancel_all': (payload, job) => cancelAll(live, payload, job),
     'veda.fetch_candles': (payload, job) => fetchCandlePage(live, payload, job),

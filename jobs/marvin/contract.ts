@@ -83,3 +83,10 @@ const OURS = 'w-'
 export function isOurs(clientOrderId: string): boolean {
   return clientOrderId.startsWith(OURS)
 }
+
+const CLIENT_ORDER = /^w-([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})-/
+
+/** The run that an id of this form names, of an intent or of what was attached to one; null: it is of another form. */
+export function runOfClientOrder(clientOrderId: string): string | null {
+  return CLIENT_ORDER.exec(clientOrderId)?.[1] ?? null
+}

@@ -29,7 +29,15 @@ const account = (state: 'ready' | 'unknown', reconciled = Date.now()) =>
           kind: 'save_accounts',
           rows: [
             {
-              ...{ exchange: 'sim', mode: 'paper', account_number: 'S1', currency: 'USD', cash: '1', equity: '1' },
+              ...{
+                exchange: 'sim',
+                mode: 'paper',
+                account_number: 'S1',
+                number_since: null,
+                currency: 'USD',
+                cash: '1',
+                equity: '1',
+              },
               ...{ buying_power: '1', state, state_reason: 'its stream is down', blocked: null, keeper: 'k' },
               ...{ stream: 'none', reconcile_requested_at: null, checked_at: null },
               reconciled_at: new Date(reconciled).toISOString(),

@@ -1,16 +1,19 @@
 /** A paper or live run's account and orders as its log tells them, event by event: what its strategy was shown. Pure. */
 
+import type { LogEvent } from '../../db/events/envelope.ts'
 import { isOpen } from '../../db/events/order_state.ts'
 import { isFillEvent } from '../../db/walle/projections/fills.ts'
 import { evolveOrder, type OrderEvent } from '../../db/walle/projections/orders.ts'
 import type { OrderWithParent } from '../../db/walle/queries/live_views.ts'
 import type { OrderRow, PositionRow, RunRow } from '../../db/walle/rows.ts'
+import { bookLedger } from '../greta/attribution.ts'
 import { Decimal } from '../greta/decimals.ts'
 import { applyFill, averagePrice, openLedger } from '../greta/ledger.ts'
 import type { Account } from '../live/view.ts'
 
 export interface ReplayAccount {
   apply(event: OrderEvent): void
+  attribute(event: Extract<LogEvent, { type: 'account.PositionAttributed' }>): void
   order(id: string): OrderWithParent | null
   orders(): OrderRow[]
   now(): Account
@@ -58,6 +61,10 @@ export function createReplayAccount(run: RunRow, symbols: readonly string[]): Re
       if (isOpen(row.status)) open.set(order_id, row)
       else open.delete(order_id)
       book(event)
+    },
+    attribute({ payload }) {
+      bookLedger(ledger, run.symbols.indexOf(payload.symbol), payload)
+      traded.add(payload.symbol)
     },
     order(id) {
       const row = orders.get(id)

@@ -55,6 +55,7 @@ const TYPES: readonly EventType[] = [
   ...(['run.Created', 'run.StopRequested', 'clock.Tick', 'strategy.FetchWindow', 'strategy.DecisionMade'] as const),
   ...(['data.WindowReady', 'data.WindowComplete', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
+  'account.PositionAttributed',
 ]
 
 /** The run at one moment: what came later is not looked at. */
@@ -201,7 +202,8 @@ async function take(
   if (isOrderEvent(event)) {
     book.apply(event, place, { account: account.now(), newest: decisions.newest })
     account.apply(event)
-  } else if (event.type === 'run.StopRequested') book.stopping()
+  } else if (event.type === 'account.PositionAttributed') account.attribute(event)
+  else if (event.type === 'run.StopRequested') book.stopping()
   else if (event.type === 'strategy.FetchWindow') decisions.fetched(event, place)
   else if (event.type === 'strategy.DecisionMade') {
     if (decisions.asked === 0) throw unrecorded(run)

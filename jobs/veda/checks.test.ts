@@ -5,7 +5,7 @@ import { ALL_FEATURES, plainAsset } from '../../tests/support/scripted_venue.ts'
 import { checkVenue, type Holding, orderToSend } from './checks.ts'
 import type { VenueAsset, VenueFeatures } from './venue.ts'
 
-const FLAT: Holding = { qty: '0', closing: '0', lacking: '0', allowShort: false }
+const FLAT: Holding = { qty: '0', closing: '0', allowShort: false }
 
 interface Case {
   intent?: Partial<PlaceIntent>

@@ -18,8 +18,6 @@ export interface Holding {
   qty: string
   /** The run's other open orders that would sell (or cover) what it holds. */
   closing: string
-  /** What the account has less than its runs have on record: sold by hand, say, and accepted as that. */
-  lacking: string
   /** The run may sell what it does not hold. */
   allowShort: boolean
 }
@@ -228,15 +226,14 @@ function checkShort(
   intent: PlaceIntent,
   features: VenueFeatures,
   asset: VenueAsset | null,
-  { qty, closing, lacking, allowShort }: Holding,
+  { qty, closing, allowShort }: Holding,
 ): VenueRefusal | null {
   if (intent.side === 'buy') return null
   const held = new Decimal(qty)
-  const free = held.minus(closing).minus(lacking)
+  const free = held.minus(closing)
   if (free.gte(intent.qty)) return null
   const spoken = new Decimal(closing).gt(ZERO) ? `, of which ${closing} other orders would sell` : ''
-  const missing = new Decimal(lacking).gt(ZERO) ? `, and ${lacking} missing in the account,` : ''
-  const detail = `selling ${intent.qty} ${intent.symbol} with ${held} held by the run${spoken}${missing} would go short`
+  const detail = `selling ${intent.qty} ${intent.symbol} with ${held} held by the run${spoken} would go short`
   if (!allowShort) return refuse('short_not_allowed', 'short', `${detail}; the fill option allow_short permits it`)
   if (!features.shorting[assetClassOf(intent.symbol)] || asset?.shortable === false) {
     return refuse('short_not_allowed', 'short', `${detail}, which the venue does not allow`)

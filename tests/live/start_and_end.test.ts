@@ -109,7 +109,15 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
 /** Orders may leave. */
 async function accountIsReady(): Promise<void> {
   const row = {
-    ...{ exchange: 'scripted', mode: 'paper' as const, account_number: 'S1', currency: 'USD', cash: '0', equity: '0' },
+    ...{
+      exchange: 'scripted',
+      mode: 'paper' as const,
+      account_number: 'S1',
+      number_since: null,
+      currency: 'USD',
+      cash: '0',
+      equity: '0',
+    },
     ...{ buying_power: '0', state: 'ready' as const, state_reason: null, blocked: null, keeper: 'test' },
     ...{ stream: 'up' as const, checked_at: null, reconciled_at: null, reconcile_requested_at: null },
   }

@@ -14,7 +14,23 @@ test('rows of paper runs are equal to what their log says', async () => {
     const runs: { id: string }[] = []
     for (const wanted of [crossing, restless]) runs.push(await paper.start({ ...wanted, symbols: ['SIM/USD'] }))
     await paper.pass(7 * 60_000)
+    // What a person says of a run's position, while it runs and after its end, is in its log like its fills.
+    const { attributePosition } = paper.weaver.control.commands
+    const attribute = (run_id: string, qty: string, price?: string) =>
+      attributePosition(
+        { exchange: 'sim', mode: 'paper' },
+        { symbol: 'SIM/USD', run_id, qty, price },
+        { corrId: wallClock.newId() },
+      )
+    const [held] = await paper.query<{ run_id: string; qty: string }>(
+      `select p.run_id, p.qty from weaver.positions p join weaver.account_positions a
+       on a.exchange = 'sim' and a.symbol = p.symbol where p.qty > 0.5 order by p.run_id limit 1`,
+    )
+    if (held === undefined) throw new Error('no run holds anything')
+    await attribute(held.run_id, '-0.25')
+    await paper.pass(2 * 60_000)
     for (const { id } of runs) await paper.stop(id)
+    await attribute(held.run_id, '0.125', '100')
     const made = new Map<string, number>()
     for (const { id } of runs) {
       const run = (await getRun(paper.weaver.system.db.reader, id)) as RunRow

@@ -40,6 +40,8 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
       reconcileAccount: missing,
       acceptPosition: missing,
       cancelOrder: missing,
+      attributePosition: missing,
+      splitPosition: missing,
       halt: missing,
       haltByFile: missing,
       resume: missing,

@@ -1,10 +1,13 @@
 /** A venue whose answers are written down, as an account's keeper is given it. */
+import { randomUUID } from 'node:crypto'
 import type { Database } from '../../db/database.ts'
+import type { OrderSendRow } from '../../db/walle/live_rows.ts'
 import { record } from '../../db/walle/record.ts'
-import type { OrderRow } from '../../db/walle/rows.ts'
+import type { OrderRow, RunRow } from '../../db/walle/rows.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
 import type { Live } from '../../jobs/live/live.ts'
 import { createScriptedVenue, type ScriptedVenue, type ScriptedVenueOptions } from './scripted_venue.ts'
+import { anOrder } from './walle_rows.ts'
 
 export const NAME = { exchange: 'scripted', mode: 'paper' } as const
 
@@ -54,4 +57,46 @@ export async function atVenue(venue: ScriptedVenue, order: OrderRow): Promise<vo
     time_in_force: order.time_in_force,
     extended_hours: false,
   })
+}
+
+/** An order as it is when its send has been committed: whether the venue has it is another matter. */
+export async function sentOrder(
+  db: Database,
+  run: RunRow,
+  ordinal: number,
+  changes: Partial<OrderRow> = {},
+): Promise<OrderRow> {
+  const order = anOrder(run.id, ordinal, {
+    id: randomUUID(),
+    client_order_id: `c${ordinal}`,
+    ...{ qty: '10', price: '100', take_profit: null, stop_loss: null, status: 'submitted', ...changes },
+  })
+  const send: OrderSendRow = {
+    order_id: order.id,
+    run_id: run.id,
+    ...NAME,
+    wanted_at: new Date().toISOString(),
+    state: order.exchange_order_id === null ? 'sent' : 'answered',
+    attempts: 1,
+    lookups: 0,
+    last_sent_at: new Date().toISOString(),
+    last_error: null,
+    cancel_requested_at: null,
+    cancel_reason: null,
+    decided_close: null,
+    refusals: 0,
+    at_market: false,
+    qty_increment: null,
+    cancel_attempts: 0,
+  }
+  await db.write((tx) =>
+    record(tx, {
+      writes: [
+        { kind: 'insert_orders', rows: [order] },
+        { kind: 'save_order_sends', rows: [send] },
+      ],
+      events: [],
+    }),
+  )
+  return order
 }

@@ -60,6 +60,7 @@ export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }:
     ...{
       ...account,
       account_number: 'S1',
+      number_since: null,
       currency: 'USD',
       cash: '0',
       equity: '0',

@@ -188,7 +188,16 @@ export async function openOrderWorld(
     async account(state, reason) {
       await db.write(async (tx) => {
         const row = {
-          ...{ ...account, account_number: 'S1', currency: 'USD', cash: '0', equity: '0', buying_power: '0', state },
+          ...{
+            ...account,
+            account_number: 'S1',
+            number_since: null,
+            currency: 'USD',
+            cash: '0',
+            equity: '0',
+            buying_power: '0',
+            state,
+          },
           ...{ state_reason: reason ?? null, blocked: null, keeper: 'test', stream: 'up' as const, checked_at: null },
           ...{ reconciled_at: null, reconcile_requested_at: null },
         }
@@ -215,7 +224,9 @@ export async function openOrderWorld(
         runs_qty: '0',
         unattributed_qty: '0',
         fee_adjustment: '0',
+        equal_at: null,
         paused_reason,
+        paused_class: null,
       }
       await db.write(async (tx) => {
         await record(tx, { writes: [{ kind: 'save_account_positions', rows: [row] }], events: [] })

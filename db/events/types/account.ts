@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { evt } from './kinds.ts'
-import { decimal, instant, symbol } from './shared.ts'
+import { decimal, id, instant, symbol } from './shared.ts'
 
 const account = { exchange: z.string(), mode: z.enum(['paper', 'live']) }
 
@@ -16,6 +16,27 @@ export const accountEvents = {
   }),
   /** A run's position after a fill (run_id in the envelope), or the account's where a run's is not concerned. */
   'account.PositionChanged': evt({ ...account, symbol, qty: decimal, avg_price: decimal }),
+  /**
+   * A run's position (run_id in the envelope) is changed by what none of its orders did: `transfer` by a trade of somebody
+   * else that is held against it, at `price`; `fee` by what the venue kept of its purchases, worth `fee`; `split` by shares
+   * that became more or fewer. `qty` is the change; `position_qty` and `avg_price` are what it holds then.
+   */
+  'account.PositionAttributed': evt({
+    ...account,
+    symbol,
+    how: z.enum(['transfer', 'fee', 'split']),
+    by: z.enum(['person', 'keeper']),
+    /** Its part in trades, where those of fills name an order. */
+    attribution_id: id,
+    qty: decimal,
+    price: decimal.nullable(),
+    fee: decimal,
+    ratio: z.strictObject({ fresh: z.int().min(1), old: z.int().min(1) }).nullable(),
+    timestamp: instant,
+    detail: z.string(),
+    position_qty: decimal,
+    avg_price: decimal,
+  }),
   /** What a reconciliation found and changed. */
   'account.Reconciled': evt({
     ...account,
@@ -31,6 +52,8 @@ export const accountEvents = {
             'order_state',
             'missed_fill',
             'foreign_order',
+            'lost_order',
+            'traded_by_hand',
             'position_mismatch',
             'position_explained',
             'fee_adjustment',

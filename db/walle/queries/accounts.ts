@@ -51,34 +51,66 @@ export function listAccountPositions(reader: Reader): Promise<AccountPositionRow
   )
 }
 
-export interface HeldQty {
+export interface HeldByRun {
+  run_id: string
   symbol: string
   qty: string
+  ended: boolean
 }
 
-/** What the account's runs hold together, ended runs included: their positions stay. */
-export function runsHold(reader: Reader, { exchange, mode }: AccountName): Promise<HeldQty[]> {
-  return reader.query<HeldQty>(
-    `select p.symbol, sum(p.qty) as qty from weaver.positions p join weaver.runs r on r.id = p.run_id
-     where r.exchange = $1 and r.mode = $2 group by p.symbol order by p.symbol`,
+/** A run of the account that has its number now: what was held in another one is not held here. */
+const ITS_RUNS = `weaver.runs r join weaver.accounts a on a.exchange = r.exchange and a.mode = r.mode
+  and (a.number_since is null or r.started_at >= a.number_since)`
+
+/** What the account's runs hold, those that ended first at the head: their positions stay. */
+export function heldByRuns(reader: Reader, { exchange, mode }: AccountName): Promise<HeldByRun[]> {
+  return reader.query<HeldByRun>(
+    `select p.run_id, p.symbol, p.qty, r.status <> 'running' as ended
+     from weaver.positions p join (${ITS_RUNS}) on r.id = p.run_id
+     where r.exchange = $1 and r.mode = $2 and p.qty <> 0
+     order by r.status = 'running', r.stopped_at, r.created_at, r.id, p.symbol`,
     [exchange, mode],
   )
 }
 
-/** What the account's runs bought of these symbols, and what of it their fills say was kept as fees. */
+/** Which of these are runs of the account. */
+export async function runsOfAccount(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  ids: readonly string[],
+): Promise<Set<string>> {
+  if (ids.length === 0) return new Set()
+  const rows = await reader.query<{ id: string }>(
+    'select id from weaver.runs where exchange = $1 and mode = $2 and id = any ($3::uuid[])',
+    [exchange, mode, ids],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
+export interface BoughtByRun {
+  run_id: string
+  symbol: string
+  qty: string
+  kept: string
+  fills: number
+}
+
+/** What each run has bought of these symbols since the account's books were right last, the newest purchase first. */
 export async function purchasesOf(
   reader: Reader,
   { exchange, mode }: AccountName,
   symbols: readonly string[],
-): Promise<Map<string, { qty: string; kept: string; fills: number }>> {
-  if (symbols.length === 0) return new Map()
-  const rows = await reader.query<{ symbol: string; qty: string; kept: string; fills: number }>(
-    `select f.symbol, sum(f.qty) as qty, sum(f.fee_qty) as kept, count(*)::int as fills
-     from weaver.fills f join weaver.runs r on r.id = f.run_id
-     where r.exchange = $1 and r.mode = $2 and f.side = 'buy' and f.symbol = any ($3::text[]) group by f.symbol`,
+): Promise<BoughtByRun[]> {
+  if (symbols.length === 0) return []
+  return reader.query<BoughtByRun>(
+    `select f.run_id, f.symbol, sum(f.qty) as qty, sum(f.fee_qty) as kept, count(*)::int as fills
+     from weaver.fills f join (${ITS_RUNS}) on r.id = f.run_id
+       left join weaver.account_positions p on p.exchange = r.exchange and p.mode = r.mode and p.symbol = f.symbol
+     where r.exchange = $1 and r.mode = $2 and f.side = 'buy' and f.symbol = any ($3::text[])
+       and (p.equal_at is null or f.known_at > p.equal_at)
+     group by f.run_id, f.symbol order by max(f.known_at) desc, f.run_id`,
     [exchange, mode, symbols],
   )
-  return new Map(rows.map(({ symbol, ...bought }) => [symbol, bought]))
 }
 
 export type AccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null }

@@ -89,8 +89,6 @@ export interface Hindrance {
   account_reason: string | null
   /** Why nothing is sent in the symbol. */
   paused_reason: string | null
-  /** Of the symbol what the account holds beyond its runs; below zero, what the runs have on record and it has not. */
-  unattributed_qty: string
 }
 
 export async function hindranceOf(
@@ -104,7 +102,7 @@ export async function hindranceOf(
        exists (select from weaver.halts where run_id = $1 and resumed_at is null) as run_halt,
        coalesce(a.state = 'ready', false) as account_ready,
        coalesce(a.state_reason, a.state) as account_reason,
-       p.paused_reason, coalesce(p.unattributed_qty, 0) as unattributed_qty
+       p.paused_reason
      from (select 1) one left join weaver.accounts a on a.exchange = $2 and a.mode = $3
        left join weaver.account_positions p on p.exchange = $2 and p.mode = $3 and p.symbol = $4`,
     [run.id, run.exchange, run.mode, symbol],

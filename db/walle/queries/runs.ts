@@ -22,6 +22,14 @@ export async function lockRun(tx: Reader, id: string): Promise<RunRow | null> {
   return run ?? null
 }
 
+/** Several, always in the same order: whoever locks some of them waits for nobody who waits for it. */
+export function lockRuns(tx: Reader, ids: readonly string[]): Promise<RunRow[]> {
+  return tx.query<RunRow>(
+    `select ${selectList(RUNS)} from weaver.runs where id = any ($1::uuid[]) order by id for no key update`,
+    [ids],
+  )
+}
+
 export interface RunFilter {
   status?: RunStatus | undefined
   mode?: Mode | undefined

@@ -1,33 +1,27 @@
 /** One reconciliation of an account: the venue is asked, its reports are applied, positions are compared, all is recorded. */
-import type { WriteTx } from '../../../db/database.ts'
 import type { NewEvent } from '../../../db/events/envelope.ts'
 import type { AccountRow } from '../../../db/walle/live_rows.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
 import {
   type AccountName,
-  accountPositions,
   knownExecutions,
   lockAccount,
-  movingSymbols,
   openAccountOrders,
   ordersByClientId,
-  purchasesOf,
-  runsHold,
+  runsOfAccount,
 } from '../../../db/walle/queries/accounts.ts'
 import { tradedSymbols } from '../../../db/walle/queries/market.ts'
 import type { Live } from '../../live/live.ts'
+import { runOfClientOrder } from '../../marvin/contract.ts'
 import type { Heard, Reported } from '../orders/reports.ts'
+import type { Differences, Settling } from '../positions.ts'
 import {
   compareOrders,
-  comparePositions,
-  type Differences,
   type Finding,
   fitFindings,
   judgeMissing,
-  judgePositions,
   type Missing,
-  type PositionsJudged,
-  type Settling,
+  restingLost,
   turnOf,
 } from '../reconcile.ts'
 import {
@@ -38,6 +32,7 @@ import {
   type VenueOrder,
   type VenuePosition,
 } from '../venue.ts'
+import { isAnother, type Judged, judgeHoldings, mustKeep } from './holdings.ts'
 
 export type Cause = 'start' | 'reconnect' | 'timer' | 'request'
 export type Source = 'poll' | 'reconcile'
@@ -88,11 +83,6 @@ export interface Checked {
   newsAt: number | null
 }
 
-/** Another process keeps the account now. */
-export class NotItsKeeper extends Error {
-  override readonly name = 'NotItsKeeper'
-}
-
 /** The venue's clock and ours differ, and what happened while it was asked is asked for again. */
 const OVERLAP_MS = 300_000
 /** At the first sight of an account. */
@@ -106,7 +96,7 @@ const MONEY_EVERY_MS = 60_000
 /** What the stream would have told is no finding so soon. */
 const FRESH_MS = 3_000
 
-interface Look {
+export interface Look {
   account: VenueAccount
   orders: VenueOrder[]
   executions: Execution[]
@@ -128,7 +118,8 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
   await mustBeTheirs(live, check, before, look.account)
   const closed = await ordersByClientId(live.db.reader, namedIn(look))
   const ours = new Map([...open, ...closed].map((order) => [order.client_order_id, order]))
-  const first = compareOrders([...ours.values()], look.orders, look.executions)
+  const runs = await runsOfAccount(live.db.reader, check, runsNamedIn(look))
+  const first = compareOrders([...ours.values()], look.orders, look.executions, runs)
   const turn = turnOf(first.unnamed, memory.missing, MOST_LOOKUPS)
   const asked = await lookUp(venue, turn.asked)
   const found = compareOrders([...ours.values()], asked.orders, [])
@@ -146,12 +137,15 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
   )
   const alive = [...first.alive, ...found.alive]
   const foreign = first.foreign.filter(({ execution_id }) => !known.has(execution_id))
+  const lost = first.lost.filter(({ execution }) => !known.has(execution.execution_id))
   const told = await live.db.write(async (tx) => {
-    const judged = await judge(live, tx, check, look, foreign)
+    const seen = { look, startedAt, foreign, lost, resting: restingLost(look.orders, first) }
+    const judged = await judgeHoldings(live, tx, check, seen)
     const findings = [...news, ...alive, ...missing.findings, ...judged.positions.findings]
     const account = accountAfter(live, check, { startedAt, look, judged })
     const money = moneyToTell(live, check, judged.account, account)
-    const results = { since, look, foreign, findings, alive, missing, judged, account, money }
+    const strange = [...foreign, ...lost.map(({ execution }) => execution)]
+    const results = { since, look, strange, findings, alive, missing, judged, account, money }
     await live.record(tx, recordable(live, check, results))
     return { ...judged.positions, findings, money: money ?? memory.money }
   })
@@ -213,6 +207,10 @@ function namedIn({ orders, executions }: Look): string[] {
   return [...new Set(named)]
 }
 
+function runsNamedIn(look: Look): string[] {
+  return [...new Set(namedIn(look).flatMap((id) => runOfClientOrder(id) ?? []))]
+}
+
 function idsOf(executions: readonly Execution[]): string[] {
   return executions.map(({ execution_id }) => execution_id)
 }
@@ -233,67 +231,18 @@ async function lookUp(
 
 /** With a stream that is up, only what it should have told by now; where updates are polled, news is what polls are for. */
 function isNews(finding: Finding, orders: readonly VenueOrder[], { cause, source }: Check, now: number): boolean {
-  if (finding.class === 'foreign_order' || cause === 'start' || cause === 'reconnect') return true
+  if (finding.class === 'foreign_order' || finding.class === 'lost_order' || cause === 'start' || cause === 'reconnect')
+    return true
   if (source === 'poll') return false
   const order = orders.find(({ client_order_id }) => client_order_id === finding.client_order_id)
   return order === undefined || order.updated_at < now - FRESH_MS
 }
 
-interface Judged {
-  account: AccountRow
-  positions: PositionsJudged
-  /** Unattributed quantities that changed. */
-  moved: { symbol: string; qty: string }[]
-}
-
-async function judge(
-  live: Live,
-  tx: WriteTx,
-  check: Check,
-  look: Look,
-  foreign: readonly Execution[],
-): Promise<Judged> {
-  const account = await lockAccount(tx, check)
-  mustKeep(account, check)
-  const first = account.reconciled_at === null
-  const rows = await accountPositions(tx, check)
-  const runs = await runsHold(tx, check)
-  // What was foreign before Weaver looked for the first time is in the positions that it saw then.
-  const { exchange, mode } = check
-  const compared = comparePositions({
-    exchange,
-    mode,
-    first,
-    rows,
-    runs,
-    venue: look.positions,
-    foreign: first ? [] : foreign,
-  })
-  const moving = await movingSymbols(tx, check, check.settling.mostMs)
-  const differing = compared.filter(({ difference }) => difference !== '0').map(({ row }) => row.symbol)
-  const positions = judgePositions(compared, check.memory.differences, moving, {
-    ...check.settling,
-    feeRate: check.feeRate,
-    purchases: await purchasesOf(tx, check, differing),
-    now: live.now(),
-    cashUnchanged: new Set([account.cash, look.account.cash]).size === 1,
-  })
-  const was = new Map(rows.map((row) => [row.symbol, row.unattributed_qty]))
-  const moved = positions.rows.flatMap(({ symbol, unattributed_qty: qty }) =>
-    qty === (was.get(symbol) ?? '0') ? [] : [{ symbol, qty }],
-  )
-  return { account, positions, moved }
-}
-
-function mustKeep(account: AccountRow | null, { exchange, mode, keeper }: Check): asserts account is AccountRow {
-  if (account?.keeper === keeper) return
-  throw new NotItsKeeper(`${exchange} ${mode} is kept by ${account?.keeper ?? 'nobody'}, no longer by ${keeper}`)
-}
-
 interface Results {
   since: number
   look: Look
-  foreign: readonly Execution[]
+  /** Fills of orders that are not on record. */
+  strange: readonly Execution[]
   findings: readonly Finding[]
   alive: readonly Finding[]
   missing: { findings: readonly Finding[] }
@@ -313,6 +262,8 @@ function accountAfter(
     ...judged.account,
     ...stateOf(check, judged),
     account_number,
+    // What was traded in the account of before is not held here.
+    ...(isAnother(judged.account, { look }) ? { number_since: new Date(startedAt).toISOString() } : {}),
     currency,
     cash,
     equity,
@@ -334,15 +285,16 @@ function moneyToTell(live: Live, { memory }: Check, before: AccountRow, after: A
 }
 
 function recordable(live: Live, check: Check, results: Results): Outcome {
-  const { judged, foreign, account } = results
+  const { judged, strange, account } = results
   const { exchange, mode } = check
   return {
     writes: [
       { kind: 'save_accounts', rows: [account] },
       { kind: 'save_account_positions', rows: judged.positions.rows },
+      ...judged.attributed.writes,
       {
         kind: 'insert_venue_updates',
-        rows: foreign.map((execution) => ({
+        rows: strange.map((execution) => ({
           exchange,
           mode,
           source: check.source,
@@ -352,7 +304,7 @@ function recordable(live: Live, check: Check, results: Results): Outcome {
         })),
       },
     ],
-    events: eventsOf(live, check, results),
+    events: [...eventsOf(live, check, results), ...judged.attributed.events],
   }
 }
 
@@ -375,7 +327,7 @@ function eventsOf(live: Live, check: Check, results: Results): NewEvent[] {
   const { exchange, mode, cause, memory } = check
   const { judged, look, findings, account } = results
   const at = new Date(live.now()).toISOString()
-  const corr_id = live.newId()
+  const corr_id = judged.corrId
   const base = () => ({
     id: live.newId(),
     run_id: null,

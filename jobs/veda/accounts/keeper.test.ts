@@ -1,21 +1,17 @@
 /** What venues say, heard and checked: against a venue whose answers are written down, with real rows. */
-import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectOwner, openDatabase } from '../../../db/client.ts'
 import type { Database } from '../../../db/database.ts'
 import type { PayloadOf } from '../../../db/events/registry.ts'
-import type { OrderSendRow } from '../../../db/walle/live_rows.ts'
 import { accountPositions, getAccount } from '../../../db/walle/queries/accounts.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
-import { createRecorder, record } from '../../../db/walle/record.ts'
+import { record } from '../../../db/walle/record.ts'
 import type { OrderRow, RunRow } from '../../../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
-import { atVenue, aVenue, liveWith, NAME } from '../../../tests/support/kept_account.ts'
+import { atVenue, aVenue, liveWith, NAME, sentOrder } from '../../../tests/support/kept_account.ts'
 import { startLiveRun, toldBy } from '../../../tests/support/live_run.ts'
 import type { ScriptedVenue } from '../../../tests/support/scripted_venue.ts'
 import { until } from '../../../tests/support/until.ts'
-import { anOrder } from '../../../tests/support/walle_rows.ts'
-import { createAccountCommands } from '../../glados/account_commands.ts'
 import { recordReport } from '../orders/reports.ts'
 import { VenueError } from '../venue.ts'
 import { createAccountKeeper, disownAccounts, type Keeper, type KeeperLimits } from './keeper.ts'
@@ -67,42 +63,7 @@ const ready = () => until('the account is ready', async () => (await account())?
 const positionOf = async (symbol: string) =>
   (await accountPositions(db.reader, NAME)).find((row) => row.symbol === symbol) ?? null
 
-/** An order as it is when its send has been committed: whether the venue has it is another matter. */
-async function anSentOrder(ordinal: number, changes: Partial<OrderRow> = {}): Promise<OrderRow> {
-  const order = anOrder(run.id, ordinal, {
-    id: randomUUID(),
-    client_order_id: `c${ordinal}`,
-    ...{ qty: '10', price: '100', take_profit: null, stop_loss: null, status: 'submitted', ...changes },
-  })
-  const send: OrderSendRow = {
-    order_id: order.id,
-    run_id: run.id,
-    ...NAME,
-    wanted_at: new Date().toISOString(),
-    state: order.exchange_order_id === null ? 'sent' : 'answered',
-    attempts: 1,
-    lookups: 0,
-    last_sent_at: new Date().toISOString(),
-    last_error: null,
-    cancel_requested_at: null,
-    cancel_reason: null,
-    decided_close: null,
-    cancel_attempts: 0,
-    refusals: 0,
-    at_market: false,
-    qty_increment: null,
-  }
-  await db.write((tx) =>
-    record(tx, {
-      writes: [
-        { kind: 'insert_orders', rows: [order] },
-        { kind: 'save_order_sends', rows: [send] },
-      ],
-      events: [],
-    }),
-  )
-  return order
-}
+const anSentOrder = (ordinal: number, changes: Partial<OrderRow> = {}) => sentOrder(db, run, ordinal, changes)
 
 const fills = (order: OrderRow) =>
   db.reader.query<{ execution_id: string; qty: string; price: string }>(
@@ -514,29 +475,4 @@ test('a stream that hears nothing of what the venue knows is opened anew', async
   await until('the fill is known', async () => (await getOrder(db.reader, order.id))?.status === 'filled')
   await until('the stream is another', async () => opened === 2)
   await ready()
-})
-
-test('a person accepts what the venue holds: it is nobody’s, and the symbol goes on', async () => {
-  const venue = aVenue()
-  venue.setPosition('AAPL', '7')
-  keep(venue)
-  await ready()
-  venue.setPosition('AAPL', '5')
-  const commands = createAccountCommands({ recorder: createRecorder(db), now: () => Date.now(), newId: randomUUID })
-  await commands.reconcileAccount(NAME)
-  await until('it is paused', async () => (await positionOf('AAPL'))?.paused_reason)
-  const context = { corrId: randomUUID() }
-  expect(await commands.acceptPosition(NAME, 'AAPL', context)).toMatchObject({
-    unattributed_qty: '5',
-    paused_reason: null,
-  })
-  await until('the keeper agrees', async () => {
-    const row = await account()
-    return (row?.reconciled_at ?? '') > (row?.reconcile_requested_at ?? 'z')
-  })
-  expect(await positionOf('AAPL')).toMatchObject({ venue_qty: '5', unattributed_qty: '5', paused_reason: null })
-  await expect(commands.acceptPosition(NAME, 'MSFT', context)).rejects.toMatchObject({ code: 'NOT_FOUND' })
-  await expect(commands.reconcileAccount({ exchange: 'none', mode: 'live' })).rejects.toMatchObject({
-    code: 'NOT_FOUND',
-  })
 })

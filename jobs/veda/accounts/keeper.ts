@@ -18,7 +18,7 @@ import { tradedSymbols } from '../../../db/walle/queries/market.ts'
 import type { Live } from '../../live/live.ts'
 import { assetClassOf } from '../checks.ts'
 import { unfinishedJobs } from '../orders/placing.ts'
-import type { Settling } from '../reconcile.ts'
+import type { Settling } from '../positions.ts'
 import { type Venue, VenueError } from '../venue.ts'
 import { createVenueClock, type VenueClock } from '../venues/clock.ts'
 import {
@@ -28,10 +28,10 @@ import {
   checkAccount,
   type Memory,
   NO_MEMORY,
-  NotItsKeeper,
   updated,
 } from './check.ts'
 import { Ear } from './ear.ts'
+import { NotItsKeeper } from './holdings.ts'
 
 export interface KeeperLimits extends Settling {
   /** How often it looks whether there is something to do. */
@@ -350,6 +350,7 @@ function newAccount({ exchange, mode }: AccountName): AccountRow {
     exchange,
     mode,
     account_number: null,
+    number_since: null,
     currency: 'USD',
     cash: '0',
     equity: '0',

@@ -4,7 +4,7 @@ import type { TradingMode } from '../../../db/walle/live_rows.ts'
 import { lockAccount } from '../../../db/walle/queries/accounts.ts'
 import type { Live } from '../../live/live.ts'
 
-/** In a transaction of its own: accounts and runs are never locked together. */
+/** In a transaction of its own: who has locked a run for its orders locks no account. */
 export async function refuseAccount(
   jobs: Pick<Live, 'record' | 'now' | 'newId'> & { db: Database },
   { exchange, mode }: { exchange: string; mode: TradingMode },

@@ -283,7 +283,15 @@ test('a mark that is older than the newest tick counts for nothing', async () =>
 test('positions are worth what the market says, or the closes of the newest tick where these are newer', async () => {
   const run = await holding('-10', {})
   const account = { exchange, mode: 'paper' as const, symbol: 'S/USD' }
-  const rest = { venue_qty: '-12', runs_qty: '-10', unattributed_qty: '-2', fee_adjustment: '0', paused_reason: null }
+  const rest = {
+    venue_qty: '-12',
+    runs_qty: '-10',
+    unattributed_qty: '-2',
+    fee_adjustment: '0',
+    paused_reason: null,
+    paused_class: null,
+    equal_at: null,
+  }
   await database.db.write((tx) =>
     record(tx, { writes: [{ kind: 'save_account_positions', rows: [{ ...account, ...rest }] }], events: [] }),
   )

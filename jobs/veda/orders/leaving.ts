@@ -5,7 +5,7 @@
 import type { WriteTx } from '../../../db/database.ts'
 import { isOpen } from '../../../db/events/order_state.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
-import { getPosition, type Hindrance, hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import { getPosition, hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import { Decimal } from '../../greta/decimals.ts'
 import type { Live } from '../../live/live.ts'
@@ -46,7 +46,7 @@ export async function stoppedFrom(
   }
   if (isTooLate(order, waited)) return tooLate()
   if (hindered !== null) return { step: { again: WAIT_MS } }
-  const left = await leftToClose(tx, locked, hindrance)
+  const left = await leftToClose(tx, locked)
   if (left !== null) return { outcome: await closesTooMuch(jobs, tx, locked, left), step: 'done' }
   const room = await makeRoom(jobs, tx, locked)
   // Exits are not given up for what would be too late by the time that they are gone.
@@ -68,18 +68,14 @@ export async function isUnwanted(jobs: LeavingJobs, tx: WriteTx, locked: LockedO
   const { run, order, send } = locked
   if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
   const hindrance = await hindranceOf(tx, run, order.symbol)
-  return isHalted(hindrance, order) || (await leftToClose(tx, locked, hindrance)) !== null
+  return isHalted(hindrance, order) || (await leftToClose(tx, locked)) !== null
 }
 
 /**
  * Null: the order closes no more than is left, or may open a position. One that exits took something from while it waited was
  * to close, also where its run may go short. What is ahead of it: orders that were sent, and older ones.
  */
-async function leftToClose(
-  tx: WriteTx,
-  { run, order, send }: LockedOrder,
-  hindrance: Hindrance,
-): Promise<Decimal | null> {
+async function leftToClose(tx: WriteTx, { run, order, send }: LockedOrder): Promise<Decimal | null> {
   if (order.parent_order_id !== null) return null
   const [position, all] = await Promise.all([
     getPosition(tx, run.id, order.symbol),
@@ -98,7 +94,6 @@ async function leftToClose(
   const holding = holdingOf(run, order, {
     position,
     others: others.flatMap((one) => (one.order.id === order.id ? [] : [one.order])),
-    hindrance,
   })
   const mayOpen = order.side === 'buy' || holding.allowShort
   if (mayOpen && !exitsTook) return null

@@ -1,12 +1,14 @@
 /** What a strategy asks for becomes an order on record, once, or is refused in words; nothing is sent by it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { append } from '../../../db/events/append.ts'
-import { record } from '../../../db/walle/record.ts'
+import { createRecorder, record } from '../../../db/walle/record.ts'
 import type { NewRun } from '../../../db/walle/rows.ts'
 import type { Json } from '../../../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
 import { type OrderWorld, openOrderWorld } from '../../../tests/support/order_world.ts'
 import { createScriptedVenue, plainAsset } from '../../../tests/support/scripted_venue.ts'
+import { createAccountCommands } from '../../glados/account_commands.ts'
+import { wallClock } from '../../glados/clock.ts'
 import { endStoppedRun } from '../../live/end.ts'
 import { newLiveCheckpoint } from '../../live/ticks.ts'
 import { placeOrder, unfinishedJobs } from './placing.ts'
@@ -151,19 +153,28 @@ test('a fill slips from the newest close that its run had seen when the order wa
   ])
 })
 
-test('what a person sold of the account, and accepted as sold, no run sells again: that would be a short sale', async () => {
+test('what a person sold of the account no run sells again: it cannot be accepted as nobody’s, and is taken from the run', async () => {
   const world = await opened()
   const bought = await world.place({ symbol: 'AAPL', qty: '10' })
   await world.drain()
   await world.report((world.venue as ReturnType<typeof venue>).fill(bought, '10', '100'))
-  const account = { exchange: 'scripted', mode: 'paper', symbol: 'AAPL' } as const
-  const row = { ...account, venue_qty: '4', runs_qty: '10', unattributed_qty: '-6', fee_adjustment: '0' }
+  const name = { exchange: 'scripted', mode: 'paper' } as const
+  const commands = createAccountCommands({ recorder: createRecorder(database.db), ...wallClock })
+  const context = { corrId: wallClock.newId() }
+  const run_id = (await world.order(bought)).run_id
+  const row = { ...name, symbol: 'AAPL', venue_qty: '4', runs_qty: '10', unattributed_qty: '0', fee_adjustment: '0' }
+  const paused = { ...row, equal_at: null, paused_reason: 'somebody sold 6', paused_class: 'traded_by_hand' }
   await database.db.write((tx) =>
-    record(tx, { writes: [{ kind: 'save_account_positions', rows: [{ ...row, paused_reason: null }] }], events: [] }),
+    record(tx, { writes: [{ kind: 'save_account_positions', rows: [paused] }], events: [] }),
   )
+  await expect(commands.acceptPosition(name, 'AAPL', context)).rejects.toMatchObject({
+    message: `6 AAPL that runs hold are not in the account: hold them against a run first, \`weaver accounts attribute scripted paper AAPL ${run_id} -6\``,
+  })
+  await commands.attributePosition(name, { symbol: 'AAPL', run_id, qty: '-6', price: '101' }, context)
+  expect(await commands.acceptPosition(name, 'AAPL', context)).toMatchObject({ runs_qty: '4', unattributed_qty: '0' })
   const more = await world.place({ symbol: 'AAPL', side: 'sell', qty: '5' })
   expect((await refusal(world, more))[1]).toBe(
-    'short_not_allowed: selling 5 AAPL with 10 held by the run, and 6 missing in the account, would go short; the fill option allow_short permits it',
+    'short_not_allowed: selling 5 AAPL with 4 held by the run would go short; the fill option allow_short permits it',
   )
   const rest = await world.place({ symbol: 'AAPL', side: 'sell', qty: '4' })
   expect(await refusal(world, rest)).toEqual(['pending', null, null])

@@ -237,7 +237,7 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
     ...lossesOf(watch, now),
   })
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
-  const holding = holdingOf(run, intent, { position, others: open, hindrance })
+  const holding = holdingOf(run, intent, { position, others: open })
   if (onlyCloses && closableBy(intent.side, holding).lt(intent.qty)) {
     const detail = `of the ${intent.qty} ${intent.symbol} that it was to close ${closableBy(intent.side, holding)} is left`
     return { reason: 'short_not_allowed', rule: null, detail }

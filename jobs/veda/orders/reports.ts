@@ -24,11 +24,12 @@ import {
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import { lockRun } from '../../../db/walle/queries/runs.ts'
-import type { FillRow, OrderRow, PositionRow, RunRow, TradeRow } from '../../../db/walle/rows.ts'
+import type { FillRow, OrderRow, PositionRow, RunRow } from '../../../db/walle/rows.ts'
 import type { Json } from '../../../strategies/api.ts'
+import { newestTick } from '../../greta/attribution.ts'
+import { type Booked, type Books, closeBooks, openBooks } from '../../greta/books.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
-import { applyFill, averagePrice, type Ledger } from '../../greta/ledger.ts'
-import { createTradeMatcher, type TradeMatcher, type TradeMatcherState } from '../../greta/trades.ts'
+import { applyFill } from '../../greta/ledger.ts'
 import type { Live } from '../../live/live.ts'
 import { applyReport, isOther, type OrderBody, type OrderReport } from '../reports.ts'
 import type { VenueStatus } from '../venue.ts'
@@ -270,68 +271,32 @@ export function eventOf(order: OrderRow, body: OrderBody, ts: string): NewEvent 
   } as NewEvent
 }
 
-interface Booked {
-  ledger: RunLedgerRow
-  position: PositionRow | null
-  trades: TradeRow[]
-}
-
 async function book(
   tx: WriteTx,
   run: RunRow,
   order: OrderRow,
   fills: readonly FillRow[],
   before: RunLedgerRow,
-): Promise<Booked> {
+): Promise<Omit<Booked, 'position'> & { position: PositionRow | null }> {
   const held = await getPosition(tx, run.id, order.symbol)
-  const matcher = createTradeMatcher((before.trade_matcher as TradeMatcherState | null) ?? undefined)
-  const ledger: Ledger = {
-    cash: new Decimal(before.cash),
-    fees: new Decimal(before.fees),
-    turnover: new Decimal(before.turnover),
-    positions: [
-      {
-        qty: new Decimal(held?.qty ?? '0'),
-        cost: new Decimal(held?.cost ?? '0'),
-        realised: new Decimal(held?.realised_pnl ?? '0'),
-      },
-    ],
-  }
-  for (const fill of fills) bookFill(ledger, matcher, run, fill)
-  if (!isOpen(order.status)) matcher.onOrderEnd(order.id)
-  const trades = matcher.takeClosed(run.id)
-  const position = ledger.positions[0] as Ledger['positions'][number]
+  const books = openBooks(before, held)
+  for (const fill of fills) bookFill(books, run, fill)
+  if (!isOpen(order.status)) books.trades.onOrderEnd(order.id)
+  const last_price = held?.last_price ?? Number(fills.at(-1)?.price)
+  const booked = closeBooks(books, before, { symbol: order.symbol, last_price })
   return {
-    ledger: {
-      ...before,
-      cash: ledger.cash.toString(),
-      fees: ledger.fees.toString(),
-      turnover: ledger.turnover.toString(),
-      next_fill: before.next_fill + fills.length,
-      trade_matcher: matcher.save() as unknown as Json,
-    },
-    position:
-      held === null && fills.length === 0
-        ? null
-        : {
-            run_id: run.id,
-            symbol: order.symbol,
-            qty: position.qty.toString(),
-            avg_price: averagePrice(position).toString(),
-            realised_pnl: position.realised.toString(),
-            cost: position.cost.toString(),
-            last_price: held?.last_price ?? Number(fills.at(-1)?.price),
-          },
-    trades,
+    ...booked,
+    ledger: { ...booked.ledger, next_fill: before.next_fill + fills.length },
+    position: held === null && fills.length === 0 ? null : booked.position,
   }
 }
 
-function bookFill(ledger: Ledger, matcher: TradeMatcher, run: RunRow, fill: FillRow): void {
+function bookFill({ ledger, trades }: Books, run: RunRow, fill: FillRow): void {
   const received = new Decimal(fill.qty).minus(fill.fee_qty)
   const signed = fill.side === 'buy' ? received : received.neg()
   applyFill(ledger, 0, signed, new Decimal(fill.price), new Decimal(fill.fee))
   if (received.eq(ZERO)) return
-  matcher.onFill({
+  trades.onFill({
     symbol: fill.symbol,
     side: fill.side,
     qty: received.toString(),
@@ -341,11 +306,6 @@ function bookFill(ledger: Ledger, matcher: TradeMatcher, run: RunRow, fill: Fill
     time: Date.parse(fill.timestamp),
     barIndex: newestTick(run),
   })
-}
-
-/** The tick under way, or the last one. */
-function newestTick({ open_corr_id, next_tick }: RunRow): number {
-  return open_corr_id === null ? Math.max(0, next_tick - 1) : next_tick
 }
 
 function positionChanged(

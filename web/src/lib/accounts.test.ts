@@ -4,10 +4,25 @@ import type { Account } from './types.ts'
 
 const position = {
   ...{ exchange: 'sim', mode: 'paper' as const, venue_qty: '1', runs_qty: '1', unattributed_qty: '0' },
-  ...{ last_price: null, unrealised_pnl: null, marked_at: null },
+  ...{
+    last_price: null,
+    unrealised_pnl: null,
+    marked_at: null,
+    fee_adjustment: '0',
+    equal_at: null,
+    paused_class: null,
+  },
 } as const
 const account: Account = {
-  ...{ exchange: 'sim', mode: 'paper', account_number: null, currency: 'USD', cash: '1', equity: '1' },
+  ...{
+    exchange: 'sim',
+    mode: 'paper',
+    account_number: null,
+    number_since: null,
+    currency: 'USD',
+    cash: '1',
+    equity: '1',
+  },
   ...{ buying_power: '1', state: 'ready', state_reason: null, blocked: null, keeper: null, stream: 'up' },
   ...{ reconcile_requested_at: null, checked_at: null, reconciled_at: null },
   positions: [
