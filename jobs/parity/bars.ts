@@ -169,16 +169,16 @@ function placeAfter({ bars }: Known, times: Float64Array, time: number): Shown {
 }
 
 function columnsOf({ bars }: Known): CandleColumns {
-  const sorted = [...bars].sort(([one], [other]) => one - other)
-  const column = (index: number) => Float64Array.from(sorted, ([, { values }]) => values[index] as number)
-  const [open, high, low, close, volume] = FIELDS.map((_, index) => column(index)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ]
-  return { time: Float64Array.from(sorted, ([time]) => time), open, high, low, close, volume }
+  const time = Float64Array.from(bars.keys()).sort()
+  const columns = { time } as CandleColumns
+  for (const [field, name] of FIELDS.entries()) {
+    const column = new Float64Array(time.length)
+    for (let index = 0; index < time.length; index++) {
+      column[index] = bars.get(time[index] as number)?.values[field] as number
+    }
+    columns[name] = column
+  }
+  return columns
 }
 
 const iso = (ms: number) => new Date(ms).toISOString()
