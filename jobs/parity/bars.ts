@@ -14,6 +14,8 @@ const FIELDS = ['open', 'high', 'low', 'close', 'volume'] as const
 interface Bar {
   /** In the order of FIELDS; as it was told last. */
   values: number[]
+  /** As it was told before, where that was otherwise. */
+  before: number[][]
   /** Where it was told first. */
   at: Shown
 }
@@ -81,7 +83,7 @@ function takeWindow(series: Known, columns: CandleColumns, at: Shown): Found[] {
     const values = FIELDS.map((name) => columns[name][index] as number)
     const bar = bars.get(time)
     if (bar === undefined) {
-      bars.set(time, { values, at })
+      bars.set(time, { values, before: [], at })
       if (before !== null && isLate(series, time, before)) found.push(late(series, time, at, before.ts))
     } else if (!isSame(bar.values, values)) {
       const cause = 'the venue corrected the bar after the strategy had seen it'
@@ -90,6 +92,7 @@ function takeWindow(series: Known, columns: CandleColumns, at: Shown): Found[] {
         recorded: told(bar.values),
         expected: told(values),
       })
+      bar.before.push(bar.values)
       bar.values = values
     }
   }
@@ -136,7 +139,8 @@ async function compareStored(series: Known, stored: CandleColumns, breathe: Brea
     seen.add(time)
     const values = FIELDS.map((name) => stored[name][index] as number)
     const bar = bars.get(time)
-    if (bar !== undefined && isSame(bar.values, values)) continue
+    // A correction that is not stored yet has been told.
+    if (bar !== undefined && [bar.values, ...bar.before].some((one) => isSame(one, values))) continue
     const at = bar?.at ?? placeAfter(series, times, time)
     found.push(
       bar === undefined

@@ -346,7 +346,10 @@ test('bars: late, corrected, missing and changed ones, each once', async () => {
   }
   expect(await compared(part(corrected, [0, 1, 2, 4]))).toEqual([])
   expect(await compared(corrected)).toEqual(['missing'])
-  expect(await compared(part(whole, [0, 1, 4]))).toEqual(['revised', 'removed'])
+  const again = bars([1, 2, 1, 2], [2, 7, 2, 3], [3, 4, 3, 4], [4, 5, 4, 5], [5, 6, 5, 6])
+  expect(await compared(part(again, [0, 1, 4]))).toEqual(['revised', 'removed'])
+  // As it was before it was corrected, which has been told.
+  expect(await compared(part(whole, [0, 1, 2, 4]))).toEqual([])
 })
 
 test('of many differences the earliest are kept, and all are counted', () => {
