@@ -5,11 +5,12 @@ import { POOLS, type PoolName, tasksOf } from '../db/events/tasks.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
 import type { Handlers } from './attempt.ts'
-import { type BandJobs, failedBand, runBand } from './backtest/band_job.ts'
+import { type BandJobs, runBand } from './backtest/band_job.ts'
 import { type ChainJobs, runHop } from './backtest/chain_jobs.ts'
 import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest } from './backtest/jobs.ts'
 import { createRunDataCache } from './backtest/run_data.ts'
 import { CONSUMERS, startConsumers } from './consumers.ts'
+import { lostReport } from './glados/awaited.ts'
 import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { startSampling } from './health/process_samples.ts'
 import { createHostRuns } from './hosts/client.ts'
@@ -17,7 +18,6 @@ import { endRun } from './live/end.ts'
 import { type LiveHosts, type LiveWorker, openLiveWorker } from './live/worker.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { type Notify, openNotify } from './notify/notify.ts'
-import { failedParity } from './parity/job.ts'
 import { startRetention } from './retention.ts'
 import { type Runner, startRunner } from './runner.ts'
 import type { System } from './system.ts'
@@ -80,8 +80,8 @@ export async function startWorker(
         // The checkpoint stays: when somebody has the job tried again, the run goes on from it.
         await record(tx, { ...end, writes: end.writes.filter(({ kind }) => kind !== 'drop_checkpoint') })
       }
-      if (run && job.task === 'greta.run_band') await record(tx, failedBand(run.id, job.error))
-      if (run && job.task === 'greta.replay_run') await record(tx, failedParity(run.id, job.error))
+      const lost = run === null ? null : lostReport(job.task, run.id, job.error)
+      if (lost !== null) await record(tx, lost)
     },
     now: wallClock.now,
     newId: wallClock.newId,

@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { connectOwner } from '../db/client.ts'
 import { generateCandles } from '../db/walle/generate.ts'
+import { getBand } from '../db/walle/queries/bands.ts'
 import { listJobs } from '../db/walle/queries/jobs.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
-import type { CandleColumns, RunRow } from '../db/walle/rows.ts'
+import type { BandRow, CandleColumns, RunRow } from '../db/walle/rows.ts'
 import { runCli } from '../jobs/cli/main.ts'
 import { createTestApi, type TestApi } from './support/api.ts'
 import { type InProcess, openInProcess } from './support/in_process.ts'
@@ -152,6 +153,36 @@ test('a run whose job is cancelled is stopped with it, and told so', async () =>
   })
   expect(told.at(-2)?.type).toBe('run.StopRequested')
   expect(await answer(`/jobs/${job}/cancel`)).toMatchObject({ status: 409 })
+})
+
+test('an assumption band whose job was cancelled, or died, has failed, and can be had all the same', async () => {
+  const { id } = await weaver.backtest(request, columns)
+  const wanted = async () => {
+    await weaver.control.commands.requestBand(id)
+    const { items } = await listJobs(weaver.system.db.reader, {
+      ...{ run_id: id, task: 'greta.run_band', state: 'paused', page: 1, page_size: 9 },
+    })
+    return items[0]?.id as string
+  }
+  const band = (status: BandRow['status']) =>
+    until(`the band is ${status}`, async () => {
+      const row = await getBand(weaver.system.db.reader, id)
+      return row?.status === status && row
+    })
+  await pause('greta.run_band')
+  const lost = await wanted()
+  expect(await answer(`/jobs/${lost}/cancel`)).toMatchObject({ status: 200, body: { state: 'cancelled' } })
+  expect((await band('error')).error).toBe(`its job ${lost} was cancelled`)
+  const dead = await wanted()
+  await asOwner(
+    `update graphile_worker._private_jobs set attempts = max_attempts, last_error = 'no memory' where id = $1`,
+    [dead],
+  )
+  expect((await band('error')).error).toBe('no memory')
+  expect(await answer(`/jobs/${dead}/retry`)).toMatchObject({ status: 200, body: { state: 'retried' } })
+  await band('running')
+  await resume('greta.run_band')
+  expect((await band('completed')).error).toBeNull()
 })
 
 test('jobs are listed by task, state and run, those that have ended too, and pauses are seen', async () => {

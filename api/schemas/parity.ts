@@ -19,6 +19,10 @@ const difference = z
   })
   .openapi('ParityDifference')
 
+const verdict = z.enum(['identical', 'amended', 'diverged']).openapi({
+  description: 'amended: all was as it should be, and the venue told of bars or fees otherwise afterwards.',
+})
+
 const STATES = ['none', 'pending', 'completed', 'error'] as const
 
 export const parity = z
@@ -27,7 +31,7 @@ export const parity = z
     state: z.enum(STATES).openapi({ description: 'none: the run was never replayed.' }),
     progress: z.number().nullable(),
     tolerance_bps: z.number().nullable(),
-    verdict: z.enum(['identical', 'diverged']).nullable(),
+    verdict: verdict.nullable(),
     first_divergence: difference.nullable(),
     counts: counts.nullable(),
     differences: z
@@ -65,7 +69,7 @@ export const replayRequest = z
 export const paritySummary = z
   .object({
     state: z.enum(STATES),
-    verdict: z.enum(['identical', 'diverged']).nullable(),
+    verdict: verdict.nullable(),
     counts: counts.nullable(),
     replayed_at: instant.nullable(),
   })

@@ -41,6 +41,15 @@ export async function readRunLog(
   }
 }
 
+/** The place of the run's oldest event; 0: it has none. */
+export async function firstOfRun(reader: Reader, runId: string): Promise<number> {
+  const [row] = await reader.query<{ id: string }>(
+    'select o.id::text as id from weaver.outbox o where o.run_id = $1::uuid order by o.id limit 1',
+    [runId],
+  )
+  return Number(row?.id ?? 0)
+}
+
 /** The place of the run's newest event; 0: it has none. */
 export async function lastOfRun(reader: Reader, runId: string): Promise<number> {
   const [row] = await reader.query<{ id: string }>(

@@ -27,6 +27,12 @@ export const HOPS: Table<HopRow> = {
   },
 }
 
+/**
+ * `amended`: the run did what it was to do, on the bars and with the fees as they were then, and its venue told of some
+ * otherwise afterwards.
+ */
+export type ParityVerdict = 'identical' | 'amended' | 'diverged'
+
 export const PARITY_CLASSES = ['data', 'decision', 'order', 'fill', 'cost'] as const
 export type ParityClass = (typeof PARITY_CLASSES)[number]
 
@@ -46,7 +52,7 @@ export interface ParityDifference {
 }
 
 export interface ParityResult {
-  verdict: 'identical' | 'diverged'
+  verdict: ParityVerdict
   /** The earliest in the order of the log. */
   first_divergence: ParityDifference | null
   counts: Record<ParityClass, number>
@@ -62,7 +68,7 @@ export interface ParityResult {
   through: string | null
   /** Of filled orders against what the run's fill model makes of the same bars; more is worse. */
   slippage: { orders: number; mean_bps: number | null; max_bps: number | null; cost: string }
-  /** In quote currency, what was kept in kind at the price of its fill. */
+  /** In quote currency, what was kept in kind at the price of its fill; by the fill model over the same orders. */
   fees: { booked: string; model: string }
   notes: string[]
 }

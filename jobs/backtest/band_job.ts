@@ -1,7 +1,6 @@
 /** The job of an assumption band: a completed backtest is played again under other fill models, in memory. */
 
 import type { TaskPayload } from '../../db/events/tasks.ts'
-import type { Outcome } from '../../db/walle/outcome.ts'
 import { getBand } from '../../db/walle/queries/bands.ts'
 import { getRun, lockRun } from '../../db/walle/queries/runs.ts'
 import type { BandResult, BandRow, RunRow } from '../../db/walle/rows.ts'
@@ -40,12 +39,6 @@ export async function runBand(jobs: BandJobs, payload: TaskPayload<'greta.run_ba
     }
     await job.finish(tx)
   })
-}
-
-/** The band of a run whose job failed for good. */
-export function failedBand(runId: string, error: string): Outcome {
-  const changes = { status: 'error', progress: 0, result: null, error } as const
-  return { writes: [{ kind: 'save_band', run_id: runId, ...changes }], events: [] }
 }
 
 async function bandOf(jobs: BandJobs, run: RunRow): Promise<BandChanges> {

@@ -15,7 +15,7 @@ export interface ReplayOptions {
 /** Differences that a terminal shows; --json has more. */
 const SHOWN = 20
 
-/** 0: identical. 1: it diverged, or could not be replayed. */
+/** 0: it did what it was to do. 1: it diverged, or could not be replayed. */
 export async function replayCommand(context: CliContext, run: string, options: ReplayOptions): Promise<number> {
   const { toleranceBps } = options
   const tolerance_bps = toleranceBps === undefined ? undefined : Number(toleranceBps)
@@ -32,7 +32,7 @@ export async function replayCommand(context: CliContext, run: string, options: R
         return now.state === 'pending' ? null : now
       })
       context.print(options.json ? JSON.stringify(parity) : parityText(parity))
-      return parity.verdict === 'identical' ? 0 : 1
+      return parity.verdict === 'identical' || parity.verdict === 'amended' ? 0 : 1
     } catch (error) {
       if (error instanceof DomainError) throw new CliError(error.message)
       throw error

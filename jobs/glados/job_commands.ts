@@ -17,6 +17,7 @@ import { getCheckpoint } from '../../db/walle/queries/checkpoints.ts'
 import { getJob, type JobRow } from '../../db/walle/queries/jobs.ts'
 import { lockRun } from '../../db/walle/queries/runs.ts'
 import type { RunRow, RunStatus } from '../../db/walle/rows.ts'
+import { awaitedReport, lostReport } from './awaited.ts'
 import { type CommandContext, runEvent, stopOutcome } from './commands.ts'
 import { DomainError } from './errors.ts'
 
@@ -74,6 +75,8 @@ async function retryJob(deps: JobCommandDependencies, id: string, context: Comma
     if (letter.run_id !== null && run === null) throw conflict(`the run of job ${id} is deleted`, known)
     const reopened = run === null ? null : await reopening(deps, tx, letter, run, context)
     if (reopened !== null) await deps.record(tx, reopened)
+    const awaited = run === null ? null : awaitedReport(letter.task, run.id)
+    if (awaited !== null) await deps.record(tx, awaited)
     const retried = await retryDeadJob(tx, letter)
     if (retried === null) throw conflict(`job ${id} was retried or discarded just now`, known)
     const status = reopened === null ? run?.status : 'running'
@@ -165,6 +168,8 @@ async function cancelOnce(
     const run = known.run_id === null ? null : await lockRun(tx, known.run_id)
     const was = await cancelJob(tx, id, `cancelled on request ${context.corrId}`)
     if (was === 'busy' || was === null) return null
+    const lost = run === null ? null : lostReport(task, run.id, `its job ${id} was cancelled`)
+    if (lost !== null) await deps.record(tx, lost)
     const stops = run?.status === 'running' && isTask(task) && TASKS[task].drivesRun
     const ended = run?.mode === 'backtest' ? 'stopped' : 'running'
     if (stops) {

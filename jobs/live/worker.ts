@@ -3,7 +3,7 @@ import type { WriteTx } from '../../db/database.ts'
 import { createThrottle } from '../../db/events/throttle.ts'
 import { record } from '../../db/walle/record.ts'
 import type { Handlers } from '../attempt.ts'
-import type { PreciseClock } from '../glados/clock.ts'
+import { type PreciseClock, wallClock } from '../glados/clock.ts'
 import { readHaltFile } from '../glados/halts/file.ts'
 import { cancelAll, cancelRun } from '../glados/halts/jobs.ts'
 import { createHostRuns } from '../hosts/client.ts'
@@ -77,12 +77,15 @@ export async function openLiveWorker(
   }
   // Before the first job: what a keeper left that is gone is not what is so now.
   await disownAccounts(live)
+  // Its pauses are those of the process, whatever the clock of the runs does.
+  const pauses = { monotonic: wallClock.monotonic, pause: () => wallClock.sleep(0) }
+  const replays = { ...live, ...pauses, newHosts, dataDir: config.dataDir }
   const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
   let keepers: ReturnType<typeof startKeepers> | null = null
   return {
     handlers: {
       ...liveHandlers(live, bars),
-      'greta.replay_run': (payload, job) => replayJob({ ...live, newHosts, dataDir: config.dataDir }, payload, job),
+      'greta.replay_run': (payload, job) => replayJob(replays, payload, job),
     },
     start() {
       clock.start()

@@ -2,9 +2,11 @@
  * The bars that a paper or live run was shown, tick by tick as they lie in its log: what later bars say of earlier ones,
  * and what the stored candles say of all of them now. Pure.
  */
+import { firstAtOrAfter } from '../../db/walle/candle_columns.ts'
 import type { CandleColumns } from '../../db/walle/rows.ts'
 import { TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import type { HopView } from '../hosts/hop_view.ts'
+import type { Breath } from './breath.ts'
 import type { Found } from './parity.ts'
 
 const FIELDS = ['open', 'high', 'low', 'close', 'volume'] as const
@@ -12,6 +14,8 @@ const FIELDS = ['open', 'high', 'low', 'close', 'volume'] as const
 interface Bar {
   /** In the order of FIELDS; as it was told last. */
   values: number[]
+  /** As it was told before, where that was otherwise. */
+  before: number[][]
   /** Where it was told first. */
   at: Shown
 }
@@ -44,7 +48,7 @@ export interface RecordedBars {
   /** Ascending, as they were told last. */
   columns(series: Series): CandleColumns
   /** Gives what the stored candles of the series say otherwise. */
-  compare(series: Series, stored: CandleColumns): Found[]
+  compare(series: Series, stored: CandleColumns, breathe: Breath): Promise<Found[]>
 }
 
 export function createRecordedBars(): RecordedBars {
@@ -67,7 +71,7 @@ export function createRecordedBars(): RecordedBars {
     take: (windows, at) => windows.flatMap((window) => takeWindow(known(window), window.columns, at)),
     series: () => [...all.values()].map(({ symbol, timeframe }) => ({ symbol, timeframe })),
     columns: (series) => columnsOf(known(series)),
-    compare: (series, stored) => compareStored(known(series), stored),
+    compare: (series, stored, breathe) => compareStored(known(series), stored, breathe),
   }
 }
 
@@ -79,7 +83,7 @@ function takeWindow(series: Known, columns: CandleColumns, at: Shown): Found[] {
     const values = FIELDS.map((name) => columns[name][index] as number)
     const bar = bars.get(time)
     if (bar === undefined) {
-      bars.set(time, { values, at })
+      bars.set(time, { values, before: [], at })
       if (before !== null && isLate(series, time, before)) found.push(late(series, time, at, before.ts))
     } else if (!isSame(bar.values, values)) {
       const cause = 'the venue corrected the bar after the strategy had seen it'
@@ -88,6 +92,7 @@ function takeWindow(series: Known, columns: CandleColumns, at: Shown): Found[] {
         recorded: told(bar.values),
         expected: told(values),
       })
+      bar.before.push(bar.values)
       bar.values = values
     }
   }
@@ -121,19 +126,22 @@ function late(series: Known, time: number, at: Shown, missedAt: number): Found {
 
 const isSame = (one: readonly number[], other: readonly number[]) => one.every((value, i) => value === other[i])
 
-function compareStored(series: Known, stored: CandleColumns): Found[] {
+async function compareStored(series: Known, stored: CandleColumns, breathe: Breath): Promise<Found[]> {
   const { bars, covered } = series
   const found: Found[] = []
   const seen = new Set<number>()
-  const times = [...bars.keys()].sort((one, other) => one - other)
+  const times = Float64Array.from(bars.keys()).sort()
   for (let index = 0; index < stored.time.length; index++) {
     const time = stored.time[index] as number
+    const breath = breathe()
+    if (breath !== null) await breath
     if (!covered.some(({ from, to }) => from <= time && time <= to)) continue
     seen.add(time)
     const values = FIELDS.map((name) => stored[name][index] as number)
     const bar = bars.get(time)
-    if (bar !== undefined && isSame(bar.values, values)) continue
-    const at = bar?.at ?? placeAfter(series, time)
+    // A correction that is not stored yet has been told.
+    if (bar !== undefined && [bar.values, ...bar.before].some((one) => isSame(one, values))) continue
+    const at = bar?.at ?? placeAfter(series, times, time)
     found.push(
       bar === undefined
         ? {
@@ -159,23 +167,22 @@ function compareStored(series: Known, stored: CandleColumns): Found[] {
 }
 
 /** Where a bar would have been shown first. */
-function placeAfter({ bars }: Known, time: number): Shown {
-  let next: [number, Shown] | null = null
-  for (const [other, { at }] of bars) if (other > time && (next === null || other < next[0])) next = [other, at]
-  return next?.[1] ?? { place: 0, bar_index: 0, ts: time }
+function placeAfter({ bars }: Known, times: Float64Array, time: number): Shown {
+  const next = times[firstAtOrAfter(times, time + 1)]
+  return (next === undefined ? undefined : bars.get(next)?.at) ?? { place: 0, bar_index: 0, ts: time }
 }
 
 function columnsOf({ bars }: Known): CandleColumns {
-  const sorted = [...bars].sort(([one], [other]) => one - other)
-  const column = (index: number) => Float64Array.from(sorted, ([, { values }]) => values[index] as number)
-  const [open, high, low, close, volume] = FIELDS.map((_, index) => column(index)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ]
-  return { time: Float64Array.from(sorted, ([time]) => time), open, high, low, close, volume }
+  const time = Float64Array.from(bars.keys()).sort()
+  const columns = { time } as CandleColumns
+  for (const [field, name] of FIELDS.entries()) {
+    const column = new Float64Array(time.length)
+    for (let index = 0; index < time.length; index++) {
+      column[index] = bars.get(time[index] as number)?.values[field] as number
+    }
+    columns[name] = column
+  }
+  return columns
 }
 
 const iso = (ms: number) => new Date(ms).toISOString()

@@ -12,6 +12,7 @@ import { createHostRuns } from '../hosts/client.ts'
 import type { Venues } from '../live/live.ts'
 import type { HostPool } from '../marvin/host_pool.ts'
 import { type FeeBounds, VenueError } from '../veda/venue.ts'
+import { createBreath } from './breath.ts'
 import { replayRun } from './replay.ts'
 
 export interface ParityJobs {
@@ -22,6 +23,9 @@ export interface ParityJobs {
   newHosts: () => HostPool
   dataDir: string
   now: () => number
+  monotonic: () => number
+  /** Others have their turn. */
+  pause: () => Promise<void>
 }
 
 const PROGRESS_EVERY_MS = 1_000
@@ -49,24 +53,15 @@ export async function replayJob(
   })
 }
 
-/** The report of a run whose job failed for good. */
-export function failedParity(run_id: string, error: string): Outcome {
-  const changes = { state: 'error', error, result: null } as const
-  return { writes: [{ kind: 'update_parity', run_id, changes }], events: [] }
-}
-
 async function replayed(jobs: ParityJobs, run: RunRow, toleranceBps: number, { signal }: Pick<Job, 'signal'>) {
   const hosts = jobs.newHosts()
   try {
     const { hop } = createHostRuns({ db: jobs.db, hosts, dataDir: jobs.dataDir })
-    const fees = await feesOf(jobs, run)
-    const onProgress = progressOf(jobs, run.id, signal)
+    const { fees, feedOf } = await askVenue(jobs, run)
     const parts = {
-      db: jobs.db,
-      ask: hop,
+      ...{ db: jobs.db, ask: hop, feedOf, toleranceBps, onProgress: progressOf(jobs, run.id, signal) },
       fees: (symbol: string) => fees.get(symbol) ?? null,
-      toleranceBps,
-      onProgress,
+      breathe: createBreath(jobs),
     }
     const result = await replayRun(parts, run.id)
     return { state: 'completed', progress: 1, result, error: null } as const
@@ -94,18 +89,26 @@ function progressOf({ db, record, now }: ParityJobs, run_id: string, signal: Abo
   }
 }
 
-/** By symbol. A venue that does not answer says nothing of its fees. */
-async function feesOf({ venues }: ParityJobs, { exchange, mode, symbols }: RunRow): Promise<Map<string, FeeBounds>> {
-  const fees = new Map<string, FeeBounds>()
-  if (exchange === null || mode === 'backtest') return fees
+interface VenueWords {
+  /** By symbol. */
+  fees: Map<string, FeeBounds>
+  /** Of a symbol's bars; null: it could not be asked. */
+  feedOf: ((symbol: string) => string) | null
+}
+
+/** A venue that does not answer says nothing of its fees. */
+async function askVenue({ venues }: ParityJobs, { exchange, mode, symbols }: RunRow): Promise<VenueWords> {
+  const words: VenueWords = { fees: new Map(), feedOf: null }
+  if (exchange === null || mode === 'backtest') return words
   try {
     const venue = await venues.get(exchange, mode)
+    words.feedOf = venue.feedOf
     for (const symbol of symbols) {
       const said = await venue.fees?.(symbol)
-      if (said !== undefined) fees.set(symbol, said)
+      if (said !== undefined) words.fees.set(symbol, said)
     }
   } catch (error) {
     if (!(error instanceof VenueError)) throw error
   }
-  return fees
+  return words
 }

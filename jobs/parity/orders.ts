@@ -6,12 +6,14 @@ import type { OrderEvent } from '../../db/walle/projections/orders.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { Intent, PlaceIntent } from '../../strategies/api.ts'
 import { checkRisk, type RiskLimits } from '../glados/risk.ts'
-import { countOrder, lossesOf, markEquity, newWatch } from '../greta/risk_watch.ts'
+import { Decimal, ZERO } from '../greta/decimals.ts'
+import { countOrder, forgetLosses, lossesOf, markEquity, newWatch, type RiskWatch } from '../greta/risk_watch.ts'
 import { newOrder } from '../greta/sim_orders.ts'
 import { equityAt, type LiveCheckpoint } from '../live/ticks.ts'
 import type { Account } from '../live/view.ts'
 import { checkIntent } from '../marvin/intents.ts'
 import { fittedTo } from '../veda/checks.ts'
+import { type ExitRole, pairKeyOf, roleOf, rolesOf } from '../veda/exits.ts'
 import type { Found } from './parity.ts'
 
 type Created = Extract<LogEvent, { type: 'orders.Created' }>
@@ -25,16 +27,26 @@ export interface Refusal {
 /** What the run's log says of one order. */
 export interface OrderStory {
   client_order_id: string
-  /** What was asked for; null: Weaver made it itself, as an exit or at the run's stop. */
-  intent: PlaceIntent | null
+  /** What was asked for. */
+  intent: PlaceIntent
+  /** Weaver made it itself, as an exit or at the run's stop. */
+  isOwn: boolean
   bar_index: number | null
-  /** The boundary at which it was decided. */
+  /** The boundary at which it was decided; of Weaver's own the moment. */
   decidedAt: number
   /** The boundary at which its strategy asked to cancel it. */
   cancelledAt: number | null
   place: number
   order_id: string | null
-  isExit: boolean
+  createdAt: number
+  /** Since when the venue had it, as far as is known; null: it never had. */
+  acceptedAt: number | null
+  /** Null: it is attached to no entry. */
+  exit: { entry: OrderStory; role: ExitRole; pair: string } | null
+  /** Of the exits that each of its fills is to bring along. */
+  roles: ExitRole[]
+  /** By how much its fills made the position larger, each. */
+  grown: Decimal[]
   /** By the rules that hold for every mode: why it is refused. */
   refusal: Refusal | null
   fills: { event: FillEvent; place: number }[]
@@ -56,76 +68,123 @@ export interface Circumstances {
 export interface OrderBook {
   decided(intents: readonly Intent[], at: { bar_index: number; ts: number; place: number }): void
   /** Windows were seen: what the limits on losses remember. */
-  marked(ts: number, circumstances: Circumstances): void
+  marked(ts: number, circumstances: () => Circumstances): void
+  /** A person let the halted run go on: what was lost before is forgotten. */
+  resumed(): void
   /** Somebody wants the run to stop: from here on Weaver places orders that close. */
   stopping(): void
-  apply(event: OrderEvent, place: number, circumstances: Circumstances): void
+  apply(event: OrderEvent, place: number, circumstances: () => Circumstances): void
   stories(): OrderStory[]
 }
 
+interface Book {
+  run: RunRow
+  report: (found: Found) => void
+  stories: Map<string, OrderStory>
+  byOrder: Map<string, OrderStory>
+  watch: RiskWatch
+  /** The newest order, until it is known whether it was refused as it was made. */
+  uncounted: { id: string; ts: number } | null
+  stopping: boolean
+}
+
 export function createOrderBook(run: RunRow, report: (found: Found) => void): OrderBook {
-  const stories = new Map<string, OrderStory>()
-  const byOrder = new Map<string, OrderStory>()
-  const watch = newWatch(run.initial_cash)
-  let stopping = false
-
-  function born(event: Created, place: number, circumstances: Circumstances): void {
-    const { client_order_id, order_id, parent_order_id, bar_index, placed_at } = event.payload
-    const isExit = parent_order_id !== null
-    const known = stories.get(client_order_id)
-    const story: OrderStory =
-      known ?? newStory(client_order_id, { bar_index, decidedAt: Date.parse(placed_at), place, intent: null })
-    stories.set(client_order_id, story)
-    if (story.order_id !== null) {
-      report({
-        ...orderDifference(story, place, 'doubled', 'two orders were made for one intent'),
-        ...{ recorded: 'two orders', expected: 'one' },
-      })
-      return
-    }
-    byOrder.set(order_id, story)
-    Object.assign(story, { order_id, isExit, place })
-    if (story.intent !== null) {
-      story.intent = asPlaced(story.intent, event.payload.qty, circumstances.account)
-      compareFields(story, event.payload, place, report)
-      story.refusal = refusalOf(run, story.intent, watch, Date.parse(event.ts), circumstances)
-    } else if (!isExit && !stopping) {
-      const cause = 'an order that the strategy never asked for'
-      report({ ...orderDifference(story, place, 'unasked', cause), recorded: told(event.payload), expected: null })
-    }
-    if (!isExit) countOrder(watch, Date.parse(event.ts))
+  const book: Book = {
+    ...{ run, report, stories: new Map(), byOrder: new Map() },
+    ...{ watch: newWatch(run.initial_cash), uncounted: null, stopping: false },
   }
-
+  const { max_daily_loss, max_drawdown } = run.risk as RiskLimits
+  const watchesEquity = max_daily_loss != null || max_drawdown != null
   return {
-    decided(intents, { bar_index, ts, place }) {
-      for (const intent of intents) {
-        const { client_order_id } = intent
-        const story = stories.get(client_order_id)
-        if (intent.kind === 'cancel') {
-          if (story !== undefined) story.cancelledAt ??= ts
-        } else if (story === undefined) {
-          stories.set(client_order_id, newStory(client_order_id, { bar_index, decidedAt: ts, place, intent }))
-        }
-      }
+    decided: (intents, at) => decided(book, intents, at),
+    marked(ts, circumstances) {
+      if (!watchesEquity) return
+      const { account, newest } = circumstances()
+      markEquity(book.watch, ts, equityAt(account.cash, account.positions, newest).equity)
     },
-    marked: (ts, { account, newest }) =>
-      markEquity(watch, ts, equityAt(account.cash, account.positions, newest).equity),
+    resumed() {
+      book.watch = forgetLosses(book.watch)
+    },
     stopping() {
-      stopping = true
+      book.stopping = true
     },
     apply(event, place, circumstances) {
-      if (event.type === 'orders.Created') return born(event, place, circumstances)
-      const story = byOrder.get(event.payload.order_id)
-      if (story !== undefined) goOn(story, event, place)
+      count(book, event)
+      if (event.type === 'orders.Created') return born(book, event, place, circumstances)
+      const story = book.byOrder.get(event.payload.order_id)
+      if (story !== undefined) goOn(story, event, place, circumstances)
     },
-    stories: () => [...stories.values()],
+    stories: () => [...book.stories.values()],
   }
 }
 
-function goOn(story: OrderStory, event: OrderEvent, place: number): void {
+function decided(
+  { stories }: Book,
+  intents: readonly Intent[],
+  { bar_index, ts, place }: { bar_index: number; ts: number; place: number },
+): void {
+  for (const intent of intents) {
+    const { client_order_id } = intent
+    const story = stories.get(client_order_id)
+    if (intent.kind === 'cancel') {
+      if (story !== undefined) story.cancelledAt ??= ts
+    } else if (story === undefined) {
+      stories.set(client_order_id, newStory(intent, { isOwn: false, bar_index, decidedAt: ts, place }))
+    }
+  }
+}
+
+/** The order before this event was let through, if the event does not say that it was refused as it was made. */
+function count(book: Book, { type, causation_id }: OrderEvent): void {
+  const { uncounted, watch } = book
+  book.uncounted = null
+  if (uncounted === null || (type === 'orders.Rejected' && causation_id === uncounted.id)) return
+  countOrder(watch, uncounted.ts)
+}
+
+function born(book: Book, event: Created, place: number, circumstances: () => Circumstances): void {
+  const { run, report, stories, byOrder } = book
+  const { client_order_id, order_id, parent_order_id, bar_index } = event.payload
+  const createdAt = Date.parse(event.ts)
+  const story =
+    stories.get(client_order_id) ??
+    newStory(intentOf(event.payload), { isOwn: true, bar_index, decidedAt: createdAt, place })
+  stories.set(client_order_id, story)
+  if (story.order_id !== null) {
+    report({
+      ...orderDifference(story, place, 'doubled', 'two orders were made for one intent'),
+      ...{ recorded: 'two orders', expected: 'one' },
+    })
+    return
+  }
+  byOrder.set(order_id, story)
+  const exit = parent_order_id === null ? null : exitOf(client_order_id, byOrder.get(parent_order_id))
+  const roles = parent_order_id === null ? rolesOf(event.payload) : []
+  Object.assign(story, { order_id, place, createdAt, exit, roles })
+  if (!story.isOwn) {
+    const met = circumstances()
+    story.intent = asPlaced(story.intent, event.payload.qty, met.account)
+    compareFields(story, event.payload, place, report)
+    story.refusal = refusalOf(run, story.intent, book.watch, createdAt, met)
+  } else if (parent_order_id === null && !book.stopping) {
+    const cause = 'an order that the strategy never asked for'
+    report({ ...orderDifference(story, place, 'unasked', cause), recorded: told(event.payload), expected: null })
+  }
+  if (parent_order_id === null) book.uncounted = { id: event.id, ts: createdAt }
+}
+
+function exitOf(clientOrderId: string, entry: OrderStory | undefined): OrderStory['exit'] {
+  const [role, pair] = [roleOf(clientOrderId), pairKeyOf(clientOrderId)]
+  return entry === undefined || role === null || pair === null ? null : { entry, role, pair }
+}
+
+function goOn(story: OrderStory, event: OrderEvent, place: number, circumstances: () => Circumstances): void {
   const at = Date.parse(event.ts)
-  if (isFillEvent(event)) story.fills.push({ event, place })
-  else if (event.type === 'orders.Rejected') {
+  if (event.type === 'orders.Accepted') story.acceptedAt ??= at
+  else if (isFillEvent(event)) {
+    story.fills.push({ event, place })
+    if (story.roles.length > 0) story.grown.push(growthOf(event, circumstances().account))
+  } else if (event.type === 'orders.Rejected') {
     const { reason, detail } = event.payload
     story.rejected = event.payload
     story.end ??= { type: event.type, at, place, why: detail === null ? reason : `${reason}: ${detail}` }
@@ -134,12 +193,42 @@ function goOn(story: OrderStory, event: OrderEvent, place: number): void {
   }
 }
 
+/** By how much the position grew in the entry's direction. `account`: before the fill. */
+function growthOf({ payload: { symbol, side, qty, fee_qty } }: FillEvent, { positions }: Account): Decimal {
+  const held = new Decimal(positions.find((one) => one.symbol === symbol)?.qty ?? '0').times(side === 'buy' ? 1 : -1)
+  const after = held.plus(qty).minus(fee_qty)
+  const grown = after.minus(held.gt(ZERO) ? held : ZERO)
+  return grown.gt(ZERO) ? grown : ZERO
+}
+
+/** Of an order that no strategy asked for: as it was made. */
+function intentOf(made: Created['payload']): PlaceIntent {
+  return {
+    kind: 'place',
+    client_order_id: made.client_order_id,
+    symbol: made.symbol,
+    side: made.side,
+    order_type: made.order_type as PlaceIntent['order_type'],
+    qty: made.qty,
+    limit_price: made.price,
+    stop_price: made.stop_price,
+    trail_price: made.trail_price,
+    trail_percent: made.trail_percent,
+    time_in_force: made.time_in_force as PlaceIntent['time_in_force'],
+    extended_hours: made.extended_hours,
+    take_profit: made.take_profit,
+    stop_loss: made.stop_loss,
+    reason: made.reason,
+  }
+}
+
 function newStory(
-  client_order_id: string,
-  given: Pick<OrderStory, 'intent' | 'bar_index' | 'decidedAt' | 'place'>,
+  intent: PlaceIntent,
+  given: Pick<OrderStory, 'isOwn' | 'bar_index' | 'decidedAt' | 'place'>,
 ): OrderStory {
   return {
-    ...{ client_order_id, ...given, cancelledAt: null, order_id: null, isExit: false, refusal: null },
+    ...{ client_order_id: intent.client_order_id, intent, ...given, cancelledAt: null, order_id: null },
+    ...{ createdAt: given.decidedAt, acceptedAt: null, exit: null, roles: [], grown: [], refusal: null },
     ...{ fills: [], end: null, rejected: null },
   }
 }
@@ -148,7 +237,7 @@ function newStory(
 function refusalOf(
   run: RunRow,
   intent: PlaceIntent,
-  watch: ReturnType<typeof newWatch>,
+  watch: RiskWatch,
   now: number,
   { account, newest }: Circumstances,
 ): Refusal | null {
@@ -168,23 +257,13 @@ const FIELDS = [
   ...['stop_loss', 'time_in_force', 'extended_hours'],
 ] as const
 
-/** What was placed of it, where the venue's step explains the difference; the step itself is not in the log. */
-function asPlaced(intent: PlaceIntent, qty: string, { positions }: Account): PlaceIntent {
-  const places = qty.split('.')[1]?.length ?? 0
-  const step = places === 0 ? '1' : `0.${'1'.padStart(places, '0')}`
-  const held = positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0'
-  if (checkIntent(intent, [intent.symbol]) !== null || intent.qty === qty) return intent
-  const fitted = fittedTo(step, intent, held)
-  return fitted.qty === qty ? fitted : intent
-}
-
 function compareFields(
   story: OrderStory,
   made: Created['payload'],
   place: number,
   report: (found: Found) => void,
 ): void {
-  const intent = story.intent as PlaceIntent
+  const { intent } = story
   const asked = newOrder(intent, {
     ...{ id: made.order_id, corrId: '', ordinal: made.ordinal, symbol: 0, role: 'own', parent: null },
     ...{ tick: 0, ts: 0, waitBars: 0 },
@@ -216,5 +295,15 @@ export function orderDifference(
   const ts = new Date(story.decidedAt).toISOString()
   const { bar_index, order_id, intent } = story
   const said = `${cause} (order ${story.client_order_id})`
-  return { place, class: 'order', what, bar_index, ts, symbol: intent?.symbol ?? null, order_id, cause: said }
+  return { place, class: 'order', what, bar_index, ts, symbol: intent.symbol, order_id, cause: said }
+}
+
+/** What was placed of it, where the venue's step explains the difference; the step itself is not in the log. */
+function asPlaced(intent: PlaceIntent, qty: string, { positions }: Account): PlaceIntent {
+  const places = qty.split('.')[1]?.length ?? 0
+  const step = places === 0 ? '1' : `0.${'1'.padStart(places, '0')}`
+  const held = positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0'
+  if (checkIntent(intent, [intent.symbol]) !== null || intent.qty === qty) return intent
+  const fitted = fittedTo(step, intent, held)
+  return fitted.qty === qty ? fitted : intent
 }

@@ -15,6 +15,9 @@ export interface Found extends ParityDifference {
 /** Differences that a report names one by one; the rest are counted. */
 export const MOST_DIFFERENCES = 500
 
+/** What the venue told of otherwise when it was over: nothing that the run did wrong. */
+const AFTERWARDS: readonly string[] = ['data/revised', 'cost/kept']
+
 /** Kept in the order of the log, the earliest only, however many there are. */
 export interface Findings {
   add(...found: readonly Found[]): void
@@ -24,12 +27,14 @@ export interface Findings {
 export function createFindings(most = MOST_DIFFERENCES): Findings {
   const counts = Object.fromEntries(PARITY_CLASSES.map((name) => [name, 0])) as Record<ParityClass, number>
   let kept: Found[] = []
+  let isAmended = true
 
   const sorted = () => kept.sort((one, other) => one.place - other.place).slice(0, most)
   return {
     add(...found) {
       for (const one of found) {
         counts[one.class] += 1
+        isAmended &&= AFTERWARDS.includes(`${one.class}/${one.what}`)
         kept.push(one)
         if (kept.length >= 2 * most) kept = sorted()
       }
@@ -39,7 +44,7 @@ export function createFindings(most = MOST_DIFFERENCES): Findings {
       const differences = kept.map(({ place: _, ...difference }) => difference)
       const differences_total = Object.values(counts).reduce((sum, count) => sum + count, 0)
       return {
-        verdict: differences_total === 0 ? 'identical' : 'diverged',
+        verdict: differences_total === 0 ? 'identical' : isAmended ? 'amended' : 'diverged',
         first_divergence: differences[0] ?? null,
         counts,
         differences,

@@ -6,14 +6,16 @@ import type { Database, Reader } from '../../db/database.ts'
 import type { LogEvent } from '../../db/events/envelope.ts'
 import { getEvent } from '../../db/events/read.ts'
 import type { EventType } from '../../db/events/registry.ts'
-import { lastOfRun, readRunLog } from '../../db/events/run_log.ts'
+import { firstOfRun, lastOfRun, readRunLog } from '../../db/events/run_log.ts'
 import type { ParityResult } from '../../db/walle/parity_rows.ts'
 import { isOnlyInRow } from '../../db/walle/projections/decisions.ts'
 import { isOrderEvent } from '../../db/walle/projections/orders.ts'
 import {
+  type FeeAdjustment,
   getDecisionById,
   lastHop,
   listCancelReasons,
+  listFeeAdjustments,
   listHops,
   listVenueSaid,
   type PlacedHop,
@@ -25,13 +27,18 @@ import { readSeries } from '../../db/walle/queries/series.ts'
 import type { FillRow, RunRow } from '../../db/walle/rows.ts'
 import type { Intent } from '../../strategies/api.ts'
 import { DomainError } from '../glados/errors.ts'
+import type { FillModel } from '../greta/fill_model.ts'
 import { getLiveCheckpoint } from '../live/ticks.ts'
 import { isWindowEvent, type ReadWindows, readWindows } from '../live/view.ts'
+import { adjustmentOf } from '../veda/market/bar_cache.ts'
 import type { FeeBounds } from '../veda/venue.ts'
 import { createReplayAccount, type ReplayAccount } from './account.ts'
 import { createRecordedBars, type RecordedBars } from './bars.ts'
+import { compareBooked, compareKept, modelFees } from './booked.ts'
+import type { Breath } from './breath.ts'
 import { createDecisionReplay, type DecisionParts, type DecisionReplay } from './decisions.ts'
-import { compareBooked, judgeOrders } from './fills.ts'
+import { compareExits } from './exits.ts'
+import { judgeOrders } from './fills.ts'
 import { createOrderBook, type OrderBook, type OrderStory, orderDifference } from './orders.ts'
 import { createFindings, type Findings } from './parity.ts'
 
@@ -41,19 +48,22 @@ export interface ReplayParts {
   ask: DecisionParts['ask']
   /** What the run's venue says that a fill costs; null: it says nothing. */
   fees: (symbol: string) => FeeBounds | null
+  /** Of the venue's bars; null: the venue could not be asked. */
+  feedOf: ((symbol: string) => string) | null
   toleranceBps: number
   /** Told now and then: the fraction of the log that is done. */
   onProgress: (done: number) => Promise<void>
+  breathe: Breath
 }
 
-/** Windows are up to 100 KB each. */
+/** Read and checked at once. */
 const PAGE = 200
 /** A longer log is not replayed: two years of minutes of a run that trades now and then. */
 export const MOST_EVENTS = 8_000_000
 
 const TYPES: readonly EventType[] = [
   ...(['run.Created', 'run.StopRequested', 'clock.Tick', 'strategy.FetchWindow', 'strategy.DecisionMade'] as const),
-  ...(['data.WindowReady', 'data.WindowComplete', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
+  ...(['system.Resumed', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
   'account.PositionAttributed',
 ]
@@ -69,6 +79,7 @@ interface Moment {
   fills: FillRow[]
   said: VenueSaid[]
   cancels: { order_id: string; reason: string }[]
+  adjustments: FeeAdjustment[]
 }
 
 export async function replayRun(parts: ReplayParts, runId: string): Promise<ParityResult> {
@@ -83,15 +94,20 @@ async function readMoment(reader: Reader, runId: string): Promise<Moment> {
   if (run === null) throw new DomainError('NOT_FOUND', `there is no run ${runId}`)
   const { tick } = await getLiveCheckpoint(reader, runId)
   const positions = await listPositions(reader, runId)
+  const [firstPlace, lastPlace] = [await firstOfRun(reader, runId), await lastOfRun(reader, runId)]
   return {
     run,
-    lastPlace: await lastOfRun(reader, runId),
+    lastPlace,
     lastHop: await lastHop(reader, runId),
     underWay: run.status === 'running' && (tick?.pending.length ?? 0) > 0,
     traded: positions.map(({ symbol }) => symbol),
     fills: await listFills(reader, runId),
     said: await listVenueSaid(reader, runId),
     cancels: await listCancelReasons(reader, runId),
+    adjustments: await listFeeAdjustments(reader, run, {
+      from: firstPlace,
+      to: run.stopped_at === null ? null : lastPlace,
+    }),
   }
 }
 
@@ -174,7 +190,7 @@ async function hearUpTo({ db }: ReplayParts, replay: Replay, hops: Hops, place: 
     await replay.decisions.hear({ row, event, windows })
     if (windows !== null) {
       const { account, decisions, book } = replay
-      book.marked(Date.parse(event.ts), { account: account.now(), newest: decisions.newest })
+      book.marked(Date.parse(event.ts), () => ({ account: account.now(), newest: decisions.newest }))
     }
   }
 }
@@ -200,10 +216,11 @@ async function take(
   }
   const { account, book, decisions } = replay
   if (isOrderEvent(event)) {
-    book.apply(event, place, { account: account.now(), newest: decisions.newest })
+    book.apply(event, place, () => ({ account: account.now(), newest: decisions.newest }))
     account.apply(event)
   } else if (event.type === 'account.PositionAttributed') account.attribute(event)
   else if (event.type === 'run.StopRequested') book.stopping()
+  else if (event.type === 'system.Resumed') book.resumed()
   else if (event.type === 'strategy.FetchWindow') decisions.fetched(event, place)
   else if (event.type === 'strategy.DecisionMade') {
     if (decisions.asked === 0) throw unrecorded(run)
@@ -231,49 +248,57 @@ async function finish(parts: ReplayParts, moment: Moment, replay: Replay): Promi
   const stories = book.stories()
   if (!moment.underWay) tellUnplaced(run, stories, findings)
   const columns = new Map(run.symbols.map((symbol) => [symbol, bars.columns({ symbol, timeframe: run.timeframe })]))
-  const { slippage, modelFees, unjudged } = judgeOrders(stories, {
+  const report = findings.add
+  compareExits(stories, { settledAt: run.status === 'running' ? (newest?.ts ?? 0) : null, report })
+  const { slippage, unjudged } = await judgeOrders(stories, {
     run,
     bars: (symbol) => columns.get(symbol) ?? bars.columns({ symbol, timeframe: run.timeframe }),
     toleranceBps: parts.toleranceBps,
     through: newest?.ts ?? 0,
     cancelReasons: new Map(moment.cancels.map(({ order_id, reason }) => [order_id, reason])),
-    report: findings.add,
+    report,
+    breathe: parts.breathe,
   })
-  const booked = compareBooked(stories, {
-    fills: moment.fills,
-    said: new Map(moment.said.map((one) => [one.client_order_id, one])),
-    fees: parts.fees,
-    report: findings.add,
-  })
+  const said = new Map(moment.said.map((one) => [one.client_order_id, one]))
+  const booked = compareBooked(stories, { fills: moment.fills, said, fees: parts.fees, report })
+  notes.push(...compareKept(stories, moment.adjustments, report))
+  const model = modelFees(stories, run.fill as unknown as FillModel)
   return {
     ...findings.summary(),
     ...{ ticks: replay.ticks, orders: stories.filter(({ order_id }) => order_id !== null).length },
     ...{ fills: stories.reduce((sum, { fills }) => sum + fills.length, 0), unjudged },
     through: newest === null ? null : new Date(newest.ts).toISOString(),
     slippage,
-    fees: { booked: booked.toString(), model: modelFees.toString() },
+    fees: { booked: booked.toString(), model: model.toString() },
     notes,
   }
 }
 
 /** What the stored candles say now of the bars that the run saw. */
-async function compareCandles({ db }: ReplayParts, { bars, findings }: Replay): Promise<string[]> {
+async function compareCandles({ db, feedOf, breathe }: ReplayParts, { bars, findings }: Replay): Promise<string[]> {
   const notes: string[] = []
   for (const series of bars.series()) {
+    const { symbol, timeframe } = series
     const { time } = bars.columns(series)
     const [first, last] = [time[0], time.at(-1)]
     if (first === undefined || last === undefined) continue
-    const { columns } = await readSeries(db.reader, { ...series, from: first, to: last + 1, warmupBars: 0 })
-    if (columns.time.length === 0)
-      notes.push(`no candles of ${series.symbol} ${series.timeframe} are stored: they were not compared`)
-    else findings.add(...bars.compare(series, columns))
+    const { columns, source } = await readSeries(db.reader, { ...series, from: first, to: last + 1, warmupBars: 0 })
+    const name = `candles of ${symbol} ${timeframe}`
+    if (source === null || columns.time.length === 0) {
+      notes.push(`no ${name} are stored: they were not compared`)
+    } else if (feedOf === null) {
+      notes.push(`the venue did not tell what the feed of its bars is: the stored ${name} were not compared`)
+    } else if (source.feed !== feedOf(symbol) || source.adjustment !== adjustmentOf(symbol)) {
+      const kind = `${source.adjustment} ones of the feed ${source.feed}`
+      notes.push(`the stored ${name} are ${kind}, not those that the run saw: they were not compared`)
+    } else findings.add(...(await bars.compare(series, columns, breathe)))
   }
   return notes
 }
 
 function tellUnplaced({ status }: RunRow, stories: readonly OrderStory[], findings: Findings): void {
   for (const story of stories) {
-    if (story.intent === null || story.order_id !== null) continue
+    if (story.order_id !== null) continue
     const cause = status === 'running' ? 'the intent has no order' : 'the run ended before the intent was carried out'
     findings.add({
       ...orderDifference(story, story.place, 'unplaced', cause),

@@ -58,7 +58,9 @@ export function legId(entry: string, role: ExitRole, pair: number, round: number
   return `${entry}-${role}${pair}${round === 0 ? '' : `r${round}`}`
 }
 
-export function rolesOf({ stop_loss, take_profit, order_type, trail_price, trail_percent }: OrderRow): ExitRole[] {
+type Attached = Pick<OrderRow, 'stop_loss' | 'take_profit' | 'trail_price' | 'trail_percent'> & { order_type: string }
+
+export function rolesOf({ stop_loss, take_profit, order_type, trail_price, trail_percent }: Attached): ExitRole[] {
   const trails = order_type !== 'trailing_stop' && (trail_price !== null || trail_percent !== null)
   return [...(stop_loss !== null || trails ? ['sl' as const] : []), ...(take_profit !== null ? ['tp' as const] : [])]
 }

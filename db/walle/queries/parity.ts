@@ -2,7 +2,7 @@
 import type { Reader } from '../../database.ts'
 import { DECISIONS, selectList } from '../columns.ts'
 import { HOPS, type HopRow, type ParityClass, type ParityResult, type ParityRow } from '../parity_rows.ts'
-import type { DecisionRow } from '../rows.ts'
+import type { DecisionRow, RunRow } from '../rows.ts'
 
 export async function getParity(reader: Reader, runId: string): Promise<ParityRow | null> {
   const [row] = await reader.query<ParityRow>(
@@ -109,6 +109,40 @@ export function listVenueSaid(reader: Reader, runId: string): Promise<VenueSaid[
      where o.run_id = $1 and t.filled_qty is not null
      order by u.client_order_id, t.filled_qty desc, u.id desc`,
     [runId],
+  )
+}
+
+/** A difference of positions that was one of fees. */
+export interface FeeAdjustment {
+  /** `outbox.id` */
+  place: number
+  ts: string
+  symbol: string
+  detail: string
+  /** Another run of the account bought the symbol since it was found out last, or since this run began. */
+  shared: boolean
+}
+
+/** Found at the run's account, in its symbols, between two places in the log, oldest first; `to` null: up to now. */
+export function listFeeAdjustments(
+  reader: Reader,
+  run: Pick<RunRow, 'id' | 'exchange' | 'mode' | 'symbols' | 'started_at'>,
+  { from, to }: { from: number; to: number | null },
+): Promise<FeeAdjustment[]> {
+  return reader.query<FeeAdjustment>(
+    `with found as (
+       select o.id as place, o.payload ->> 'ts' as ts, f.symbol, f.detail,
+         lag(o.payload ->> 'ts', 1, $7::text) over (partition by f.symbol order by o.id) as since
+       from weaver.outbox o cross join lateral jsonb_to_recordset(o.payload #> '{payload,findings}')
+         as f (class text, symbol text, detail text)
+       where o.type = 'account.Reconciled' and o.id > $1::bigint and ($2::bigint is null or o.id <= $2) and o.payload #>> '{payload,exchange}' = $3
+         and o.payload #>> '{payload,mode}' = $4 and f.class = 'fee_adjustment' and f.symbol = any ($5::text[]))
+     select place, ts, symbol, detail, exists (
+         select from weaver.runs r join weaver.fills l on l.run_id = r.id
+         where r.exchange = $3 and r.mode = $4 and r.id <> $6 and l.symbol = found.symbol and l.side = 'buy'
+           and l."timestamp" > found.since::timestamptz and l."timestamp" <= found.ts::timestamptz) as shared
+     from found order by place`,
+    [from, to, run.exchange, run.mode, run.symbols, run.id, run.started_at],
   )
 }
 
