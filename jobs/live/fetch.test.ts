@@ -415,22 +415,6 @@ test('a tick that comes long after its wait waits for the answer all the same', 
   expect(await closes(run, 0)).toEqual([[1, 1]])
 })
 
-test('bars are asked for by the keys that work, whoever asked first', async () => {
-  for (const minute of [-2, -1]) trade(minute, '1')
-  const revoked = createScriptedVenue({ mode: 'paper', now: () => now })
-  revoked.bars = async () => {
-    throw new VenueError('unauthorised', 'revoked')
-  }
-  const live: ScriptedVenue = { ...venue, mode: 'live' }
-  const requests: FetchRequest[] = [{ symbol: S, timeframe: '1m', bars: 2 }]
-  expect((await bars.gather(revoked, requests, LIVE_START)).missing).toEqual([`${S} 1m`])
-  expect((await bars.gather(live, requests, LIVE_START)).missing).toEqual([])
-  // And the other has them by the way of its neighbour.
-  trade(0, '2')
-  now = LIVE_START + MINUTE
-  expect((await bars.gather(revoked, requests, now)).missing).toEqual([])
-})
-
 test('a bar of several minutes is told when its venue has all of it', async () => {
   const run = await nextRun({ timeframe: '5m', symbols: [S], window_bars: 1 })
   const slow: ScriptedVenue = { ...venue, features: { ...venue.features, barsSettleMs: 2_000 } }
@@ -476,63 +460,12 @@ test('where a year has fewer bars than are wanted the run says so', async () => 
   expect((await mustGet(database.db, run.id)).cautions).toHaveLength(1)
 })
 
-test('after a split all that is stored is fetched anew, and the window is of one piece', async () => {
-  const symbol = `SPLIT${symbols}`
-  const [close, open] = [Date.parse('2026-03-02T21:00:00Z'), Date.parse('2026-03-03T14:30:00Z')]
-  const times = [...Array.from({ length: 10 }, (_, n) => close - (10 - n) * MINUTE), open, open + MINUTE]
-  venue.bars = async ({ start, end }) => {
-    const price = now < open ? '400' : '100'
-    const bar = { open: price, high: price, low: price, close: price, volume: '1', trade_count: null }
-    return times.filter((time) => time >= start && time <= end).map((time) => ({ time, ...bar }))
-  }
-  const request = (wanted: number): FetchRequest[] => [{ symbol, timeframe: '1m', bars: wanted }]
-  now = close
-  await bars.gather(venue, request(10), close)
-  await bars.store(venue, request(10))
-  bars = freshCache()
-  now = open + 2 * MINUTE
-  const { windows } = await bars.gather(venue, request(4), now)
-  expect([...(windows[0]?.close ?? [])]).toEqual([100, 100, 100, 100])
-  await bars.storeDue()
-  const fetches = await database.db.reader.query('select * from weaver.candle_fetches where symbol = $1', [symbol])
-  const iso = (time: number) => new Date(time).toISOString()
-  expect(fetches).toMatchObject([
-    {
-      ...{ exchange: 'scripted', mode: 'paper', timeframe: '1m', adjustment: 'split', status: 'running' },
-      ...{ start_time: iso(close - 10 * MINUTE), end_time: iso(close - 3 * MINUTE) },
-    },
-  ])
-  const stored = await listCandles(database.db.reader, {
-    symbol,
-    timeframe: '1m',
-    start: iso(close - 2 * MINUTE),
-    limit: 9,
-  })
-  expect(stored.map((candle) => candle.close)).toEqual(['100', '100', '100', '100'])
-})
-
 test('a venue that says when to come again is not asked before', async () => {
   const run = await nextRun()
   trade(-2, '1')
   trouble = new VenueError('rate_limited', '429', { retryAfterMs: 3_000 })
   await fetched(run, await command(run, 0), boundary(run, 0))
   expect(asked).toHaveLength(2)
-})
-
-test('an answer that never comes holds up nobody for ever', async () => {
-  for (const minute of [-2, -1]) trade(minute, '1')
-  const { bars: answers } = venue
-  const hangs = Promise.withResolvers<void>()
-  venue.bars = () => {
-    hangs.resolve()
-    return new Promise<never>(() => {})
-  }
-  const requests: FetchRequest[] = [{ symbol: S, timeframe: '1m', bars: 2 }]
-  void bars.gather(venue, requests, LIVE_START)
-  await hangs.promise
-  venue.bars = answers
-  now += 31_000
-  expect((await bars.gather(venue, requests, LIVE_START)).missing).toEqual([])
 })
 
 test('a pushed bar is at hand without asking', async () => {
