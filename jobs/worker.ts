@@ -1,7 +1,7 @@
 /** The workers of one process: the sequencer and the job pools, with the handler of every task. */
 import { hostname } from 'node:os'
 import { createSequencer } from '../db/events/sequencer.ts'
-import { POOLS, type PoolName, tasksOf } from '../db/events/tasks.ts'
+import { tasksOf } from '../db/events/tasks.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
 import type { Handlers } from './attempt.ts'
@@ -15,20 +15,18 @@ import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { startSampling } from './health/process_samples.ts'
 import { createHostRuns } from './hosts/client.ts'
 import { endRun } from './live/end.ts'
+import { LIVE_POOLS } from './live/pools.ts'
 import { type LiveHosts, type LiveWorker, openLiveWorker } from './live/worker.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { type Notify, openNotify } from './notify/notify.ts'
 import { startRetention } from './retention.ts'
-import { type Runner, startRunner } from './runner.ts'
+import { type PoolOptions, type Runner, startRunner } from './runner.ts'
 import type { System } from './system.ts'
 import { systemThrottle, throttled } from './throttle.ts'
 
 export interface Worker {
   stop(): Promise<void>
 }
-
-/** Of a worker process: kept free for ticks and orders, however many backtests there are. */
-const LIVE_CONCURRENCY = 4
 
 export interface Hosts extends LiveHosts {
   hosts: HostPool
@@ -53,21 +51,17 @@ export async function startWorker(
   const live = await openLiveWorker(system, { liveHosts, newHosts }, time)
   const notify = openNotify(system)
   const tellsOutside = stays && notify.channels.length > 0
-  const concurrency: Record<PoolName, number> = {
-    live: LIVE_CONCURRENCY,
-    batch: config.workers,
+  const pools: PoolOptions[] = [
+    ...LIVE_POOLS,
+    { name: 'batch', concurrency: config.workers, tasks: tasksOf('batch') },
     // A channel's messages go one after the other.
-    notify: notify.channels.length,
-  }
+    ...(tellsOutside ? [{ name: 'notify', concurrency: notify.channels.length, tasks: tasksOf('notify') }] : []),
+  ]
   const runner: Runner = await startRunner({
     url,
     db,
     handlers: { ...createHandlers(system, hosts, live), ...notify.handlers },
-    pools: POOLS.filter((name) => name !== 'notify' || tellsOutside).map((name) => ({
-      name,
-      concurrency: concurrency[name],
-      tasks: tasksOf(name),
-    })),
+    pools,
     strategyTimeoutMs: config.strategyTimeoutMs,
     log: (level, message) => log[level === 'warning' ? 'warn' : level](message),
     onFatal,

@@ -5,10 +5,11 @@
 import { z } from 'zod'
 
 /**
- * Workers of their own each. All jobs of one run go to one pool: a pool keeps only its own jobs of a queue in order. What
- * waits for somebody else's server (`notify`) holds up neither orders nor backtests.
+ * Workers of their own each. All jobs of one queue go to one pool: a pool keeps only its own jobs of a queue in order. What
+ * waits for somebody else's server (`notify`) holds up neither orders nor backtests; what a venue is asked for a run's ticks
+ * (`live`) does not hold up its orders, and these do not hold up what takes orders back (`cancels`).
  */
-export const POOLS = ['live', 'batch', 'notify'] as const
+export const POOLS = ['live', 'orders', 'cancels', 'batch', 'notify'] as const
 export type PoolName = (typeof POOLS)[number]
 
 export interface Backoff {
@@ -41,6 +42,8 @@ const RETRIES = { maxAttempts: 5, backoff: { firstMs: 2_000, factor: 3, mostMs: 
 const LONG = { pool: 'batch', priority: 10, timeoutMs: 600_000, drivesRun: true, strategy: false, ...RETRIES } as const
 /** Of paper and live runs: never behind backtests. */
 const LIVE = { pool: 'live', priority: 0, timeoutMs: 60_000, drivesRun: true, strategy: false, ...RETRIES } as const
+/** On its way to a venue. Never lost: it is tried until the venue has answered. */
+const SENT = { ...LIVE, drivesRun: false } as const
 /** A few milliseconds, which are not to wait behind chunks. */
 const HOP = { pool: 'batch', priority: 0, timeoutMs: 120_000, drivesRun: true, strategy: false, ...RETRIES } as const
 
@@ -72,18 +75,18 @@ export const TASKS = {
   'veda.place_order': { payload: caused, ...LIVE },
   /** The wish to cancel is put on record; nothing is sent here. */
   'veda.cancel_order': { payload: caused, ...LIVE },
-  /** Sends an order to its venue, or finds out what became of it. Never loses the order: it is tried until the venue has answered. */
-  'veda.submit_order': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
-  'veda.send_cancel': { payload: z.strictObject({ run_id: id, order_id: id }), ...LIVE, drivesRun: false },
+  /** Sends an order to its venue, or finds out what became of it. */
+  'veda.submit_order': { payload: z.strictObject({ run_id: id, order_id: id }), ...SENT, pool: 'orders' },
+  'veda.send_cancel': { payload: z.strictObject({ run_id: id, order_id: id }), ...SENT, pool: 'cancels', priority: 1 },
   /** A run's exits close no more than what it holds, where no order of its own has changed that. */
   'veda.fit_exits': { payload: caused, ...LIVE, drivesRun: false },
   /** The kill switch, run by run: asks for all open orders of a run to be cancelled. */
-  'veda.cancel_run': { payload: z.strictObject({ run_id: id }), ...LIVE, drivesRun: false },
+  'veda.cancel_run': { payload: z.strictObject({ run_id: id }), ...SENT, pool: 'cancels' },
   /** The kill switch: asks a venue to cancel whatever else is open in the account. */
   'veda.cancel_all': {
     payload: z.strictObject({ exchange: z.string(), mode: z.enum(['paper', 'live']) }),
-    ...LIVE,
-    drivesRun: false,
+    ...SENT,
+    pool: 'cancels',
   },
   /** Ends a run that is to stop: cancels, closes what is asked to be closed, then says that it has. */
   'veda.end_run': { payload: z.strictObject({ run_id: id }), ...LIVE },

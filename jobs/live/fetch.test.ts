@@ -11,9 +11,11 @@ import type { FetchRequest } from '../../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { boundary, emitTick, LIVE_START, mustGet, startLiveRun, toldBy } from '../../tests/support/live_run.ts'
 import { createScriptedVenue, type ScriptedVenue } from '../../tests/support/scripted_venue.ts'
-import { type BarCache, createBarCache } from '../veda/market/bar_cache.ts'
+import { wallClock } from '../glados/clock.ts'
+import { type BarCache, type BarCacheOptions, createBarCache } from '../veda/market/bar_cache.ts'
 import { type BarRequest, type VenueBar, VenueError } from '../veda/venue.ts'
 import { type FetchJobs, fetchWindow } from './fetch.ts'
+import { newLiveCheckpoint } from './ticks.ts'
 import { readWindows, type WindowEvent } from './view.ts'
 
 const MINUTE = 60_000
@@ -60,7 +62,8 @@ const recorded: FetchJobs['record'] = async (tx, { events, jobs: _, ...rest }) =
   await record(tx, { ...rest, events: [] })
   await append(tx, events, { route: false })
 }
-const freshCache = () => createBarCache({ db: database.db, record: recorded, now: () => now, log: () => {} })
+const freshCache = (changes: Partial<BarCacheOptions> = {}) =>
+  createBarCache({ ...wallClock, db: database.db, record: recorded, now: () => now, log: () => {}, ...changes })
 
 function trade(minute: number, close: string, changes: Partial<VenueBar & { from: number }> = {}) {
   const time = LIVE_START + minute * MINUTE
@@ -122,6 +125,18 @@ async function shown(run: RunRow, barIndex: number) {
 
 async function closes(run: RunRow, barIndex: number): Promise<number[][]> {
   return (await shown(run, barIndex)).map(({ columns }) => [...columns.close])
+}
+
+/** As the hop does it that follows. */
+async function heard(run: RunRow, barIndex: number): Promise<void> {
+  const told = (await toldBy(database.db, run.id)).findLast(({ type }) => type === 'data.WindowReady') as NewEvent
+  const windows = await shown(run, barIndex)
+  const state = newLiveCheckpoint()
+  for (const { symbol, timeframe, columns } of windows) {
+    state.told[`${symbol} ${timeframe}`] = { newest: columns.time.at(-1) as number, event: told.id }
+  }
+  const write = { kind: 'save_checkpoint', run_id: run.id, next_tick: barIndex + 1, state } as const
+  await database.db.write((tx) => record(tx, { writes: [write], events: [] }))
 }
 
 const waits = (run: RunRow) =>
@@ -305,8 +320,144 @@ test('while the venue is away a tick has the old window, and later ones all bars
   expect(await closes(run, 2)).toEqual([[2, 3]])
   const refused = new VenueError('unauthorised', 'no credentials')
   const away = { venues: { get: async () => Promise.reject(refused) } as unknown as FetchJobs['venues'] }
+  await heard(run, 2)
+  // What its strategy saw once never shrinks to nothing: no backtest has that either.
   expect(await fetched(run, await command(run, 3), boundary(run, 3), away)).toBe(5_000)
-  expect(await closes(run, 3)).toEqual([[]])
+  expect(await closes(run, 3)).toEqual([[2, 3]])
+})
+
+test('what one worker has told another that knows less does not take back', async () => {
+  const run = await nextRun()
+  for (const minute of [-3, -2, -1]) trade(minute, String(minute + 10))
+  const [one, other] = [freshCache(), freshCache()]
+  await other.gather(venue, [{ symbol: S, timeframe: '1m', bars: 2 }], LIVE_START)
+  trade(0, '10')
+  bars = one
+  await fetched(run, await command(run, 0), boundary(run, 1))
+  await fetched(run, await command(run, 1), boundary(run, 1))
+  await heard(run, 1)
+  trouble = new VenueError('unavailable', '503')
+  for (const [tick, cache] of [other, one, other].entries()) {
+    bars = cache
+    await fetched(run, await command(run, tick + 2), boundary(run, tick + 2))
+    expect(await closes(run, tick + 2)).toEqual([[9, 10]])
+  }
+})
+
+test('a venue that hangs keeps a tick no longer than its wait, and no worker longer than a moment', async () => {
+  const run = await nextRun()
+  for (const minute of [-2, -1]) trade(minute, '1')
+  const { bars: answers } = venue
+  const hangs: (() => void)[] = []
+  venue.bars = (request) => new Promise((resolve) => hangs.push(() => resolve(answers(request))))
+  const holds: number[] = []
+  bars = freshCache({
+    sleep: async (ms) => {
+      holds.push(ms)
+      now += ms
+    },
+  })
+  expect(await fetched(run, await command(run, 0), boundary(run, 0))).toBe(5_000)
+  expect(await closes(run, 0)).toEqual([[]])
+  expect(hangs).toHaveLength(1)
+  // For what is stored, and for the venue.
+  expect(holds.reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual(2 * 500)
+  // The question went on: its answer is there for the next tick, which asks for the rest.
+  for (const answer of hangs) answer()
+  venue.bars = answers
+  trade(0, '2')
+  await fetched(run, await command(run, 1), boundary(run, 1))
+  expect(await closes(run, 1)).toEqual([[1, 2]])
+})
+
+test('a minute in which nothing was traded ends its wait though each answer takes longer than the pause between two', async () => {
+  const run = await nextRun()
+  for (const minute of [-3, -2]) trade(minute, '1')
+  const { bars: answers } = venue
+  venue.bars = async (request) => {
+    now += 1_200
+    return answers(request)
+  }
+  const waited = await fetched(run, await command(run, 0), boundary(run, 0))
+  expect(waited).toBeGreaterThanOrEqual(5_000)
+  expect(waited).toBeLessThanOrEqual(6_200)
+  expect(await closes(run, 0)).toEqual([[1, 1]])
+})
+
+test('each tick that is caught up with decides on its own bar', async () => {
+  const run = await nextRun()
+  for (let minute = -3; minute < 20; minute++) trade(minute, String(minute))
+  now = boundary(run, 20)
+  for (let tick = 0; tick < 6; tick++) {
+    now += 250
+    await fetched(run, await command(run, tick), now)
+    expect(await closes(run, tick)).toEqual([[tick - 2, tick - 1]])
+  }
+  expect(asked).toHaveLength(1)
+})
+
+test('a tick that comes long after its wait waits for the answer all the same', async () => {
+  const run = await nextRun()
+  for (const minute of [-2, -1]) trade(minute, '1')
+  const { bars: answers } = venue
+  const comes = Promise.withResolvers<void>()
+  venue.bars = async (request) => {
+    await comes.promise
+    return answers(request)
+  }
+  bars = freshCache({
+    sleep: async () => {
+      now += 500
+      if (now > boundary(run, 3) + 2_000) comes.resolve()
+    },
+  })
+  await fetched(run, await command(run, 0), boundary(run, 3))
+  expect(await closes(run, 0)).toEqual([[1, 1]])
+})
+
+test('a bar of several minutes is told when its venue has all of it', async () => {
+  const run = await nextRun({ timeframe: '5m', symbols: [S], window_bars: 1 })
+  const slow: ScriptedVenue = { ...venue, features: { ...venue.features, barsSettleMs: 2_000 } }
+  const time = LIVE_START - 5 * MINUTE
+  slow.bars = async (request) => {
+    asked.push(request)
+    const { symbol, ...bar } = {
+      symbol: S,
+      time,
+      open: '1',
+      high: '1',
+      low: '1',
+      volume: '1',
+      trade_count: null,
+      close: '1',
+    }
+    return request.symbol === symbol ? [{ ...bar, close: now < LIVE_START + 1_000 ? '1' : '2' }] : []
+  }
+  const venues = { get: async () => slow } as unknown as FetchJobs['venues']
+  // A run that waits less takes what there is, which is not missing.
+  const hasty = await nextRun({ timeframe: '5m', symbols: [S], window_bars: 1, bar_wait_ms: 0 })
+  expect(await fetched(hasty, await command(hasty, 0), boundary(hasty, 0), { venues })).toBe(0)
+  expect(await closes(hasty, 0)).toEqual([[1]])
+  expect(await waits(hasty)).toMatchObject([{ missing: [] }])
+  const waited = await fetched(run, await command(run, 0), boundary(run, 0), { venues })
+  expect(waited).toBeGreaterThanOrEqual(2_000)
+  expect(waited).toBeLessThanOrEqual(2_200)
+  expect(await closes(run, 0)).toEqual([[2]])
+  expect(asked).toHaveLength(2)
+})
+
+test('where a year has fewer bars than are wanted the run says so', async () => {
+  const run = await nextRun({ window_bars: 3 })
+  trade(-1_000, '1')
+  trade(-1, '2')
+  const requests: FetchRequest[] = [{ symbol: S, timeframe: '1m', bars: 3 }]
+  await fetched(run, await command(run, 0, requests), boundary(run, 0))
+  expect(await closes(run, 0)).toEqual([[1, 2]])
+  expect((await mustGet(database.db, run.id)).cautions).toEqual([
+    `a year has fewer bars than the strategy wants: ${S} 1m`,
+  ])
+  await fetched(run, await command(run, 1, requests), boundary(run, 1))
+  expect((await mustGet(database.db, run.id)).cautions).toHaveLength(1)
 })
 
 test('a venue that says when to come again is not asked before', async () => {
@@ -315,22 +466,6 @@ test('a venue that says when to come again is not asked before', async () => {
   trouble = new VenueError('rate_limited', '429', { retryAfterMs: 3_000 })
   await fetched(run, await command(run, 0), boundary(run, 0))
   expect(asked).toHaveLength(2)
-})
-
-test('an answer that never comes holds up nobody for ever', async () => {
-  for (const minute of [-2, -1]) trade(minute, '1')
-  const { bars: answers } = venue
-  const hangs = Promise.withResolvers<void>()
-  venue.bars = () => {
-    hangs.resolve()
-    return new Promise<never>(() => {})
-  }
-  const requests: FetchRequest[] = [{ symbol: S, timeframe: '1m', bars: 2 }]
-  void bars.gather(venue, requests, LIVE_START)
-  await hangs.promise
-  venue.bars = answers
-  now += 31_000
-  expect((await bars.gather(venue, requests, LIVE_START)).missing).toEqual([])
 })
 
 test('a pushed bar is at hand without asking', async () => {

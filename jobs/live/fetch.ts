@@ -1,12 +1,14 @@
 /**
  * The windows of a tick of a paper or live run: waits for the bars that close at its boundary, then tells what there is,
- * with the columns as they were received. A bar that does not come in time is seen at the next tick.
+ * with the columns as they were received. A bar that does not come in time is seen at the next tick, and no window is older
+ * than one that the run was told before.
  */
 import { claim, isClaimed } from '../../db/events/claims.ts'
 import type { LogEvent, NewEvent } from '../../db/events/envelope.ts'
 import { tickEventId } from '../../db/events/ids.ts'
 import { getEvent } from '../../db/events/read.ts'
 import type { TaskPayload } from '../../db/events/tasks.ts'
+import { sliceColumns } from '../../db/walle/candle_columns.ts'
 import type { WindowWaitRow } from '../../db/walle/market_rows.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
 import { countLateBars, lastWindowWait } from '../../db/walle/queries/market.ts'
@@ -15,12 +17,13 @@ import type { CandleColumns, RunRow } from '../../db/walle/rows.ts'
 import { type CandleWindow, type FetchRequest, TIMEFRAME_MS, type Timeframe } from '../../strategies/api.ts'
 import type { RunningJob } from '../backtest/jobs.ts'
 import { BARS_IN_PARTS, windowEvents } from '../greta/window_events.ts'
-import type { BarCache } from '../veda/market/bar_cache.ts'
+import type { BarCache, Gathered } from '../veda/market/bar_cache.ts'
 import { newestClosed } from '../veda/market_data.ts'
 import { type TradingMode, type Venue, VenueError } from '../veda/venue.ts'
 import { BEFORE_WINDOWS } from './decisions.ts'
 import type { Live } from './live.ts'
-import { getLiveCheckpoint } from './ticks.ts'
+import { getLiveCheckpoint, type LiveCheckpoint } from './ticks.ts'
+import { readWindows, type WindowEvent } from './view.ts'
 
 export interface FetchJobs extends Pick<Live, 'db' | 'record' | 'venues' | 'now' | 'log'> {
   bars: BarCache
@@ -33,6 +36,7 @@ interface FetchJob extends RunningJob {
 export const DEFAULT_BAR_WAIT_MS = 5_000
 const LOOK_AGAIN_MS = 200
 const LATE_CAUTION = 'bars that came too late for their tick: '
+const THIN_CAUTION = 'a year has fewer bars than the strategy wants: '
 
 type FetchCommand = Extract<LogEvent, { type: 'live.FetchWindow' }>
 
@@ -42,16 +46,18 @@ export async function fetchWindow(
   job: FetchJob,
 ): Promise<void> {
   const { db, now } = jobs
-  const [run, claimed, command, before] = await db.read((reader) =>
+  const [run, claimed, command, before, checkpoint] = await db.read((reader) =>
     Promise.all([
       getRun(reader, payload.run_id),
       isClaimed(reader, 'veda.fetch_window', payload.event_id),
       getEvent(reader, payload.event_id),
       lastWindowWait(reader, payload.run_id),
+      getLiveCheckpoint(reader, payload.run_id),
     ]),
   )
   const done = run?.status !== 'running' || claimed
-  const told = run === null || done ? null : await windowsOf(jobs, run, { command: fetchOf(command), before }, job)
+  const tick = { command: fetchOf(command), before, checkpoint }
+  const told = run === null || done ? null : await windowsOf(jobs, run, tick, job)
   job.signal.throwIfAborted()
   await db.write(
     async (tx) => {
@@ -79,31 +85,44 @@ interface Told {
   wait: WindowWaitRow
   /** Bars of the tick before that have come since. */
   late: number
+  /** Series that had fewer bars in a year than are wanted. */
+  thin: readonly string[]
+}
+
+interface TickFetch {
+  command: FetchCommand
+  before: WindowWaitRow | null
+  checkpoint: LiveCheckpoint
 }
 
 /** Puts the job back while a bar is missing that may still come in time. */
 async function windowsOf(
   jobs: FetchJobs,
   run: RunRow,
-  { command, before }: { command: FetchCommand; before: WindowWaitRow | null },
+  { command, before, checkpoint }: TickFetch,
   job: FetchJob,
 ): Promise<Told> {
   const { bar_index, requests } = command.payload
   const ts = Date.parse(command.ts)
   const venue = await venueOf(jobs, run)
-  const gathered = venue && (await jobs.bars.gather(venue, requests, ts))
-  const missing = gathered?.missing ?? [...new Set(requests.map(nameOf))]
-  const left = deadlineOf(run, requests, missing, ts) - jobs.now()
-  if (missing.length > 0 && left > 0) return job.putBack(Math.min(LOOK_AGAIN_MS, left))
-  const windows = gathered?.windows ?? requests.map(() => NO_BARS)
+  const gathered = venue === null ? nothingOf(requests) : await jobs.bars.gather(venue, requests, ts)
+  const left = untilOf(run, requests, gathered, ts) - jobs.now()
+  if (left > 0) return job.putBack(Math.min(LOOK_AGAIN_MS, left))
+  const windows = await notOlder(jobs, requests, gathered.windows, checkpoint)
   const bars = requests.reduce((sum, request) => sum + request.bars, 0)
-  const stored = venue !== null && bars > BARS_IN_PARTS && (await jobs.bars.store(venue, requests))
+  // What was told by another process may not be stored by this one.
+  const own = windows.every((window, i) => window === gathered.windows[i])
+  const stored = venue !== null && own && bars > BARS_IN_PARTS && (await jobs.bars.store(venue, requests))
+  const missing = gathered.missing.filter((name) =>
+    requests.some((one, i) => nameOf(one) === name && !has(windows[i], one, ts)),
+  )
   // What its strategy fetched counts for the tick as well.
   const first = before?.bar_index === bar_index ? before : null
   const late = first === null && before !== null ? countLate(jobs, before, venue) : 0
   return {
     late,
-    events: eventsOf(run, command, { ts, windows, stored, first: await firstOrdinal(jobs, run, command) }),
+    thin: gathered.thin,
+    events: eventsOf(run, command, { ts, windows, stored, first: firstOrdinal(run, command, checkpoint) }),
     wait: {
       run_id: run.id,
       bar_index,
@@ -115,7 +134,38 @@ async function windowsOf(
   }
 }
 
-/** Null: it cannot be opened now; the run keeps its old windows meanwhile. */
+/** Of a venue that cannot be asked. */
+function nothingOf(requests: readonly FetchRequest[]): Gathered {
+  const missing = [...new Set(requests.map(nameOf))]
+  return { windows: requests.map(() => NO_BARS), missing, unanswered: null, thin: [] }
+}
+
+/** A series that is older here than what the run was told before is shown as it was then: its strategy never goes back in time. */
+function notOlder(
+  { db }: FetchJobs,
+  requests: readonly FetchRequest[],
+  windows: readonly CandleColumns[],
+  { told }: LiveCheckpoint,
+): Promise<CandleColumns[]> {
+  return Promise.all(
+    requests.map(async (request, i) => {
+      const window = windows[i] ?? NO_BARS
+      const known = told[nameOf(request)]
+      if (known === undefined || known.newest <= (window.time.at(-1) ?? Number.NEGATIVE_INFINITY)) return window
+      const event = (await getEvent(db.reader, known.event)) as WindowEvent
+      const { shown } = await readWindows(db.reader, event, { again: true })
+      const before = shown.findLast((one) => nameOf(one) === nameOf(request))?.columns ?? window
+      const { length } = before.time
+      return sliceColumns(before, Math.max(0, length - request.bars), length)
+    }),
+  )
+}
+
+function has(window: CandleColumns | undefined, { symbol, timeframe }: FetchRequest, ts: number): boolean {
+  return (window?.time.at(-1) ?? Number.NEGATIVE_INFINITY) >= newestClosed(symbol, timeframe, ts)
+}
+
+/** Null: it cannot be opened now. */
 async function venueOf({ venues, log }: FetchJobs, run: RunRow): Promise<Venue | null> {
   if (run.exchange === null) throw new Error(`The run ${run.id} has no exchange`)
   try {
@@ -127,15 +177,21 @@ async function venueOf({ venues, log }: FetchJobs, run: RunRow): Promise<Venue |
   }
 }
 
-/** A bar that closed before the boundary, at the end of a session, is waited for from its own close on. */
-function deadlineOf(run: RunRow, requests: readonly FetchRequest[], missing: readonly string[], ts: number): number {
+/**
+ * Until when the tick waits. A bar that closed before the boundary, at the end of a session, is waited for from its own close
+ * on; a tick that comes so late that its wait was over before anything was asked waits for the answer as long.
+ */
+function untilOf(run: RunRow, requests: readonly FetchRequest[], gathered: Gathered, ts: number): number {
+  const { missing, unanswered } = gathered
+  const wait = run.bar_wait_ms ?? DEFAULT_BAR_WAIT_MS
   const closes = requests
     .filter((request) => missing.includes(nameOf(request)))
     .map(({ symbol, timeframe }) => newestClosed(symbol, timeframe, ts) + TIMEFRAME_MS[timeframe])
-  return Math.max(...closes) + (run.bar_wait_ms ?? DEFAULT_BAR_WAIT_MS)
+  const until = Math.max(...closes) + wait
+  return unanswered !== null && unanswered >= until ? unanswered + wait : until
 }
 
-const nameOf = ({ symbol, timeframe }: { symbol: string; timeframe: Timeframe }) => `${symbol} ${timeframe}`
+const nameOf = ({ symbol, timeframe }: { symbol: string; timeframe: string }) => `${symbol} ${timeframe}`
 
 /** Bars that the run's tick before did without, and that have come since. */
 function countLate({ bars }: FetchJobs, before: WindowWaitRow, venue: Venue | null): number {
@@ -147,9 +203,8 @@ function countLate({ bars }: FetchJobs, before: WindowWaitRow, venue: Venue | nu
 }
 
 /** Of the tick's events: its own windows come after their command, fetched ones after all that was told before. */
-async function firstOrdinal({ db }: FetchJobs, run: RunRow, { id, payload }: FetchCommand): Promise<number> {
+function firstOrdinal(run: RunRow, { id, payload }: FetchCommand, { tick }: LiveCheckpoint): number {
   if (id === tickEventId(run.id, payload.bar_index, BEFORE_WINDOWS - 1)) return BEFORE_WINDOWS
-  const { tick } = await getLiveCheckpoint(db.reader, run.id)
   if (tick?.bar_index !== payload.bar_index) throw new Error(`${id} is no live.FetchWindow of the run's newest tick`)
   return tick.next_event
 }
@@ -190,14 +245,24 @@ function eventsOf(
   )
 }
 
-function outcomeOf(run: RunRow, { events, wait, late }: Told, lateBefore: number): Outcome {
-  const caution = `${LATE_CAUTION}${lateBefore + late}`
-  const cautions = [...run.cautions.filter((text) => !text.startsWith(LATE_CAUTION)), caution]
+function outcomeOf(run: RunRow, { events, wait, late, thin }: Told, lateBefore: number): Outcome {
+  let { cautions } = run
+  if (late > 0) cautions = [...without(cautions, LATE_CAUTION), `${LATE_CAUTION}${lateBefore + late}`]
+  const known =
+    cautions
+      .find((text) => text.startsWith(THIN_CAUTION))
+      ?.slice(THIN_CAUTION.length)
+      .split(', ') ?? []
+  if (thin.some((name) => !known.includes(name))) {
+    cautions = [...without(cautions, THIN_CAUTION), THIN_CAUTION + [...new Set([...known, ...thin])].join(', ')]
+  }
   return {
     writes: [
       { kind: 'save_window_waits', rows: [wait] },
-      ...(late > 0 ? [{ kind: 'update_run', id: run.id, changes: { cautions } } as const] : []),
+      ...(cautions === run.cautions ? [] : [{ kind: 'update_run', id: run.id, changes: { cautions } } as const]),
     ],
     events,
   }
 }
+
+const without = (cautions: readonly string[], about: string) => cautions.filter((text) => !text.startsWith(about))

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { WriteTx } from '../../db/database.ts'
 import { append } from '../../db/events/append.ts'
-import type { NewEvent } from '../../db/events/envelope.ts'
+import type { LogEvent, NewEvent } from '../../db/events/envelope.ts'
 import { hopEventId, tickEventId } from '../../db/events/ids.ts'
 import { DECISIONS, selectList } from '../../db/walle/columns.ts'
 import { getClockTick } from '../../db/walle/queries/live_runs.ts'
@@ -243,6 +243,24 @@ test('without a new bar, or with too few of them, the strategy is not called; a 
   expect(await mustGet(database.db, run.id)).toMatchObject({ next_tick: 4, open_corr_id: null })
 })
 
+test('windows that go back in time give nothing to decide on, and neither do those that come again', async () => {
+  const run = await nextRun()
+  const jobs = jobsOf(quiet)
+  const told = async () => (await getLiveCheckpoint(database.db.reader, run.id)).told[`${S} 1m`]
+  await playTick(jobs, run, 0, [9, 10])
+  const newest = await playTick(jobs, run, 1, [10, 11])
+  for (const [tick, of] of [-1, 0, -1, 0].entries()) {
+    await playTick(jobs, run, tick + 2, [8, 9], boundary(run, of))
+    // Where it finds the newest that it was told of.
+    const { payload } = newest as Extract<LogEvent, { type: 'data.WindowReady' }>
+    const [at] = payload.windows[0]?.columns?.time.slice(-1) ?? []
+    expect(await told()).toMatchObject({ newest: at })
+  }
+  expect(jobs.hops).toEqual(['tick_window', 'tick_window'])
+  const { newest: seen } = await getLiveCheckpoint(database.db.reader, run.id)
+  expect(seen[S]?.time).toBe(boundary(run, 0))
+})
+
 async function tellOrder(run: RunRow, type: 'orders.Accepted' | 'orders.Cancelled' | 'orders.Rejected', n: number) {
   const order = { order_id: resting(run).id, client_order_id: `resting ${run.id}` }
   const ends = { reason: 'risk', ...(type === 'orders.Rejected' ? { rule: 'max_position', detail: null } : {}) }
@@ -369,6 +387,10 @@ test('onTick sees the bars that closed at its tick, and what it fetches is there
     ['strategy.PlaceRequest', id(8), id(7)],
     ['live.PlaceOrder', id(9), id(8)],
   ])
+  expect((await getLiveCheckpoint(database.db.reader, run.id)).told).toEqual({
+    [`${S} 1m`]: { newest: boundary(run, 0), event: id(3) },
+    [`${S} 5m`]: { newest: boundary(run, 0) - 300_000, event: id(6) },
+  })
   expect((await decisionsOf(run)).map(({ logs }) => logs)).toEqual([
     [
       { message: 'tick', data: { closes: [9, 10], equity: 1000, bar: 0 } },

@@ -208,6 +208,7 @@ async function hearTick(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Promis
   }
   checkpoint.tick = tick
   checkpoint.windows = event.id
+  noteTold(checkpoint, event, windows)
   const due = takeIn(hop)
   if (!due && !checkpoint.hears.ticks) {
     note(hop, 'window', tick, null)
@@ -228,6 +229,7 @@ async function hearFetched(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Pro
   const tick = hop.checkpoint.tick as LiveTick
   tick.stage = 'place'
   tick.next_event += (hop.fetched as ReadWindows).events
+  noteTold(hop.checkpoint, event, hop.fetched as ReadWindows)
   const answer = await speak(jobs, hop, 'window', tick)
   if (answer !== null) {
     tick.asked.intents.push(...answer.asked.intents)
@@ -262,7 +264,19 @@ function saved(run: RunRow, { checkpoint }: Hop): Outcome['writes'] {
   return [{ kind: 'save_checkpoint', run_id: run.id, next_tick: run.next_tick, state: checkpoint }]
 }
 
-/** Notes the newest bars. True when at least one symbol got a new one and all have as many as the strategy wants. */
+/** Where to find what it was told last of each series. */
+function noteTold({ told }: LiveCheckpoint, { id }: WindowEvent, { shown }: ReadWindows): void {
+  for (const { symbol, timeframe, columns } of shown) {
+    const name = `${symbol} ${timeframe}`
+    const newest = columns.time.at(-1)
+    if (newest !== undefined && !(newest < (told[name]?.newest ?? newest))) told[name] = { newest, event: id }
+  }
+}
+
+/**
+ * Notes the newest bars, never back in time. True when at least one symbol got a new one and all have as many as the
+ * strategy wants.
+ */
 export function takeIn({ run, checkpoint, windows }: Pick<Hop, 'run' | 'checkpoint' | 'windows'>): boolean {
   let anyNew = false
   let ready = true
@@ -271,8 +285,8 @@ export function takeIn({ run, checkpoint, windows }: Pick<Hop, 'run' | 'checkpoi
     const { time, close } = own?.columns ?? { time: [], close: [] }
     const [newest, known] = [time.at(-1), checkpoint.newest[symbol]?.time]
     if (time.length < run.window_bars) ready = false
-    if (newest === undefined) continue
-    if (known === undefined || newest > known) anyNew = true
+    if (newest === undefined || (known !== undefined && newest < known)) continue
+    if (newest !== known) anyNew = true
     checkpoint.newest[symbol] = { time: newest, close: close.at(-1) as number }
   }
   return anyNew && ready

@@ -10,6 +10,7 @@ import { type RunningJob, settle } from '../backtest/jobs.ts'
 import { Decimal } from '../greta/decimals.ts'
 import { assetClassOf } from '../veda/checks.ts'
 import { type Venue, type VenueAccount, type VenueAsset, VenueError } from '../veda/venue.ts'
+import { inTime } from '../veda/venues/in_time.ts'
 import { endRun } from './end.ts'
 import type { Live } from './live.ts'
 
@@ -68,9 +69,9 @@ async function check(jobs: StartJobs, run: RunRow): Promise<Checked> {
   const { exchange, mode } = run
   try {
     if (exchange === null || mode === 'backtest') throw new Error(`run ${run.id} has no exchange`)
-    const venue = await inTime(jobs, jobs.venues.get(exchange, mode))
-    const account = await inTime(jobs, venue.account())
-    const assets = await inTime(jobs, Promise.all(run.symbols.map((symbol) => venue.asset(symbol))))
+    const venue = await inTime(jobs.sleep, ANSWER_MS, jobs.venues.get(exchange, mode))
+    const account = await inTime(jobs.sleep, ANSWER_MS, venue.account())
+    const assets = await inTime(jobs.sleep, ANSWER_MS, Promise.all(run.symbols.map((symbol) => venue.asset(symbol))))
     const problems = [
       ...accountProblems(venue, account),
       ...run.symbols.flatMap((s, i) => assetProblems(venue, s, assets[i])),
@@ -94,19 +95,11 @@ async function mustGiveBars(jobs: StartJobs, venue: Venue, symbols: readonly str
   const ofEachClass = new Map(symbols.map((symbol) => [assetClassOf(symbol), symbol]))
   for (const symbol of ofEachClass.values()) {
     const asked = venue.bars({ symbol, timeframe: '1m', start: end - BARS_MS, end, urgent: true })
-    await inTime(jobs, asked).catch((error: unknown) => {
+    await inTime(jobs.sleep, ANSWER_MS, asked).catch((error: unknown) => {
       // Whatever else it is may be over at the first tick.
       if (!(error instanceof VenueError) || error.kind === 'refused') throw error
     })
   }
-}
-
-async function inTime<T>({ sleep }: StartJobs, asked: Promise<T>): Promise<T> {
-  const late = sleep(ANSWER_MS).then(() => {
-    throw new VenueError('unavailable', `no answer within ${ANSWER_MS / 1000} s`)
-  })
-  late.catch(() => {})
-  return Promise.race([asked, late])
 }
 
 function accountProblems({ exchange, mode }: Venue, { blocked }: VenueAccount): string[] {

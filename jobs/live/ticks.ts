@@ -54,6 +54,8 @@ export interface LiveCheckpoint {
   stats_hour: number | null
   /** The event that told of the run's own windows seen last. */
   windows: string | null
+  /** By series (`symbol timeframe`), of the newest bar it was told of: open time, and the event. */
+  told: Record<string, { newest: number; event: string }>
   /** The newest tick that the strategy heard of, also when it is done; null before the first. */
   tick: LiveTick | null
 }
@@ -67,13 +69,15 @@ export function newLiveCheckpoint(): LiveCheckpoint {
     marked: {},
     stats_hour: null,
     windows: null,
+    told: {},
     tick: null,
   }
 }
 
 export async function getLiveCheckpoint(reader: Reader, runId: string): Promise<LiveCheckpoint> {
   const stored = await getCheckpoint(reader, runId)
-  return (stored?.state as unknown as LiveCheckpoint | undefined) ?? newLiveCheckpoint()
+  // What is kept of a run may be older than this.
+  return { ...newLiveCheckpoint(), ...(stored?.state as unknown as LiveCheckpoint | undefined) }
 }
 
 /** Cash and positions at the newest closes seen, in float64; what was never seen is worth what it cost. */

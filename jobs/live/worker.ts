@@ -24,6 +24,7 @@ import { endRun, endStoppedRun } from './end.ts'
 import { fetchWindow } from './fetch.ts'
 import { type LiveHopJobs, runLiveHop } from './jobs.ts'
 import type { Live } from './live.ts'
+import { fewOfAnAccount, MOST_OF_AN_ACCOUNT } from './pools.ts'
 import { startLiveRun } from './start.ts'
 
 type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_window' | 'marvin.on_order'>
@@ -53,7 +54,7 @@ export async function openLiveWorker(
     await record(tx, outcome)
   }
   const told: Live['log'] = (level, fields, message) => log[level](fields, message)
-  const bars = createBarCache({ db, record: recorded, now: time.now, log: told })
+  const bars = createBarCache({ ...wallClock, db, record: recorded, now: time.now, log: told })
   const market = createMarketWatch({
     ...{ db, record: recorded, log: told, ...time },
     follows: config.marketEvents,
@@ -105,15 +106,16 @@ export function liveHandlers(live: Live, bars: BarCache = createBarCache(live)):
     endRun: (tx: WriteTx, run, failure) => endRun(live, tx, run, failure),
   }
   const fetches = { ...live, bars }
+  const { starts, orders, cancels } = MOST_OF_AN_ACCOUNT
   return {
-    'veda.start_run': (payload, job) => startLiveRun(live, payload, job),
+    'veda.start_run': fewOfAnAccount(live, starts, (payload, job) => startLiveRun(live, payload, job)),
     'veda.fetch_window': (payload, job) => fetchWindow(fetches, payload, job),
     'marvin.on_live_window': (payload, job) => runLiveHop(hops, 'marvin.on_live_window', payload, job),
     'marvin.on_order': (payload, job) => runLiveHop(hops, 'marvin.on_order', payload, job),
     'veda.place_order': (payload, job) => placeOrder(live, payload, job),
     'veda.cancel_order': (payload, job) => cancelOrder(live, payload, job),
-    'veda.submit_order': (payload, job) => submitOrder(live, payload, job),
-    'veda.send_cancel': (payload, job) => sendCancel(live, payload, job),
+    'veda.submit_order': fewOfAnAccount(live, orders, (payload, job) => submitOrder(live, payload, job)),
+    'veda.send_cancel': fewOfAnAccount(live, cancels, (payload, job) => sendCancel(live, payload, job)),
     'veda.fit_exits': (payload, job) => fitExits(live, payload, job),
     'veda.cancel_run': (payload, job) => cancelRun(live, payload, job),
     'veda.cancel_all': (payload, job) => cancelAll(live, payload, job),

@@ -43,6 +43,8 @@ export interface VenueFeatures {
   orderStream: boolean
   /** Bars are pushed. */
   barStream: boolean
+  /** For so long after its close a bar of several minutes may lack what was traded in the last of them; 0: never. */
+  barsSettleMs: number
   /**
    * The most that is kept of a purchase as its fee, as a part of it, where fills do not tell the fee exactly; null: they do.
    * Within that bound a difference of positions is one of fees.

@@ -1,12 +1,13 @@
-/** Paper runs at a scripted venue through the real jobs: a worker's live pool without its clock, whose ticks a test emits. */
+/** Paper runs at a scripted venue through the real jobs: a worker's live pools without its clock, whose ticks a test emits. */
 import type { Database } from '../../db/database.ts'
-import { TASK_NAMES, tasksOf } from '../../db/events/tasks.ts'
+import { TASK_NAMES } from '../../db/events/tasks.ts'
 import type { AccountRow } from '../../db/walle/live_rows.ts'
 import { record } from '../../db/walle/record.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { Handlers } from '../../jobs/attempt.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
 import type { Live } from '../../jobs/live/live.ts'
+import { LIVE_POOLS } from '../../jobs/live/pools.ts'
 import { liveHandlers } from '../../jobs/live/worker.ts'
 import { startRunner } from '../../jobs/runner.ts'
 import { type Reported, recordReport } from '../../jobs/veda/orders/reports.ts'
@@ -25,7 +26,6 @@ export interface LiveWorld {
   stop(): Promise<void>
 }
 
-const CONCURRENCY = 4
 const MINUTE = 60_000
 const BEHIND_MS = 12 * 60 * MINUTE
 
@@ -33,11 +33,14 @@ export interface LiveWorldOptions {
   url: string
   db: Database
   venue: ScriptedVenue
+  /** Of other exchanges. */
+  others?: readonly ScriptedVenue[]
   hop: Live['hop']
   onError?: (message: string) => void
 }
 
-export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }: LiveWorldOptions): Promise<LiveWorld> {
+export async function openLiveWorld(options: LiveWorldOptions): Promise<LiveWorld> {
+  const { url, db, venue, others = [], hop, onError = () => {} } = options
   // Tick 0 was hours ago, and the clock of the runs jumps to the boundary of each tick: never before the database's own.
   const start = Math.floor(Date.now() / MINUTE) * MINUTE - BEHIND_MS
   let ahead = start - Date.now()
@@ -47,7 +50,12 @@ export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }:
     record: async (tx, outcome) => {
       await record(tx, outcome)
     },
-    venues: { get: async () => venue, configured: () => [], known: () => [], close: async () => {} },
+    venues: {
+      get: async (exchange) => others.find((other) => other.exchange === exchange) ?? venue,
+      configured: () => [],
+      known: () => [],
+      close: async () => {},
+    },
     hop,
     isHalted: async () => false,
     now: () => Date.now() + ahead,
@@ -56,28 +64,8 @@ export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }:
     },
   }
   const account = { exchange: venue.exchange, mode: venue.mode }
-  const ready: AccountRow = {
-    ...{
-      ...account,
-      account_number: 'S1',
-      number_since: null,
-      currency: 'USD',
-      cash: '0',
-      equity: '0',
-      buying_power: '0',
-      state: 'ready' as const,
-    },
-    ...{
-      state_reason: null,
-      blocked: null,
-      keeper: 'test',
-      stream: 'up' as const,
-      checked_at: null,
-      reconciled_at: null,
-    },
-    reconcile_requested_at: null,
-  }
-  await db.write((tx) => record(tx, { writes: [{ kind: 'save_accounts', rows: [ready] }], events: [] }))
+  const rows = [venue, ...others].map(readyAccount)
+  await db.write((tx) => record(tx, { writes: [{ kind: 'save_accounts', rows }], events: [] }))
   const none = async () => {
     throw new Error('only the jobs of live runs are worked on here')
   }
@@ -86,7 +74,7 @@ export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }:
     url,
     db,
     handlers,
-    pools: [{ name: 'live', concurrency: CONCURRENCY, tasks: tasksOf('live') }],
+    pools: LIVE_POOLS,
     log: (level, message) => {
       if (level === 'error' || level === 'warning') onError(message)
     },
@@ -112,5 +100,22 @@ export async function openLiveWorld({ url, db, venue, hop, onError = () => {} }:
     },
     report: (update) => recordReport(live, { ...account, source: 'stream', order: null, execution: null, ...update }),
     stop: () => runner.stop(),
+  }
+}
+
+function readyAccount({ exchange, mode }: ScriptedVenue): AccountRow {
+  return {
+    ...{
+      exchange,
+      mode,
+      account_number: 'S1',
+      number_since: null,
+      currency: 'USD',
+      cash: '0',
+      equity: '0',
+      buying_power: '0',
+    },
+    ...{ state: 'ready', state_reason: null, blocked: null, keeper: 'test', stream: 'up' },
+    ...{ checked_at: null, reconciled_at: null, reconcile_requested_at: null },
   }
 }

@@ -116,6 +116,7 @@ export const ALL_FEATURES: VenueFeatures = {
   shorting: { equity: true, crypto: false },
   orderStream: true,
   barStream: false,
+  barsSettleMs: 0,
   unsureFeeInKind: { equity: null, crypto: null },
 }
 

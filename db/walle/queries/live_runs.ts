@@ -28,6 +28,13 @@ export async function runsWithBoundaries(
   return rows.map(({ id }) => id)
 }
 
+/** `exchange mode`: what a run trades through. */
+export async function accountOfRun(reader: Reader, runId: string): Promise<string> {
+  const sql = `select concat_ws(' ', exchange, mode) as account from weaver.runs where id = $1`
+  const [row] = await reader.query<{ account: string }>(sql, [runId])
+  return row?.account ?? ''
+}
+
 export type TickingRun = Pick<
   RunRow,
   'id' | 'mode' | 'symbols' | 'timeframe' | 'window_bars' | 'missed_ticks' | 'open_corr_id' | 'started_at' | 'next_tick'

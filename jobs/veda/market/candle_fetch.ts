@@ -6,6 +6,7 @@ import type { Database, WriteTx } from '../../../db/database.ts'
 import type { TaskPayload } from '../../../db/events/tasks.ts'
 import { MixedCandlesError } from '../../../db/walle/import/adjustment.ts'
 import type { CandleFetchRow } from '../../../db/walle/market_rows.ts'
+import type { Outcome } from '../../../db/walle/outcome.ts'
 import { getCandleFetch, lockCandleFetch } from '../../../db/walle/queries/market.ts'
 import { record } from '../../../db/walle/record.ts'
 import { TIMEFRAME_MS } from '../../../strategies/api.ts'
@@ -27,6 +28,19 @@ interface FetchJob extends RunningJob {
 const BARS_OF_A_PAGE = 20_000
 const RETRY_MS = 5_000
 const LONGEST_RETRY_MS = 60_000
+
+type Range = 'id' | 'exchange' | 'mode' | 'symbol' | 'timeframe' | 'start_time' | 'end_time' | 'adjustment'
+
+/** A fetch that nobody asked for by hand. */
+export function newFetch(range: Pick<CandleFetchRow, Range>): Outcome {
+  const progress = { stored: 0, revised: 0, unchanged: 0, error: null }
+  const row: CandleFetchRow = { ...range, next_time: range.start_time, feed: null, status: 'running', ...progress }
+  return {
+    writes: [{ kind: 'save_candle_fetches', rows: [row] }],
+    events: [],
+    jobs: [{ task: 'veda.fetch_candles', payload: { fetch_id: row.id } }],
+  }
+}
 
 export async function fetchCandlePage(
   jobs: CandleFetchJobs,

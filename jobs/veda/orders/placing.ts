@@ -20,6 +20,7 @@ import { getRun, lockRun } from '../../../db/walle/queries/runs.ts'
 import type { OrderRow, RunRow } from '../../../db/walle/rows.ts'
 import type { Json, PlaceIntent } from '../../../strategies/api.ts'
 import type { Job } from '../../attempt.ts'
+import { wallClock } from '../../glados/clock.ts'
 import { checkRisk, type RiskLimits } from '../../glados/risk.ts'
 import { Decimal } from '../../greta/decimals.ts'
 import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk_watch.ts'
@@ -28,6 +29,7 @@ import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/tick
 import { checkIntent } from '../../marvin/intents.ts'
 import { checkVenue, fittedTo } from '../checks.ts'
 import type { VenueAsset, VenueFeatures } from '../venue.ts'
+import { inTime } from '../venues/in_time.ts'
 import { tooOld } from './age.ts'
 import { cancelWanted } from './exits.ts'
 import { checkFunds } from './funds.ts'
@@ -41,6 +43,8 @@ export type OrderJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 
 /** A command that comes before its turn looks again after this long. */
 const PUT_BACK_MS = 200
+/** A venue that says nothing for so long does not tell what is asked for. */
+const ASSET_MS = 2_000
 
 /** What is known of the venue without it being asked within a transaction; null: it does not answer. */
 interface VenueWords {
@@ -151,7 +155,7 @@ async function askVenue(jobs: OrderJobs, run: RunRow, { symbol }: PlaceIntent): 
   if (run.exchange === null || run.mode === 'backtest' || !run.symbols.includes(symbol)) return null
   try {
     const venue = await jobs.venues.get(run.exchange, run.mode)
-    const asset = await venue.asset(symbol).catch((error: unknown) => {
+    const asset = await inTime(wallClock.sleep, ASSET_MS, venue.asset(symbol)).catch((error: unknown) => {
       jobs.log('warn', { err: error, run_id: run.id }, `the venue does not tell what ${symbol} is`)
       return null
     })

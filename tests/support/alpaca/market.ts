@@ -23,7 +23,9 @@ export interface Market {
   readonly halted: Set<string>
   setBars(symbol: string, timeframe: string, bars: RawBar[]): void
   /** A bar for every step of time up to now, the forming one too; those that were set win. */
-  serve(symbol: string, timeframe: string, step: number, make: (t: number) => RawBar): void
+  serve(symbol: string, timeframe: string, step: number, make: (t: number) => RawBar | null): void
+  /** Minutes, each so long after its end, and longer bars made of the minutes that are out. */
+  serveLate(symbol: string, lateMs: number, make: (t: number) => RawBar): void
   /** Adds, or replaces the bar of that time. */
   putBar(symbol: string, timeframe: string, bar: RawBar): void
   /** What the endpoint answers. */
@@ -48,6 +50,7 @@ const PAIR = /^[A-Z]+x?\/[A-Z]+$/
 const MOST_BARS = 10_000
 const SIP_DELAY_MS = 15 * 60_000
 const MINUTE_MS = 60_000
+const LONGER_MINUTES = [5, 15, 30]
 /** From four in the morning, to eight in the evening or, on half days, five in the afternoon. */
 const BEFORE_MS = 330 * MINUTE_MS
 const AFTER_MS = 240 * MINUTE_MS
@@ -58,7 +61,7 @@ const UNTIL = { opg: { by: 'open', ms: 2 * MINUTE_MS }, cls: { by: 'close', ms: 
 export function createMarket(now: () => number, hasSip: () => boolean): Market {
   const stored = new Map<string, RawBar[]>()
   const hours = new Map<string, Hours | null>()
-  const sources = new Map<string, { step: number; make: (t: number) => RawBar }>()
+  const sources = new Map<string, { step: number; make: (t: number) => RawBar | null }>()
   const keyOf = (symbol: string, timeframe: string) => `${symbol} ${timeframe}`
   const sort = (bars: RawBar[]) => bars.sort((one, other) => one.t - other.t)
 
@@ -81,7 +84,10 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
     if (source === undefined) return set
     const made = new Map<number, RawBar>()
     const last = Math.min(end, now())
-    for (let t = Math.ceil(start / source.step) * source.step; t <= last; t += source.step) made.set(t, source.make(t))
+    for (let t = Math.ceil(start / source.step) * source.step; t <= last; t += source.step) {
+      const bar = source.make(t)
+      if (bar !== null) made.set(t, bar)
+    }
     for (const bar of set) made.set(bar.t, bar)
     return sort([...made.values()])
   }
@@ -90,6 +96,15 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
   const market: Market = {
     halted: new Set(),
     serve: (symbol, timeframe, step, make) => void sources.set(keyOf(symbol, timeframe), { step, make }),
+    serveLate(symbol, lateMs, make) {
+      const isOut = (t: number) => t + MINUTE_MS + lateMs <= now()
+      for (const minutes of [1, ...LONGER_MINUTES]) {
+        market.serve(symbol, `${minutes}Min`, minutes * MINUTE_MS, (t) => {
+          const times = Array.from({ length: minutes }, (_, n) => t + n * MINUTE_MS)
+          return joined(times.filter(isOut).map(make))
+        })
+      }
+    },
     setBars: (symbol, timeframe, bars) => void stored.set(keyOf(symbol, timeframe), sort([...bars])),
     putBar(symbol, timeframe, bar) {
       const others = (stored.get(keyOf(symbol, timeframe)) ?? []).filter(({ t }) => t !== bar.t)
@@ -147,6 +162,14 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
     },
   }
   return market
+}
+
+function joined(minutes: readonly RawBar[]): RawBar | null {
+  const [first, last] = [minutes[0], minutes.at(-1)]
+  if (first === undefined || last === undefined) return null
+  const sum = (name: 'v' | 'n') => minutes.reduce((total, bar) => total + bar[name], 0)
+  const [h, l] = [Math.max(...minutes.map((bar) => bar.h)), Math.min(...minutes.map((bar) => bar.l))]
+  return { t: first.t, o: first.o, h, l, c: last.c, v: sum('v'), n: sum('n') }
 }
 
 function readRequest(

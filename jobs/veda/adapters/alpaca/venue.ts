@@ -41,6 +41,8 @@ export const FEATURES: VenueFeatures = {
   shorting: { equity: true, crypto: false },
   orderStream: true,
   barStream: true,
+  // Its minutes come about a second after they end, and are in its longer bars no sooner.
+  barsSettleMs: 2_000,
   unsureFeeInKind: { equity: null, crypto: MOST_FEE_IN_KIND },
 }
 

@@ -36,6 +36,7 @@ export function featuresOf({ allow_short }: SimSettings): VenueFeatures {
     shorting: { equity: allow_short, crypto: false },
     orderStream: true,
     barStream: true,
+    barsSettleMs: 0,
     unsureFeeInKind: { equity: null, crypto: null },
   }
 }
