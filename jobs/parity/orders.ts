@@ -154,8 +154,8 @@ function refusalOf(
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
     lastClose: newest[intent.symbol]?.close ?? Number.NaN,
-    positionQty: Number(account.positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0'),
-    openOrders: account.orders.length,
+    held: account.positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0',
+    open: account.orders,
     ...lossesOf(watch, now),
   })
   return risk === null ? null : { reason: 'risk', rule: risk.rule }
