@@ -51,6 +51,7 @@ export async function startWorker(
     onError: (error) => log.error({ err: error }, 'sequencer'),
   })
   const live = await openLiveWorker(system, { liveHosts, newHosts }, time)
+  if (stays) await live.prepare()
   const notify = openNotify(system)
   const tellsOutside = stays && notify.channels.length > 0
   const concurrency: Record<PoolName, number> = {

@@ -128,12 +128,9 @@ test.each(['veda.submit_order', 'veda.send_cancel', 'greta.replay_run'])(
   async (task) => {
     const corr = { corrId: randomUUID() }
     const paper = {
-      mode: 'paper',
-      exchange: 'sim',
-      strategy_id: 'buy_and_hold',
-      symbols: ['SIM/USD'],
-      timeframe: '1d',
-    } as const
+      ...({ mode: 'paper', timeframe: '1d' } as const),
+      ...{ exchange: 'sim', strategy_id: 'buy_and_hold', symbols: ['SIM/USD'] },
+    }
     const { commands } = weaver.control
     const { id } = await commands.createRun(paper, corr)
     await commands.startRun(id, corr)

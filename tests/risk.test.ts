@@ -67,9 +67,13 @@ test.each(['chunk', 'chain'] as const)(
   'as a %s: after a loss the day opens no more, and the next one does',
   async (driver) => {
     const { run, refused } = await play({ max_daily_loss: 30, max_position: 100 }, driver)
-    expect(run.risk).toEqual({ max_daily_loss: 30, max_position: 100 })
+    // The installation allows less than the run asks for.
+    expect([run.risk, run.own_risk]).toEqual([
+      { max_daily_loss: 30, max_position: 9 },
+      { max_daily_loss: 30, max_position: 100 },
+    ])
     // A bar costs what is held: 1 in bars 2 to 5, 2 to 9, 3 to 13, then 4: at bar 15 it is 32. The sale is let through.
-    expect(refused).toEqual(['16 max_daily_loss', '20 max_daily_loss'])
+    expect(refused).toEqual(['16 max_daily_loss', '20 max_daily_loss', '44 max_position'])
   },
 )
 
@@ -79,9 +83,9 @@ test.each(['chunk', 'chain'] as const)('as a %s: after a drawdown the run opens 
   expect(refused).toEqual(bars.map((bar) => `${bar} max_drawdown`))
 })
 
-test('a limit of the installation holds where the run has none, and is stored with it', async () => {
+test('a limit of the installation holds where the run has none, and is not the run’s own', async () => {
   const { run, refused } = await play({}, 'chunk')
-  expect(run.risk).toEqual({ max_position: 9 })
+  expect([run.risk, run.own_risk]).toEqual([{ max_position: 9 }, {}])
   expect(refused).toEqual(['36 max_position', '40 max_position', '44 max_position'])
 })
 

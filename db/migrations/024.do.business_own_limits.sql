@@ -1,3 +1,13 @@
+-- Risk limits: what holds for a run is the stricter of its own limits and the installation's.
+alter table weaver.runs add column own_risk jsonb not null default '{}';
+comment on column weaver.runs.own_risk is 'The risk limits that the run was asked to have.';
+comment on column weaver.runs.risk is
+  'The risk limits that hold for it: of each the stricter of its own and that of the installation, when it was started or last looked at.';
+-- Of runs made before, nobody knows any more whose their limits were: they are their own. Nothing happened to the runs.
+alter table weaver.runs disable trigger touch_updated_at;
+update weaver.runs set own_risk = risk;
+alter table weaver.runs enable trigger touch_updated_at;
+
 -- Gives the job back to the queue; false as in finish_job. It comes back under a new id, because graphile-worker goes by the old
 -- one when it records that the handler has ended without an error. A handler that gets so far has used up no attempt, and gets
 -- those back that failed before: a job that looks again and again for months outlives a time-out now and then.

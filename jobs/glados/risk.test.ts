@@ -1,7 +1,7 @@
 /** The risk gate: each limit at, below and above its number, and what a loss still lets through. */
 import { expect, test } from 'vitest'
 import type { PlaceIntent } from '../../strategies/api.ts'
-import { checkRisk, type RiskLimits, type RiskPicture, riskSchema, withDefaults } from './risk.ts'
+import { changedLimits, checkRisk, type RiskLimits, type RiskPicture, riskSchema, strictest } from './risk.ts'
 import type { OpenOrder } from './worst_case.ts'
 
 const ORDER: PlaceIntent = {
@@ -259,13 +259,25 @@ test.each<[...Row, rule: string, detail: string]>([
   expect(checkRisk({ ...ORDER, ...order }, limits, { ...PICTURE, ...picture })).toEqual({ rule, detail })
 })
 
-test('a run has its own limits, and where it has none those of the installation', () => {
-  const defaults = { max_position: 5, max_daily_loss: 100 }
-  expect(withDefaults({ max_position: 7, max_drawdown: 0.1, max_daily_loss: null }, defaults)).toEqual({
-    max_position: 7,
-    max_drawdown: 0.1,
-    max_daily_loss: 100,
+test('of a run’s own limits and those of the installation the stricter holds', () => {
+  const everywhere = { max_position: 5, max_daily_loss: 100, symbol_allow_list: ['A', 'B'] }
+  const own = { max_position: 7, max_drawdown: 0.1, max_daily_loss: null, symbol_allow_list: ['B', 'C'] }
+  expect(strictest(own, everywhere)).toEqual({
+    ...{ max_position: 5, max_drawdown: 0.1, max_daily_loss: 100, symbol_allow_list: ['B'] },
   })
+  expect(strictest({ max_position: 3 }, everywhere).max_position).toBe(3)
+})
+
+test('a run that goes on has the limits of today, and with real money never without those that it needs', () => {
+  const run = {
+    mode: 'live',
+    own_risk: { max_position: 3 },
+    risk: { max_position: 3, max_daily_loss: 100, max_drawdown: 0.1 },
+  }
+  expect(changedLimits(run, { max_drawdown: 0.1, max_daily_loss: 100 })).toBeNull()
+  expect(changedLimits(run, { max_daily_loss: 50, max_position: 9 })).toEqual({ max_position: 3, max_daily_loss: 50 })
+  expect(changedLimits(run, {})).toEqual({ max_position: 3, max_daily_loss: 100 })
+  expect(changedLimits({ ...run, mode: 'paper' }, {})).toEqual({ max_position: 3 })
 })
 
 test.each([

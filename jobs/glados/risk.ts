@@ -21,6 +21,8 @@ export const riskSchema = z.strictObject({
   symbol_allow_list: z.array(z.string()).nullable().optional(),
 })
 export type RiskLimits = z.output<typeof riskSchema>
+/** Those that are set, as a row or an event has them. */
+export type HeldLimits = Record<string, number | string[]>
 
 /** What a risk check may look at: all modes give the same picture. */
 export interface RiskPicture {
@@ -37,10 +39,38 @@ export interface RiskPicture {
   ordersLastMinute: number
 }
 
-/** The limits that a run has: its own, and where it has none those of the installation. */
-export function withDefaults(own: RiskLimits, defaults: RiskLimits): RiskLimits {
-  const given = Object.entries(own).filter(([, value]) => value !== null && value !== undefined)
-  return { ...defaults, ...Object.fromEntries(given) }
+/** The limits that hold for a run: of each the stricter of its own and the installation's, which no run loosens. */
+export function strictest(own: RiskLimits, everywhere: RiskLimits): RiskLimits {
+  const limits = Object.keys(riskSchema.shape) as (keyof RiskLimits)[]
+  const held = limits.map((limit) => [limit, stricter(own[limit] ?? null, everywhere[limit] ?? null)] as const)
+  return Object.fromEntries(held.filter(([, value]) => value !== null))
+}
+
+type Limit = number | string[] | null
+
+function stricter(one: Limit, other: Limit): Limit {
+  if (one === null || other === null) return one ?? other
+  if (Array.isArray(one) && Array.isArray(other)) return one.filter((symbol) => other.includes(symbol))
+  return Math.min(Number(one), Number(other))
+}
+
+/** Without these real money does not trade. */
+export const NEEDED_LIVE = ['max_order_notional', 'max_daily_loss'] as const
+
+/**
+ * The limits of a run that goes on although the installation's have changed; null: they are the same. Of real money's needed
+ * limits none is taken away while it trades.
+ */
+export function changedLimits(
+  run: { mode: string; own_risk: RiskLimits; risk: RiskLimits },
+  everywhere: RiskLimits,
+): RiskLimits | null {
+  const needed = run.mode === 'live' ? NEEDED_LIVE.map((limit) => [limit, run.risk[limit] ?? null] as const) : []
+  const next = { ...Object.fromEntries(needed), ...strictest(run.own_risk, everywhere) }
+  const same = (Object.keys(riskSchema.shape) as (keyof RiskLimits)[]).every(
+    (limit) => JSON.stringify(next[limit] ?? null) === JSON.stringify(run.risk[limit] ?? null),
+  )
+  return same ? null : strictest(next, {})
 }
 
 export interface RiskRefusal {

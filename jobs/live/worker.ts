@@ -22,6 +22,7 @@ import { createLiveClock } from './clock.ts'
 import { endRun, endStoppedRun } from './end.ts'
 import { fetchWindow } from './fetch.ts'
 import { type LiveHopJobs, runLiveHop } from './jobs.ts'
+import { applyLimits } from './limits.ts'
 import type { Live } from './live.ts'
 import { startLiveRun } from './start.ts'
 
@@ -29,6 +30,8 @@ type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_windo
 
 export interface LiveWorker {
   handlers: Pick<Handlers, LiveTask | 'greta.replay_run'>
+  /** Before the first job of a process that stays. */
+  prepare(): Promise<void>
   /** What works on its own beside the jobs. */
   start(): void
   stop(): Promise<void>
@@ -83,6 +86,7 @@ export async function openLiveWorker(
       ...liveHandlers(live, bars),
       'greta.replay_run': (payload, job) => replayJob({ ...live, newHosts, dataDir: config.dataDir }, payload, job),
     },
+    prepare: () => applyLimits(live, config.risk),
     start() {
       clock.start()
       keepers = startKeepers(live, (heard) => recordReport(live, heard))

@@ -56,6 +56,8 @@ export interface OrderBook {
   decided(intents: readonly Intent[], at: { bar_index: number; ts: number; place: number }): void
   /** Windows were seen: what the limits on losses remember. */
   marked(ts: number, circumstances: Circumstances): void
+  /** From here on these hold. */
+  limited(limits: RiskLimits): void
   /** Somebody wants the run to stop: from here on Weaver places orders that close. */
   stopping(): void
   apply(event: OrderEvent, place: number, circumstances: Circumstances): void
@@ -67,6 +69,8 @@ export function createOrderBook(run: RunRow, report: (found: Found) => void): Or
   const byOrder = new Map<string, OrderStory>()
   const watch = newWatch(run.initial_cash)
   let stopping = false
+  // Where the log does not tell, as of runs made before it did, they were the run's own.
+  let limits = run.own_risk as RiskLimits
 
   function born(event: Created, place: number, circumstances: Circumstances): void {
     const { client_order_id, order_id, parent_order_id, bar_index, placed_at } = event.payload
@@ -86,7 +90,7 @@ export function createOrderBook(run: RunRow, report: (found: Found) => void): Or
     Object.assign(story, { order_id, isExit, place })
     if (story.intent !== null) {
       compareFields(story, event.payload, place, report)
-      story.refusal = refusalOf(run, story.intent, watch, Date.parse(event.ts), circumstances)
+      story.refusal = refusalOf({ ...run, limits }, story.intent, watch, Date.parse(event.ts), circumstances)
     } else if (!isExit && !stopping) {
       const cause = 'an order that the strategy never asked for'
       report({ ...orderDifference(story, place, 'unasked', cause), recorded: told(event.payload), expected: null })
@@ -108,6 +112,9 @@ export function createOrderBook(run: RunRow, report: (found: Found) => void): Or
     },
     marked: (ts, { account, newest }) =>
       markEquity(watch, ts, equityAt(account.cash, account.positions, newest).equity),
+    limited(changed) {
+      limits = changed
+    },
     stopping() {
       stopping = true
     },
@@ -144,14 +151,14 @@ function newStory(
 
 /** What every mode refuses, with the account as it was when the order was placed. */
 function refusalOf(
-  run: RunRow,
+  { symbols, limits }: Pick<RunRow, 'symbols'> & { limits: RiskLimits },
   intent: PlaceIntent,
   watch: ReturnType<typeof newWatch>,
   now: number,
   { account, newest }: Circumstances,
 ): Refusal | null {
-  if (checkIntent(intent, run.symbols) !== null) return { reason: 'invalid_order', rule: null }
-  const risk = checkRisk(intent, run.risk as RiskLimits, {
+  if (checkIntent(intent, symbols) !== null) return { reason: 'invalid_order', rule: null }
+  const risk = checkRisk(intent, limits, {
     symbol: intent.symbol,
     lastClose: newest[intent.symbol]?.close ?? Number.NaN,
     held: account.positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0',

@@ -52,7 +52,8 @@ const PAGE = 200
 export const MOST_EVENTS = 8_000_000
 
 const TYPES: readonly EventType[] = [
-  ...(['run.Created', 'run.StopRequested', 'clock.Tick', 'strategy.FetchWindow', 'strategy.DecisionMade'] as const),
+  ...(['run.Created', 'run.Started', 'run.LimitsChanged', 'run.StopRequested', 'clock.Tick'] as const),
+  ...(['strategy.FetchWindow', 'strategy.DecisionMade'] as const),
   ...(['data.WindowReady', 'data.WindowComplete', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
 ]
@@ -202,7 +203,9 @@ async function take(
     book.apply(event, place, { account: account.now(), newest: decisions.newest })
     account.apply(event)
   } else if (event.type === 'run.StopRequested') book.stopping()
-  else if (event.type === 'strategy.FetchWindow') decisions.fetched(event, place)
+  else if (event.type === 'run.Started' || event.type === 'run.LimitsChanged') {
+    if (event.payload.risk) book.limited(event.payload.risk)
+  } else if (event.type === 'strategy.FetchWindow') decisions.fetched(event, place)
   else if (event.type === 'strategy.DecisionMade') {
     if (decisions.asked === 0) throw unrecorded(run)
     const row = isOnlyInRow(event) ? await getDecisionById(db.reader, event.id) : null
