@@ -20,7 +20,7 @@ beforeAll(async () => {
     now: () => Date.parse(T0),
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
-    riskDefaults: {},
+    limits: {},
     exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [], accounts: [] }],
   })
   api = createTestApi(db, { commands: commands as ApiCommands })

@@ -35,8 +35,8 @@ export interface Job extends Lease {
   /** The last statement of the business transaction. Throws LostLease: let it through, so that all is rolled back. */
   finish(tx: WriteTx): Promise<void>
   /**
-   * Instead of finish: the job is not due yet and comes again after `delayMs`, without losing an attempt. Never returns;
-   * let what it throws through.
+   * Instead of finish: the job is not due yet and comes again after `delayMs`, with all its attempts. Never returns; let
+   * what it throws through.
    */
   putBack(delayMs: number): Promise<never>
 }

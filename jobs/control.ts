@@ -108,7 +108,7 @@ export async function openControl(
         now: time.now,
         newId: time.newId,
         version: VERSION,
-        riskDefaults: config.risk,
+        limits: config.risk,
         exchanges: venues.known,
       }),
       ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),

@@ -1,7 +1,7 @@
 /** The workers of one process: the sequencer and the job pools, with the handler of every task. */
 import { hostname } from 'node:os'
 import { createSequencer } from '../db/events/sequencer.ts'
-import { tasksOf } from '../db/events/tasks.ts'
+import { isTask, TASKS, tasksOf } from '../db/events/tasks.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
 import type { Handlers } from './attempt.ts'
@@ -49,6 +49,7 @@ export async function startWorker(
     onError: (error) => log.error({ err: error }, 'sequencer'),
   })
   const live = await openLiveWorker(system, { liveHosts, newHosts }, time)
+  if (stays) await live.prepare()
   const notify = openNotify(system)
   const tellsOutside = stays && notify.channels.length > 0
   const pools: PoolOptions[] = [
@@ -65,10 +66,10 @@ export async function startWorker(
     strategyTimeoutMs: config.strategyTimeoutMs,
     log: (level, message) => log[level === 'warning' ? 'warn' : level](message),
     onFatal,
-    // A run whose job failed for good would wait for ever.
+    // A run would wait for ever for a job that drives it.
     onDeadJob: async (tx, job) => {
       const run = job.runId === null ? null : await lockRun(tx, job.runId)
-      if (run?.status === 'running') {
+      if (run?.status === 'running' && isTask(job.task) && TASKS[job.task].drivesRun) {
         const failure = { message: `the job ${job.task} failed for good: ${job.error}` }
         const end = run.mode === 'backtest' ? failed(wallClock, run, failure) : await endRun(time, tx, run, failure)
         // The checkpoint stays: when somebody has the job tried again, the run goes on from it.

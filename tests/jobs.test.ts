@@ -5,6 +5,7 @@ import { connectOwner } from '../db/client.ts'
 import { generateCandles } from '../db/walle/generate.ts'
 import { getBand } from '../db/walle/queries/bands.ts'
 import { listJobs } from '../db/walle/queries/jobs.ts'
+import { getRunLedger } from '../db/walle/queries/live_runs.ts'
 import { getRun } from '../db/walle/queries/runs.ts'
 import type { BandRow, CandleColumns, RunRow } from '../db/walle/rows.ts'
 import { runCli } from '../jobs/cli/main.ts'
@@ -122,6 +123,29 @@ test('a run whose job died goes on when the job is retried, once, and ends as if
   const shown = (await (await api.get(`/api/v1/jobs/${job}`)).json()) as object
   expect(shown).toMatchObject({ state: 'retried', retried_as: done?.body.retried_as, error: 'no memory' })
 })
+
+test.each(['veda.submit_order', 'veda.send_cancel', 'greta.replay_run'])(
+  'a run goes on when a job dies that does not drive it: %s',
+  async (task) => {
+    const corr = { corrId: randomUUID() }
+    const paper = {
+      ...({ mode: 'paper', timeframe: '1d' } as const),
+      ...{ exchange: 'sim', strategy_id: 'buy_and_hold', symbols: ['SIM/USD'] },
+    }
+    const { commands } = weaver.control
+    const { id } = await commands.createRun(paper, corr)
+    await commands.startRun(id, corr)
+    const { reader } = weaver.system.db
+    await until('it is ready', () => getRunLedger(reader, id))
+    const wrong = { task, payload: { run_id: id, no_such: true }, queue: `a queue of ${id}` }
+    await asOwner('select weaver.enqueue($1::jsonb)', [JSON.stringify([wrong])])
+    const dead = { run_id: id, state: 'dead', page: 1, page_size: 9 } as const
+    await until('the job is dead', async () => (await listJobs(reader, dead)).total === 1)
+    expect(await getRun(reader, id)).toMatchObject({ status: 'running', error: null })
+    await commands.stopRun(id, { cancel_orders: true, close_positions: false }, corr)
+    await ended(id, 'stopped')
+  },
+)
 
 test('a job that could do nothing is not retried, and the answer says why', async () => {
   const chain = await kill(await heldRun('chain'))

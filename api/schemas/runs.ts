@@ -55,7 +55,11 @@ export const run = z
     config: object,
     initial_cash: decimal,
     fill: object,
-    risk: object,
+    risk: object.openapi({
+      description:
+        "The limits that hold: of each the stricter of the run's own and the installation's, `WEAVER_RISK_<LIMIT>`.",
+    }),
+    own_risk: object.openapi({ description: 'The limits that the run was asked to have.' }),
     audit: z.enum(['summary', 'acted', 'full']),
     driver: z.enum(['chunk', 'chain']),
     seed: z.number(),

@@ -96,9 +96,11 @@ test('a worker whose job went to another one can neither finish it nor put it ba
   expect(await inTx((tx) => finishJob(tx, successor))).toBe(true)
 })
 
-test('a job that is put back keeps its attempts and frees its queue', async () => {
+test('a job that is put back gets back its attempts, those that failed before too, and frees its queue', async () => {
   const id = await addJob(await insertRun(database.db))
+  await fetchAs('pool-a', id)
   const lease = await fetchAs('pool-a', id)
+  expect(lease.attempts).toBe(2)
   expect(await inTx((tx) => putBackJob(tx, lease, 60_000))).toBe(true)
   expect(await stateOf(id)).toBeUndefined()
   const [row] = await database.db.reader.query<{ id: number }>('select id, state from weaver.job_overview')

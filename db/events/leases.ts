@@ -59,7 +59,7 @@ export async function excuseJob(
   return row?.done === true
 }
 
-/** Back into the queue without using up an attempt; false as in finishJob. */
+/** Back into the queue with all its attempts; false as in finishJob. */
 export async function putBackJob(tx: WriteTx, { id, lockedBy, attempts }: Lease, delayMs: number): Promise<boolean> {
   const [row] = await tx.query<{ done: boolean }>(
     `select weaver.put_back_job($1::bigint, $2, $3, $4 * interval '1 millisecond') as done`,

@@ -13,6 +13,7 @@ export type SseName =
 export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
   'run.Created': 'run.created',
   'run.Started': 'run.started',
+  'run.LimitsChanged': null,
   'run.StopRequested': null,
   'run.Stopped': 'run.stopped',
   'run.Completed': 'run.completed',

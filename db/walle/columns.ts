@@ -51,6 +51,7 @@ const NEW_RUN: Columns<NewRun> = {
   initial_cash: 'numeric',
   fill: 'jsonb',
   risk: 'jsonb',
+  own_risk: 'jsonb',
   audit: 'text',
   driver: 'text',
   seed: 'bigint',

@@ -34,7 +34,10 @@ export interface RunRow {
   initial_cash: string
   /** The fill model, resolved: preset, version and every number. */
   fill: Record<string, Json>
+  /** The limits that hold: of each the stricter of its own and that of the installation. */
   risk: Record<string, Json>
+  /** What the run was asked to have. */
+  own_risk: Record<string, Json>
   audit: Audit
   driver: Driver
   seed: number

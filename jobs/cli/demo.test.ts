@@ -22,7 +22,7 @@ function controlWith(exchanges: readonly string[]) {
     now: () => Date.now(),
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
-    riskDefaults: {},
+    limits: {},
     exchanges: () =>
       exchanges.map((exchange) => ({ exchange, modes: ['paper'], configured: ['paper'], problems: [], accounts: [] })),
   })

@@ -1,4 +1,4 @@
-/** The installation's risk limits, `WEAVER_RISK_<LIMIT>`: they hold for every run that has none of its own. */
+/** The installation's risk limits, `WEAVER_RISK_<LIMIT>`: they hold for every run; one of its own counts where it is stricter. */
 import { z } from 'zod'
 import { type RiskLimits, riskSchema } from '../glados/risk.ts'
 

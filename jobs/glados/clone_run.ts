@@ -28,7 +28,7 @@ export function cloneRequest(source: RunRow, asked: CloneRequest): RunRequest {
     config: source.config,
     initial_cash: source.initial_cash,
     fill: givenNumbers(source.fill) as FillRequest,
-    risk: source.risk as RiskLimits,
+    risk: source.own_risk as RiskLimits,
     seed: source.seed,
     missed_ticks: source.missed_ticks,
     bar_wait: source.bar_wait_ms ?? undefined,

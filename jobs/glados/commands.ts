@@ -15,7 +15,7 @@ import { type FillRequest, fillRequestSchema, resolveFillModel } from '../greta/
 import { type CloneRequest, cloneRequest, type Difference, differences } from './clone_run.ts'
 import { DomainError } from './errors.ts'
 import { backtestOnly, chooseExchange, type Exchange, stopRequested } from './live_runs.ts'
-import { type RiskLimits, riskSchema, withDefaults } from './risk.ts'
+import { type HeldLimits, NEEDED_LIVE, type RiskLimits, riskSchema, strictest } from './risk.ts'
 import { checkCandles } from './run_candles.ts'
 
 /** The body of POST /runs, validated in shape. */
@@ -64,8 +64,8 @@ export interface CommandDependencies {
   now: () => number
   newId: () => string
   version: string
-  /** Limits of runs that have none of their own. */
-  riskDefaults: RiskLimits
+  /** The installation's limits, which no run loosens. */
+  limits: RiskLimits
   /** Where paper and live runs may trade. */
   exchanges: () => readonly Exchange[]
 }
@@ -91,9 +91,10 @@ export type RunCommands = ReturnType<typeof createCommands>
 
 async function createRun(deps: CommandDependencies, request: RunRequest, context: CommandContext): Promise<RunRow> {
   const range = request.mode === 'backtest' ? checkRequest(request) : null
-  const exchange = request.mode === 'backtest' ? null : checkLiveRequest(deps, request)
+  const own = strictest(parsed('risk', riskSchema.safeParse(request.risk ?? {})), {})
+  const risk = strictest(own, deps.limits)
+  const exchange = request.mode === 'backtest' ? null : checkLiveRequest(deps, request, risk)
   const fill = parsed('fill', fillRequestSchema.safeParse(request.fill ?? {}))
-  const risk = withDefaults(parsed('risk', riskSchema.safeParse(request.risk ?? {})), deps.riskDefaults)
   const strategy = await deps.resolveStrategy(request.strategy_id, {
     params: request.config ?? {},
     fromText: request.config_from_text ?? false,
@@ -116,7 +117,8 @@ async function createRun(deps: CommandDependencies, request: RunRequest, context
     config: strategy.params,
     initial_cash: String(request.initial_cash ?? DEFAULT_CASH),
     fill: { ...resolveFillModel(fill) },
-    risk: risk as Record<string, Json>,
+    risk: risk as HeldLimits,
+    own_risk: own as HeldLimits,
     audit: isChain ? 'full' : (request.audit ?? 'summary'),
     driver: isChain ? 'chain' : 'chunk',
     seed: request.seed ?? 0,
@@ -155,18 +157,18 @@ interface Range {
 }
 
 /** What a paper or live run may ask. Gives its exchange. */
-function checkLiveRequest(deps: CommandDependencies, request: RunRequest): string {
+function checkLiveRequest(deps: CommandDependencies, request: RunRequest, limits: RiskLimits): string {
   const exchange = chooseExchange(deps.exchanges(), request.mode, request.exchange)
   const field = backtestOnly(request)
   if (field !== null) throw invalid(field, `a ${request.mode} run has no ${field}: leave it out`)
   checkShape(request)
-  if (request.mode === 'live') checkLimited(withDefaults(request.risk ?? {}, deps.riskDefaults))
+  if (request.mode === 'live') checkLimited(limits)
   return exchange
 }
 
 /** Real money does not trade without a limit on an order and on a day. */
 function checkLimited(limits: RiskLimits): void {
-  for (const limit of ['max_order_notional', 'max_daily_loss'] as const) {
+  for (const limit of NEEDED_LIVE) {
     if (limits[limit] != null) continue
     const everywhere = `WEAVER_RISK_${limit.toUpperCase()}`
     throw invalid(`risk.${limit}`, `a live run needs ${limit}: set risk.${limit}, or ${everywhere} for every run`)
@@ -231,6 +233,9 @@ async function startRun(deps: CommandDependencies, id: string, context: CommandC
         status: run.status,
       })
     }
+    // The installation's may have changed since the run was made.
+    const risk = strictest(run.own_risk as RiskLimits, deps.limits)
+    if (run.mode === 'live') checkLimited(risk)
     const eventId = deps.newId()
     const started = runEvent(
       deps,
@@ -238,7 +243,7 @@ async function startRun(deps: CommandDependencies, id: string, context: CommandC
       context,
       eventId,
       'run.Started',
-      { run_id: id, mode: run.mode },
+      { run_id: id, mode: run.mode, risk: risk as HeldLimits },
       run.last_event_id,
     )
     return {
@@ -250,6 +255,7 @@ async function startRun(deps: CommandDependencies, id: string, context: CommandC
             changes: {
               status: 'running',
               started_at: started.ts,
+              risk: risk as HeldLimits,
               last_event_id: eventId,
               // Between the ticks of a paper or live run none is open.
               ...(run.mode === 'backtest' && { open_corr_id: context.corrId }),

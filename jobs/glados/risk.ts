@@ -1,6 +1,8 @@
 /** Pre-trade risk, in one place for all modes: may this order leave? Every limit is off until it is set. Pure. */
 import { z } from 'zod'
 import type { PlaceIntent } from '../../strategies/api.ts'
+import { Decimal } from '../greta/decimals.ts'
+import { isOwn, type OpenOrder, onlyCloses, worstPosition } from './worst_case.ts'
 
 export const riskSchema = z.strictObject({
   /** Quote currency: quantity times the highest price that the order is to trade at. Closing a position is always allowed. */
@@ -19,13 +21,17 @@ export const riskSchema = z.strictObject({
   symbol_allow_list: z.array(z.string()).nullable().optional(),
 })
 export type RiskLimits = z.output<typeof riskSchema>
+/** Those that are set, as a row or an event has them. */
+export type HeldLimits = Record<string, number | string[]>
 
 /** What a risk check may look at: all modes give the same picture. */
 export interface RiskPicture {
   symbol: string
   lastClose: number
-  positionQty: number
-  openOrders: number
+  /** Of the symbol. */
+  held: string
+  /** The run's, in all symbols. */
+  open: readonly OpenOrder[]
   /** The most that equity has lain below the day's first mark today, and, as a fraction, below its highest so far. */
   dailyLoss: number
   drawdown: number
@@ -33,10 +39,38 @@ export interface RiskPicture {
   ordersLastMinute: number
 }
 
-/** The limits that a run has: its own, and where it has none those of the installation. */
-export function withDefaults(own: RiskLimits, defaults: RiskLimits): RiskLimits {
-  const given = Object.entries(own).filter(([, value]) => value !== null && value !== undefined)
-  return { ...defaults, ...Object.fromEntries(given) }
+/** The limits that hold for a run: of each the stricter of its own and the installation's, which no run loosens. */
+export function strictest(own: RiskLimits, everywhere: RiskLimits): RiskLimits {
+  const limits = Object.keys(riskSchema.shape) as (keyof RiskLimits)[]
+  const held = limits.map((limit) => [limit, stricter(own[limit] ?? null, everywhere[limit] ?? null)] as const)
+  return Object.fromEntries(held.filter(([, value]) => value !== null))
+}
+
+type Limit = number | string[] | null
+
+function stricter(one: Limit, other: Limit): Limit {
+  if (one === null || other === null) return one ?? other
+  if (Array.isArray(one) && Array.isArray(other)) return one.filter((symbol) => other.includes(symbol))
+  return Math.min(Number(one), Number(other))
+}
+
+/** Without these real money does not trade. */
+export const NEEDED_LIVE = ['max_order_notional', 'max_daily_loss'] as const
+
+/**
+ * The limits of a run that goes on although the installation's have changed; null: they are the same. Of real money's needed
+ * limits none is taken away while it trades.
+ */
+export function changedLimits(
+  run: { mode: string; own_risk: RiskLimits; risk: RiskLimits },
+  everywhere: RiskLimits,
+): RiskLimits | null {
+  const needed = run.mode === 'live' ? NEEDED_LIVE.map((limit) => [limit, run.risk[limit] ?? null] as const) : []
+  const next = { ...Object.fromEntries(needed), ...strictest(run.own_risk, everywhere) }
+  const same = (Object.keys(riskSchema.shape) as (keyof RiskLimits)[]).every(
+    (limit) => JSON.stringify(next[limit] ?? null) === JSON.stringify(run.risk[limit] ?? null),
+  )
+  return same ? null : strictest(next, {})
 }
 
 export interface RiskRefusal {
@@ -44,79 +78,85 @@ export interface RiskRefusal {
   detail: string
 }
 
+/** An order that only closes meets no limit but that on its price: what a limit holds back would only grow without it. */
 export function checkRisk(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
-  return checkOrder(intent, limits, picture) ?? checkFlow(limits, picture) ?? checkLosses(intent, limits, picture)
+  const closes = onlyCloses(intent, new Decimal(picture.held), picture.open)
+  if (closes) return checkPrice(intent, limits, picture, closes)
+  return (
+    checkSize(intent, limits, picture) ??
+    checkPrice(intent, limits, picture, closes) ??
+    checkFlow(limits, picture) ??
+    checkHalt(limits, picture)
+  )
 }
 
 const BPS = 10_000
+const unknown = (symbol: string) => `no price of ${symbol} is known yet`
 
-/** The order in itself. */
-function checkOrder(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
-  const qty = Number(intent.qty)
-  const price = Number(intent.limit_price ?? intent.stop_price ?? picture.lastClose)
+/** The order in itself, and what is held after it. */
+function checkSize(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
   const allowed = limits.symbol_allow_list
   if (allowed && !allowed.includes(intent.symbol)) {
     return { rule: 'symbol_allow_list', detail: `${intent.symbol} is not on the list` }
   }
-  const unknown = `no price of ${intent.symbol} is known yet`
   const most = limits.max_order_notional
-  if (most != null && !makesSmaller(intent, picture)) {
-    const notional = qty * highestPrice(intent, picture.lastClose)
-    if (Number.isNaN(notional)) return { rule: 'max_order_notional', detail: unknown }
+  if (most != null) {
+    const notional = Number(intent.qty) * highestPrice(intent, picture.lastClose)
+    if (Number.isNaN(notional)) return { rule: 'max_order_notional', detail: unknown(intent.symbol) }
     if (notional > most) return { rule: 'max_order_notional', detail: `${notional} is above ${most}` }
   }
-  if (limits.price_collar_bps != null && Number.isNaN(price)) return { rule: 'price_collar_bps', detail: unknown }
-  const after = Math.abs(positionAfter(intent, picture))
-  if (limits.max_position != null && after > limits.max_position && after > Math.abs(picture.positionQty)) {
-    return { rule: 'max_position', detail: `${after} would be above ${limits.max_position}` }
-  }
-  const { lastClose } = picture
-  const collar = limits.price_collar_bps
-  if (collar != null && !(Math.abs(price - lastClose) * BPS <= collar * lastClose)) {
-    const away = Math.abs(price / lastClose - 1) * BPS
-    return { rule: 'price_collar_bps', detail: `${price} is ${away.toFixed(1)} bps from the last close ${lastClose}` }
-  }
-  return null
+  if (limits.max_position == null) return null
+  const held = new Decimal(picture.held)
+  const after = worstPosition(intent, held, picture.open).abs()
+  if (after.lte(limits.max_position)) return null
+  const alone = worstPosition(intent, held, []).abs()
+  const others = after.eq(alone) ? '' : ', with what is open on its side'
+  return { rule: 'max_position', detail: `${after} would be above ${limits.max_position}${others}` }
 }
 
+/** An order that closes at the market has no price of its own that could be wrong. */
+function checkPrice(
+  intent: PlaceIntent,
+  { price_collar_bps: collar }: RiskLimits,
+  { lastClose }: RiskPicture,
+  closes: boolean,
+): RiskRefusal | null {
+  const own = intent.limit_price ?? intent.stop_price
+  if (collar == null || (closes && own === null)) return null
+  const price = Number(own ?? lastClose)
+  if (Number.isNaN(price)) return { rule: 'price_collar_bps', detail: unknown(intent.symbol) }
+  if (Math.abs(price - lastClose) * BPS <= collar * lastClose) return null
+  const away = Math.abs(price / lastClose - 1) * BPS
+  return { rule: 'price_collar_bps', detail: `${price} is ${away.toFixed(1)} bps from the last close ${lastClose}` }
+}
+
+type Priced = Pick<PlaceIntent, 'side' | 'order_type' | 'limit_price' | 'stop_price' | 'trail_price' | 'trail_percent'>
+
 /** A sale's limit says how little it may bring, and a purchase's stop from where on it may cost anything: the market says more. */
-export function highestPrice(
-  { side, limit_price, stop_price }: Pick<PlaceIntent, 'side' | 'limit_price' | 'stop_price'>,
-  lastClose: number,
-): number {
+export function highestPrice(order: Priced, lastClose: number): number {
+  const { side, limit_price, stop_price } = order
   if (side === 'buy' && limit_price !== null) return Number(limit_price)
   if (side === 'sell' && stop_price !== null) return Math.max(Number(stop_price), Number(limit_price ?? 0))
+  if (side === 'buy' && order.order_type === 'trailing_stop') return lastClose + trailOf(order, lastClose)
   return Math.max(Number(limit_price ?? stop_price ?? 0), lastClose)
 }
 
+/** How far above the market a trailing stop begins to buy. */
+function trailOf({ trail_price, trail_percent }: Priced, lastClose: number): number {
+  return trail_price !== null ? Number(trail_price) : (lastClose * Number(trail_percent ?? 0)) / 100
+}
+
 /** How many orders there are. */
-function checkFlow(limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
-  if (limits.max_open_orders != null && picture.openOrders >= limits.max_open_orders) {
-    return { rule: 'max_open_orders', detail: `${picture.openOrders} are open, the limit is ${limits.max_open_orders}` }
+function checkFlow(limits: RiskLimits, { open, ordersLastMinute }: RiskPicture): RiskRefusal | null {
+  const own = open.filter(isOwn).length
+  if (limits.max_open_orders != null && own >= limits.max_open_orders) {
+    return { rule: 'max_open_orders', detail: `${own} are open, the limit is ${limits.max_open_orders}` }
   }
   const most = limits.max_orders_per_minute
-  if (most != null && picture.ordersLastMinute >= most) {
-    return {
-      rule: 'max_orders_per_minute',
-      detail: `${picture.ordersLastMinute} within a minute, the limit is ${most}`,
-    }
+  if (most != null && ordersLastMinute >= most) {
+    return { rule: 'max_orders_per_minute', detail: `${ordersLastMinute} within a minute, the limit is ${most}` }
   }
   return null
-}
-
-/** After too large a loss an order may only make a position smaller. */
-function checkLosses(intent: PlaceIntent, limits: RiskLimits, picture: RiskPicture): RiskRefusal | null {
-  return makesSmaller(intent, picture) ? null : checkHalt(limits, picture)
-}
-
-function makesSmaller(intent: PlaceIntent, picture: RiskPicture): boolean {
-  const before = picture.positionQty
-  const after = positionAfter(intent, picture)
-  return Math.abs(after) < Math.abs(before) && after * before >= 0
-}
-
-function positionAfter({ side, qty }: PlaceIntent, { positionQty }: RiskPicture): number {
-  return positionQty + (side === 'buy' ? Number(qty) : -Number(qty))
 }
 
 /** A limit whose breach halts a paper or live run. */

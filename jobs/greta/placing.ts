@@ -10,7 +10,7 @@ import { Decimal, ZERO } from './decimals.ts'
 import { iso } from './iso.ts'
 import { accept, createOrder, end, ownIntent } from './order_events.ts'
 import { countOrder, lossesOf } from './risk_watch.ts'
-import { type EventPlace, isOpen, type SimOrder } from './sim_orders.ts'
+import { type EventPlace, isOpen, openOrderOf, type SimOrder } from './sim_orders.ts'
 import { corrIdOf, eventId, type Simulation, type SymbolBars, tell } from './simulation.ts'
 import { auctionBar } from './trading_hours.ts'
 
@@ -139,8 +139,8 @@ function refusalOf(simulation: Simulation, intent: PlaceIntent): PlacingRefusal 
   const risk = setup.checkRisk(intent, {
     symbol: intent.symbol,
     lastClose: simulation.lastClose[symbol] as number,
-    positionQty: simulation.qtyFloat[symbol] as number,
-    openOrders: simulation.open.length,
+    held: simulation.ledger.positions[symbol]?.qty.toString() ?? '0',
+    open: simulation.open.map(openOrderOf),
     ...lossesOf(simulation.risk, simulation.ts),
   })
   return risk === null ? null : { reason: 'risk', rule: risk.rule, detail: risk.detail }

@@ -4,6 +4,7 @@ import { tickEventId } from '../../db/events/ids.ts'
 import { type OrderEventType, transition } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import type { OrderStatus, OrderType, OrderView, PlaceIntent, Side, TimeInForce } from '../../strategies/api.ts'
+import type { RiskPicture } from '../glados/risk.ts'
 import { Decimal } from './decimals.ts'
 import { iso } from './iso.ts'
 
@@ -150,6 +151,17 @@ export function isOpen(order: SimOrder): boolean {
 
 export function remaining(order: SimOrder): Decimal {
   return new Decimal(order.qty).minus(order.filled_qty)
+}
+
+/** As the risk gate sees it. */
+export function openOrderOf({
+  symbol_name: symbol,
+  side,
+  qty,
+  filled_qty,
+  parent,
+}: SimOrder): RiskPicture['open'][number] {
+  return { symbol, side, qty, filled_qty, parent_order_id: parent?.id ?? null }
 }
 
 export function viewOf(order: SimOrder): OrderView {

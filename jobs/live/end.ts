@@ -17,7 +17,8 @@ import { listRunOrdersByClientId } from '../../db/walle/queries/orders.ts'
 import { lockRun } from '../../db/walle/queries/runs.ts'
 import type { OrderRow, PositionRow, RunError, RunRow } from '../../db/walle/rows.ts'
 import type { RunningJob } from '../backtest/jobs.ts'
-import { Decimal } from '../greta/decimals.ts'
+import { isOwn, onlyCloses, restOf, worstPosition } from '../glados/worst_case.ts'
+import { Decimal, ZERO } from '../greta/decimals.ts'
 import { clientOrderId } from '../marvin/contract.ts'
 import { haltedBy, waitsFor } from '../veda/orders/hindrances.ts'
 import { cancelOutcome } from '../veda/orders/placing.ts'
@@ -43,18 +44,34 @@ const LAST_TICK_MS = 60_000
 const ENDED: readonly OrderRow['status'][] = ['filled', 'cancelled', 'rejected', 'expired']
 const STOPS: readonly OrderRow['order_type'][] = ['stop', 'stop_limit', 'trailing_stop']
 
+type Protector = Pick<OrderRow, 'symbol' | 'side' | 'qty' | 'filled_qty' | 'order_type' | 'parent_order_id'>
+
 /**
- * Would the order, by filling, make the position smaller, and was it meant to? Attached to an entry, or a stop of no more
- * than what is held.
+ * Of a run's open orders, oldest first, those that protect what it holds: exits attached to an entry, and stops that make the
+ * position smaller. Together they stop no more than is held: what went beyond would open the other side.
  */
-export function protects(
-  order: Pick<OrderRow, 'symbol' | 'side' | 'qty' | 'filled_qty' | 'order_type' | 'parent_order_id'>,
+export function protectors<T extends Protector>(
+  open: readonly T[],
   positions: readonly Pick<PositionRow, 'symbol' | 'qty'>[],
-): boolean {
-  const held = new Decimal(positions.find(({ symbol }) => symbol === order.symbol)?.qty ?? 0)
-  if (held.eq(0) || held.gt(0) !== (order.side === 'sell')) return false
-  if (order.parent_order_id !== null) return true
-  return STOPS.includes(order.order_type) && new Decimal(order.qty).minus(order.filled_qty).lte(held.abs())
+): Set<T> {
+  const held = new Map(positions.map(({ symbol, qty }) => [symbol, new Decimal(qty)]))
+  const left = new Map(held)
+  const protecting = open.filter((order) => {
+    const { symbol } = order
+    const asked = { ...order, qty: restOf(order).toString() }
+    // An exit is made smaller with the position.
+    if (!isOwn(order)) return onlyCloses({ ...asked, qty: '0' }, held.get(symbol) ?? ZERO, [])
+    const before = left.get(symbol) ?? ZERO
+    if (!STOPS.includes(order.order_type) || !onlyCloses(asked, before, [])) return false
+    left.set(symbol, worstPosition(asked, before, []))
+    return true
+  })
+  return new Set(protecting)
+}
+
+export async function isProtector(tx: Reader, { id, run_id }: OrderRow): Promise<boolean> {
+  const [open, positions] = await Promise.all([openSentOrders(tx, run_id), openPositions(tx, run_id)])
+  return [...protectors(open, positions)].some((order) => order.id === id)
 }
 
 /** The end that an error makes, in the caller's transaction, which holds the run's lock. */
@@ -69,7 +86,8 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
   })
   const positions = await openPositions(tx, run.id)
   const open = await openSentOrders(tx, run.id)
-  const unwanted = open.filter((order) => !protects(order, positions))
+  const wanted = protectors(open, positions)
+  const unwanted = open.filter((order) => !wanted.has(order))
   const cancels = await cancelOutcome(tx, unwanted, 'the run has ended', jobs.now())
   const { tick } = await getLiveCheckpoint(tx, run.id)
   const commands = [...(tick?.pending ?? []), ...(await closingCommands(tx, run))]
@@ -145,11 +163,12 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   const closings = await closingOrders(tx, run)
   const stuck = close_positions ? await stuckSymbols(tx, run, positions) : new Map<string, string>()
   const isClosing = ({ client_order_id }: OrderRow) => closings.ids.has(client_order_id)
+  const wanted = protectors(open, positions)
   // Exits make room for what closes when it leaves. A stop of the strategy's own has to be gone before that is placed.
   const makesWay = ({ parent_order_id, symbol }: OrderRow) =>
     close_positions && parent_order_id === null && !stuck.has(symbol)
-  const isUnwanted = (order: OrderRow) =>
-    protects(order, positions) ? makesWay(order) : cancel_orders || close_positions
+  const isUnwanted = (order: (typeof open)[number]) =>
+    wanted.has(order) ? makesWay(order) : cancel_orders || close_positions
   const unwanted = open.filter((order) => !isClosing(order) && isUnwanted(order))
   const cancels = await cancelOutcome(tx, unwanted, 'the run is to stop', jobs.now())
   if (cancels.writes.length > 0) return { outcome: cancels, again: true }

@@ -23,6 +23,7 @@ import { createLiveClock } from './clock.ts'
 import { endRun, endStoppedRun } from './end.ts'
 import { fetchWindow } from './fetch.ts'
 import { type LiveHopJobs, runLiveHop } from './jobs.ts'
+import { applyLimits } from './limits.ts'
 import type { Live } from './live.ts'
 import { fewOfAnAccount, MOST_OF_AN_ACCOUNT } from './pools.ts'
 import { startLiveRun } from './start.ts'
@@ -31,6 +32,8 @@ type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_windo
 
 export interface LiveWorker {
   handlers: Pick<Handlers, LiveTask | 'greta.replay_run'>
+  /** Before the first job of a process that stays. */
+  prepare(): Promise<void>
   /** What works on its own beside the jobs. */
   start(): void
   stop(): Promise<void>
@@ -88,6 +91,7 @@ export async function openLiveWorker(
       ...liveHandlers(live, bars),
       'greta.replay_run': (payload, job) => replayJob(replays, payload, job),
     },
+    prepare: () => applyLimits(live, config.risk),
     start() {
       clock.start()
       keepers = startKeepers(live, (heard) => recordReport(live, heard))

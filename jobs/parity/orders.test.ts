@@ -23,7 +23,7 @@ function intent(client_order_id: string): PlaceIntent {
 /** A run with such limits, whose account is worth 1000 and then what is told of. */
 function bookOf(risk: RiskLimits) {
   const found: Found[] = []
-  const run = { id: 'r', symbols: [S], initial_cash: '1000', risk } as unknown as RunRow
+  const run = { id: 'r', symbols: [S], initial_cash: '1000', risk, own_risk: risk } as unknown as RunRow
   const book = createOrderBook(run, (one) => found.push(one))
   let place = 0
   let cash = '1000'
@@ -85,7 +85,7 @@ test('fees that were kept otherwise are told where the run alone bought, are not
 /** Sells so much of 0.09975, of which the venue was sent `placed`. */
 function differences(asked: string, placed: string, held = '0.09975'): string[] {
   const found: string[] = []
-  const run = { symbols: [S], initial_cash: '1000', risk: {}, fill: {} } as unknown as RunRow
+  const run = { symbols: [S], initial_cash: '1000', risk: {}, own_risk: {}, fill: {} } as unknown as RunRow
   const book = createOrderBook(run, ({ recorded }) => void found.push(String(recorded)))
   const words = { client_order_id: 'w', symbol: S, side: 'sell', order_type: 'market', reason: null } as const
   const none = { stop_price: null, trail_price: null, trail_percent: null, take_profit: null, stop_loss: null }
@@ -114,4 +114,12 @@ test('what was made to fit its venue is no difference, any other quantity is', (
   expect(differences('0.09975', '0.0996')).toEqual(['qty 0.0996'])
   expect(differences('0.05', '0.04', '0.1')).toEqual(['qty 0.04'])
   expect(differences('0.09975', '0.09975')).toEqual([])
+})
+
+test('limits that changed while the run went on hold from then on', () => {
+  const { book, placed } = bookOf({ max_position: 1 })
+  book.limited({ max_position: 0.5 })
+  expect(placed('a')).toBe('max_position')
+  book.limited({ max_position: 1 })
+  expect(placed('b')).toBeNull()
 })

@@ -71,6 +71,8 @@ export interface OrderBook {
   marked(ts: number, circumstances: () => Circumstances): void
   /** A person let the halted run go on: what was lost before is forgotten. */
   resumed(): void
+  /** From here on these hold. */
+  limited(limits: RiskLimits): void
   /** Somebody wants the run to stop: from here on Weaver places orders that close. */
   stopping(): void
   apply(event: OrderEvent, place: number, circumstances: () => Circumstances): void
@@ -82,6 +84,7 @@ interface Book {
   report: (found: Found) => void
   stories: Map<string, OrderStory>
   byOrder: Map<string, OrderStory>
+  limits: RiskLimits
   watch: RiskWatch
   /** The newest order, until it is known whether it was refused as it was made. */
   uncounted: { id: string; ts: number } | null
@@ -91,19 +94,24 @@ interface Book {
 export function createOrderBook(run: RunRow, report: (found: Found) => void): OrderBook {
   const book: Book = {
     ...{ run, report, stories: new Map(), byOrder: new Map() },
+    // Where the log does not tell, as of runs made before it did, they were the run's own.
+    limits: run.own_risk as RiskLimits,
     ...{ watch: newWatch(run.initial_cash), uncounted: null, stopping: false },
   }
-  const { max_daily_loss, max_drawdown } = run.risk as RiskLimits
-  const watchesEquity = max_daily_loss != null || max_drawdown != null
+  const watchesEquity = () =>
+    [book.limits, run.risk as RiskLimits].some((one) => one.max_daily_loss != null || one.max_drawdown != null)
   return {
     decided: (intents, at) => decided(book, intents, at),
     marked(ts, circumstances) {
-      if (!watchesEquity) return
+      if (!watchesEquity()) return
       const { account, newest } = circumstances()
       markEquity(book.watch, ts, equityAt(account.cash, account.positions, newest).equity)
     },
     resumed() {
       book.watch = forgetLosses(book.watch)
+    },
+    limited(limits) {
+      book.limits = limits
     },
     stopping() {
       book.stopping = true
@@ -143,7 +151,7 @@ function count(book: Book, { type, causation_id }: OrderEvent): void {
 }
 
 function born(book: Book, event: Created, place: number, circumstances: () => Circumstances): void {
-  const { run, report, stories, byOrder } = book
+  const { report, stories, byOrder } = book
   const { client_order_id, order_id, parent_order_id, bar_index } = event.payload
   const createdAt = Date.parse(event.ts)
   const story =
@@ -165,7 +173,7 @@ function born(book: Book, event: Created, place: number, circumstances: () => Ci
     const met = circumstances()
     story.intent = asPlaced(story.intent, event.payload.qty, met.account)
     compareFields(story, event.payload, place, report)
-    story.refusal = refusalOf(run, story.intent, book.watch, createdAt, met)
+    story.refusal = refusalOf(book, story.intent, createdAt, met)
   } else if (parent_order_id === null && !book.stopping) {
     const cause = 'an order that the strategy never asked for'
     report({ ...orderDifference(story, place, 'unasked', cause), recorded: told(event.payload), expected: null })
@@ -235,18 +243,17 @@ function newStory(
 
 /** What every mode refuses, with the account as it was when the order was placed. */
 function refusalOf(
-  run: RunRow,
+  { run, limits, watch }: Pick<Book, 'run' | 'limits' | 'watch'>,
   intent: PlaceIntent,
-  watch: RiskWatch,
   now: number,
   { account, newest }: Circumstances,
 ): Refusal | null {
   if (checkIntent(intent, run.symbols) !== null) return { reason: 'invalid_order', rule: null }
-  const risk = checkRisk(intent, run.risk as RiskLimits, {
+  const risk = checkRisk(intent, limits, {
     symbol: intent.symbol,
     lastClose: newest[intent.symbol]?.close ?? Number.NaN,
-    positionQty: Number(account.positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0'),
-    openOrders: account.orders.length,
+    held: account.positions.find(({ symbol }) => symbol === intent.symbol)?.qty ?? '0',
+    open: account.orders,
     ...lossesOf(watch, now),
   })
   return risk === null ? null : { reason: 'risk', rule: risk.rule }

@@ -62,7 +62,8 @@ const PAGE = 200
 export const MOST_EVENTS = 8_000_000
 
 const TYPES: readonly EventType[] = [
-  ...(['run.Created', 'run.StopRequested', 'clock.Tick', 'strategy.FetchWindow', 'strategy.DecisionMade'] as const),
+  ...(['run.Created', 'run.Started', 'run.LimitsChanged', 'run.StopRequested', 'clock.Tick'] as const),
+  ...(['strategy.FetchWindow', 'strategy.DecisionMade'] as const),
   ...(['system.Resumed', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
   'account.PositionAttributed',
@@ -221,7 +222,9 @@ async function take(
   } else if (event.type === 'account.PositionAttributed') account.attribute(event)
   else if (event.type === 'run.StopRequested') book.stopping()
   else if (event.type === 'system.Resumed') book.resumed()
-  else if (event.type === 'strategy.FetchWindow') decisions.fetched(event, place)
+  else if (event.type === 'run.Started' || event.type === 'run.LimitsChanged') {
+    if (event.payload.risk) book.limited(event.payload.risk)
+  } else if (event.type === 'strategy.FetchWindow') decisions.fetched(event, place)
   else if (event.type === 'strategy.DecisionMade') {
     if (decisions.asked === 0) throw unrecorded(run)
     const row = isOnlyInRow(event) ? await getDecisionById(db.reader, event.id) : null

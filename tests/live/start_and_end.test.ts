@@ -8,7 +8,7 @@ import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { getRun } from '../../db/walle/queries/runs.ts'
 import { record } from '../../db/walle/record.ts'
 import type { OrderRow, RunChanges } from '../../db/walle/rows.ts'
-import { endRun, endStoppedRun, protects } from '../../jobs/live/end.ts'
+import { endRun, endStoppedRun, protectors } from '../../jobs/live/end.ts'
 import { startLiveRun } from '../../jobs/live/start.ts'
 import { commandDone, newLiveCheckpoint } from '../../jobs/live/ticks.ts'
 import { clientOrderId } from '../../jobs/marvin/contract.ts'
@@ -224,7 +224,24 @@ test.each([
   ['a stop when nothing is held', { order_type: 'stop', qty: '2' }, '0', false],
 ] as const)('%s protects a position or does not', (_what, order, qty, protected_) => {
   const row = { symbol: 'A', side: 'sell', filled_qty: '0', parent_order_id: null, ...order } as const
-  expect(protects(row, [{ symbol: 'A', qty }])).toBe(protected_)
+  expect([...protectors([row], [{ symbol: 'A', qty }])]).toEqual(protected_ ? [row] : [])
+})
+
+test('of several stops those protect that together stop no more than is held; exits end with the position', () => {
+  const stop = (qty: string, changes: object = {}) =>
+    ({
+      symbol: 'A',
+      side: 'sell',
+      qty,
+      filled_qty: '0',
+      parent_order_id: null,
+      order_type: 'stop',
+      ...changes,
+    }) as const
+  const attached = { parent_order_id: idOf('order', 1) }
+  const open = [stop('3'), stop('3'), stop('2'), stop('0.1'), stop('5', attached), stop('5', { symbol: 'B' })]
+  const kept = protectors(open, [{ symbol: 'A', qty: '5' }])
+  expect(open.map((order) => kept.has(order))).toEqual([true, false, true, false, true, false])
 })
 
 test('an error cancels what is open but for what protects, and an order that was not sent stays so', async () => {

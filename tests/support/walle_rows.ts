@@ -41,6 +41,7 @@ export function aRun(number: number, changes: Partial<NewRun> = {}): NewRun {
     initial_cash: '100000.50',
     fill: { preset: 'weaver' },
     risk: {},
+    own_risk: {},
     audit: 'summary',
     driver: 'chunk',
     seed: 1,

@@ -119,7 +119,7 @@ export async function isBeingCancelled(reader: Reader, orderId: string): Promise
   return row?.found === true
 }
 
-/** Orders whose way to the venue is not over, exits, and cancels that the venue has not confirmed: those without a job. */
+/** Orders whose way to the venue is not over, take profits, which may have to make way, and cancels that the venue has not confirmed: those without a job. */
 export function unfinishedSends(
   reader: Reader,
   account: { exchange: string; mode: TradingMode },
@@ -131,7 +131,8 @@ export function unfinishedSends(
        join weaver.order_sends s using (order_id) join weaver.orders o on o.id = s.order_id
      where s.exchange = $1 and s.mode = $2
        and not exists (select from weaver.order_jobs j where j.order_id = s.order_id)
-       and (s.state <> 'answered' or s.cancel_requested_at is not null or o.parent_order_id is not null)
+       and (s.state <> 'answered' or s.cancel_requested_at is not null
+         or (o.parent_order_id is not null and o.order_type = 'limit'))
      order by o.created_at, o.id`,
     [account.exchange, account.mode],
   )

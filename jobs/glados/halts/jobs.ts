@@ -12,7 +12,7 @@ import { activeHalt } from '../../../db/walle/queries/halts.ts'
 import { openPositions, openSentOrders } from '../../../db/walle/queries/live_runs.ts'
 import { lockRun } from '../../../db/walle/queries/runs.ts'
 import { type Job, messageOf } from '../../attempt.ts'
-import { protects } from '../../live/end.ts'
+import { protectors } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { cancelOutcome } from '../../veda/orders/placing.ts'
 import { VenueError } from '../../veda/venue.ts'
@@ -36,7 +36,8 @@ export async function cancelRun(
     if (run && (system ?? (await activeHalt(tx, run_id)))) {
       const open = await openSentOrders(tx, run_id)
       const positions = await openPositions(tx, run_id)
-      const unwanted = open.filter((order) => system !== null || !protects(order, positions))
+      const wanted = system === null ? protectors(open, positions) : new Set<unknown>()
+      const unwanted = open.filter((order) => !wanted.has(order))
       await record(tx, await cancelOutcome(tx, unwanted, 'halt', now()))
     }
     await job.finish(tx)

@@ -32,6 +32,7 @@ import {
 } from './check.ts'
 import { Ear } from './ear.ts'
 import { NotItsKeeper } from './holdings.ts'
+import { createLostJobs, type LostJobs } from './lost_jobs.ts'
 
 export interface KeeperLimits extends Settling {
   /** How often it looks whether there is something to do. */
@@ -128,6 +129,7 @@ class Term {
   private readonly ear: Ear
   private readonly startedAt: number
   private readonly venueClock: VenueClock
+  private readonly lostJobs: LostJobs
   private readonly causes = new Set<Cause>(['start'])
   private venue: Venue | null = null
   private memory: Memory = NO_MEMORY
@@ -148,6 +150,7 @@ class Term {
     this.ear = new Ear(options)
     this.startedAt = live.now()
     this.venueClock = createVenueClock(live, options.name)
+    this.lostJobs = createLostJobs(live, options.name, options.limits.reconcileMs)
   }
 
   async begin(): Promise<void> {
@@ -167,6 +170,7 @@ class Term {
     const { live, limits } = this.options
     const now = live.now()
     await this.lookAtAccount(now)
+    await this.lostJobs.look(now)
     if (this.ear.up() && this.openOrders > 0 && this.ear.silentFor(limits.silentMs)) {
       await this.ear.reopen('it was silent')
     }

@@ -6,7 +6,10 @@ import { checkFunds, type Purse } from './funds.ts'
 
 const RUN = '00000000-0000-4000-8000-000000000001'
 const CLOSES = { A: { close: 100 }, B: { close: 10 } }
-const BUY = { symbol: 'A', side: 'buy', qty: '10', order_type: 'market', limit_price: null, stop_price: null } as const
+const BUY = {
+  ...({ symbol: 'A', side: 'buy', qty: '10', order_type: 'market', limit_price: null, stop_price: null } as const),
+  ...{ trail_price: null, trail_percent: null },
+}
 
 function purse(changes: Partial<Purse> = {}): Purse {
   return { cash: '1000', leverage: 1, positions: [], open: [], closes: CLOSES, ...changes }
@@ -69,6 +72,34 @@ describe.each<[string, Partial<Parameters<typeof checkFunds>[0]>, Partial<Purse>
   ['a cover too', { qty: '4' }, { cash: '400', positions: [{ symbol: 'A', qty: '-4' }] }, null],
   ['a short sale of as much as it has', { side: 'sell' }, {}, null],
   ['of more', { side: 'sell', qty: '11' }, {}, '1100 needed with 1000 in cash and leverage 1'],
+  [
+    'what another order closes already is sold short',
+    { side: 'sell', qty: '11' },
+    { positions: [{ symbol: 'A', qty: '10' }], cash: '0', open: [open({ side: 'sell', qty: '10', price: '100' })] },
+    '1100 needed with 0 in cash and leverage 1',
+  ],
+  [
+    'what is to be bought does not hide what is to be sold short',
+    { side: 'sell', qty: '11' },
+    { open: [open({ qty: '5', price: '100' })] },
+    '1100 needed with 500 in cash and leverage 1',
+  ],
+  [
+    'two closes of one position leave nothing for another',
+    { symbol: 'B', qty: '1' },
+    {
+      cash: '0',
+      positions: [{ symbol: 'A', qty: '10' }],
+      open: [open({ side: 'sell', qty: '10', price: '100' }), open({ side: 'sell', qty: '10', price: '100' })],
+    },
+    '10 needed with 0 in cash and leverage 1',
+  ],
+  [
+    'a trailing stop may cost what it trails by',
+    { order_type: 'trailing_stop', trail_percent: '1' },
+    {},
+    '1010 needed with 1000 in cash and leverage 1',
+  ],
   ['on credit where the run allows it', { qty: '20' }, { leverage: 2 }, null],
   ['and no further', { qty: '21' }, { leverage: 2 }, '2100 needed with 1000 in cash and leverage 2'],
   ['a price that nobody knows is the venue’s to judge', { symbol: 'C' }, {}, null],

@@ -5,6 +5,7 @@
 import type { OrderRow, PositionRow } from '../../../db/walle/rows.ts'
 import type { PlaceIntent } from '../../../strategies/api.ts'
 import { highestPrice } from '../../glados/risk.ts'
+import { isOwn, type OpenOrder, onlyCloses, restOf } from '../../glados/worst_case.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 
 export interface Purse {
@@ -17,7 +18,17 @@ export interface Purse {
   closes: Readonly<Record<string, { close: number }>>
 }
 
-type Asked = Pick<PlaceIntent, 'symbol' | 'side' | 'qty' | 'order_type' | 'limit_price' | 'stop_price'>
+type Asked = Pick<
+  PlaceIntent,
+  'symbol' | 'side' | 'qty' | 'order_type' | 'limit_price' | 'stop_price' | 'trail_price' | 'trail_percent'
+>
+
+/** What a symbol may come to: all that is to be bought of it, or all that is to be sold. */
+interface Exposure {
+  held: Decimal
+  buying: Decimal
+  selling: Decimal
+}
 
 /** Null: it is paid for, or nobody knows what it costs. */
 export function checkFunds(
@@ -25,46 +36,62 @@ export function checkFunds(
   { cash: before, leverage, positions, open, closes }: Purse,
 ): { reason: 'insufficient_buying_power'; rule: null; detail: string } | null {
   const held = new Map(positions.map(({ symbol, qty }) => [symbol, new Decimal(qty)]))
-  const heldOf = (symbol: string) => held.get(symbol) ?? ZERO
-  if (makesSmaller(intent, heldOf(intent.symbol))) return null
+  const exposures = new Map([...held].map(([symbol, qty]) => [symbol, exposureOf(qty)]))
+  const own = open.filter(isOwn)
+  const all: OpenOrder[] = [...own, { ...intent, filled_qty: '0', parent_order_id: null }]
+  const only = ({ symbol, side }: Asked) => onlyCloses({ symbol, side, qty: '0' }, held.get(symbol) ?? ZERO, all)
+  if (only(intent)) return null
   let cash = new Decimal(before)
+  /** Gives what it is worth; null: nobody knows. */
   const trade = (order: Asked): Decimal | null => {
     const price = priceOf(order, closes[order.symbol]?.close)
     if (price === null) return null
-    const signed = signedOf(order)
-    cash = cash.minus(signed.times(price))
-    held.set(order.symbol, heldOf(order.symbol).plus(signed))
-    return signed.times(price).abs()
+    const exposure = exposures.get(order.symbol) ?? exposureOf(ZERO)
+    exposures.set(order.symbol, exposure)
+    const qty = new Decimal(order.qty)
+    const worth = qty.times(price)
+    if (only(order)) {
+      // What is to close may rest for long; at the market it is as good as done.
+      if (order.order_type !== 'market') return worth
+      exposure.held = order.side === 'buy' ? exposure.held.plus(qty) : exposure.held.minus(qty)
+      cash = order.side === 'buy' ? cash.minus(worth) : cash.plus(worth)
+    } else if (order.side === 'buy') {
+      exposure.buying = exposure.buying.plus(qty)
+      cash = cash.minus(worth)
+    } else exposure.selling = exposure.selling.plus(qty)
+    return worth
   }
-  for (const order of open.filter(({ parent_order_id }) => parent_order_id === null)) {
-    const rest = { ...order, qty: new Decimal(order.qty).minus(order.filled_qty).toString(), limit_price: order.price }
-    // What is to close may rest for long; at the market it is as good as done.
-    if (order.order_type === 'market' || !makesSmaller(rest, heldOf(order.symbol))) trade(rest)
-  }
+  for (const order of own) trade({ ...order, qty: restOf(order).toString(), limit_price: order.price })
   const free = cash
   const needed = trade(intent)
   if (needed === null) return null
-  let gross = ZERO
-  let equity = cash
-  for (const [symbol, qty] of held) {
-    const close = closes[symbol]?.close
-    if (qty.eq(ZERO) || close === undefined) continue
-    const value = qty.times(String(close))
-    gross = gross.plus(value.abs())
-    equity = equity.plus(value)
-  }
+  const { gross, equity } = worstOf(exposures, cash, closes)
   if (gross.lte(equity.times(String(leverage)))) return null
   const detail = `${needed} needed with ${free} in cash and leverage ${leverage}`
   return { reason: 'insufficient_buying_power', rule: null, detail }
 }
 
-function signedOf({ side, qty }: Asked): Decimal {
-  return side === 'buy' ? new Decimal(qty) : new Decimal(qty).neg()
+function exposureOf(held: Decimal): Exposure {
+  return { held, buying: ZERO, selling: ZERO }
 }
 
-function makesSmaller(order: Asked, held: Decimal): boolean {
-  const after = held.plus(signedOf(order))
-  return after.abs().lt(held.abs()) && after.s * held.s >= 0
+/** What is to be bought is paid for, so it counts as held; what is to be sold has brought nothing yet. */
+function worstOf(
+  exposures: ReadonlyMap<string, Exposure>,
+  cash: Decimal,
+  closes: Purse['closes'],
+): { gross: Decimal; equity: Decimal } {
+  let gross = ZERO
+  let equity = cash
+  for (const [symbol, { held, buying, selling }] of exposures) {
+    const close = closes[symbol]?.close
+    if (close === undefined) continue
+    const [most, least] = [held.plus(buying), held.minus(selling)]
+    const larger = most.abs().gt(least.abs()) ? most.abs() : least.abs()
+    gross = gross.plus(larger.times(String(close)))
+    equity = equity.plus(most.times(String(close)))
+  }
+  return { gross, equity }
 }
 
 /** A sale is worth what the market pays now; null: not known. */

@@ -236,8 +236,8 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
     lastClose,
-    positionQty: Number(position?.qty ?? '0'),
-    openOrders: open.length,
+    held: position?.qty ?? '0',
+    open,
     ...lossesOf(watch, now),
   })
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }

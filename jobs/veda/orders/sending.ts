@@ -12,11 +12,10 @@ import { redact } from '../../../db/secrets.ts'
 import type { OrderSendRow } from '../../../db/walle/live_rows.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
 import { getOrderSend, hasOtherSubmit, hindranceOf } from '../../../db/walle/queries/live_orders.ts'
-import { openPositions } from '../../../db/walle/queries/live_runs.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from '../../attempt.ts'
-import { protects } from '../../live/end.ts'
+import { isProtector } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { refuseAccount } from '../accounts/refusal.ts'
 import { orderToSend } from '../checks.ts'
@@ -360,8 +359,7 @@ function takeFound(
       return { outcome: { ...ended, writes, events: [...outcome.events, ...ended.events] }, step: 'done' }
     }
     const hindrance = await hindranceOf(tx, locked.run, order.symbol)
-    const halted =
-      hindrance.system_halt || (hindrance.run_halt && !protects(order, await openPositions(tx, locked.run.id)))
+    const halted = hindrance.system_halt || (hindrance.run_halt && !(await isProtector(tx, order)))
     if (send.cancel_requested_at === null && !halted) {
       const { step } = await lookAfter(tx, { ...locked, order, send }, 0)
       return { outcome, step }

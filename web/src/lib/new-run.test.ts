@@ -94,12 +94,14 @@ test('what is emptied in the form of another run is told to the clone, which wou
   const source = {
     ...{ mode: 'backtest', strategy_id: 'sma_cross', symbols: ['AAPL'], timeframe: '1d', config: { fast: 12 } },
     ...{ start_time: '2026-01-01T00:00:00.000Z', end_time: '2026-02-01T00:00:00.000Z', initial_cash: '5', label: 'a' },
-    ...{ fill: { preset: 'weaver', slippage_bps: '3' }, risk: { max_position: 2 }, bar_wait_ms: 100 },
+    ...{ fill: { preset: 'weaver', slippage_bps: '3' }, bar_wait_ms: 100 },
+    ...{ risk: { max_position: 1, max_drawdown: 0.2 }, own_risk: { max_position: 2 } },
     ...{ missed_ticks: 'skip', exchange: null },
   } as unknown as Run
   const same = formOf(source, fields, 'paper', 'sim')
   expect(same).toMatchObject({ mode: 'paper', exchange: 'sim', barWait: '100', label: 'a' })
-  expect(same.risk.max_position).toBe('2')
+  // The installation's limits are not its own.
+  expect([same.risk.max_position, same.risk.max_drawdown]).toEqual(['2', ''])
   const emptied = { ...same, risk: {}, barWait: '', label: '', params: { fast: '' } }
   const asked = cloneOf(source, readNewRun(emptied, fields).body, fields)
   expect(asked).toMatchObject({ label: '', bar_wait: 5000, config: { fast: 10 }, risk: { max_position: null } })

@@ -43,7 +43,7 @@ export interface RiskLimit {
   hint: string
 }
 
-/** All that there are ; an empty field leaves a limit to the installation's. */
+/** All that there are; the installation's hold besides. */
 export const RISK_LIMITS: readonly RiskLimit[] = [
   { key: 'max_order_notional', label: 'Largest order', hint: 'Quantity times price, in the quote currency.' },
   {
@@ -56,8 +56,12 @@ export const RISK_LIMITS: readonly RiskLimit[] = [
     label: 'Largest drawdown',
     hint: 'Fraction of the highest equity, such as 0.2. Halts the run.',
   },
-  { key: 'max_position', label: 'Largest position', hint: 'Units of a symbol, long or short.' },
-  { key: 'max_open_orders', label: 'Most open orders', hint: 'At a time.' },
+  {
+    key: 'max_position',
+    label: 'Largest position',
+    hint: 'Units of a symbol, long or short, if all open orders filled.',
+  },
+  { key: 'max_open_orders', label: 'Most open orders', hint: 'At a time, attached exits aside.' },
   { key: 'max_orders_per_minute', label: 'Most orders a minute', hint: 'Within any sixty seconds.' },
   { key: 'price_collar_bps', label: 'Price collar (bps)', hint: 'Most that a price may lie from the last close.' },
 ]
@@ -184,7 +188,7 @@ function readRisk(texts: Record<string, string>, errors: Errors): Record<string,
 /** The same as changes of an existing run: a clone keeps what it is not told, so that what was emptied is told too. */
 export function cloneOf(source: Run, body: RunCreate, fields: FormField[]): Partial<RunCreate> {
   const emptied = [...RISK_LIMITS.map(({ key }) => key), ALLOW_LIST].filter(
-    (key) => source.risk[key] != null && body.risk?.[key] === undefined,
+    (key) => source.own_risk[key] != null && body.risk?.[key] === undefined,
   )
   const risk = { ...body.risk, ...Object.fromEntries(emptied.map((key) => [key, null])) }
   const config = { ...readForm(fields, initialTexts(fields)).values, ...body.config }
@@ -222,7 +226,7 @@ export function placeErrors(details: unknown, shown: string[]): Record<string, s
 export function formOf(run: Run, fields: FormField[], mode: RunMode, exchange: string): NewRunForm {
   const text = (value: unknown) => (typeof value === 'number' || typeof value === 'string' ? String(value) : '')
   const [start, end] = [run.start_time ?? run.started_at, run.end_time ?? run.stopped_at]
-  const allowed = run.risk[ALLOW_LIST]
+  const allowed = run.own_risk[ALLOW_LIST]
   return {
     strategyId: run.strategy_id,
     mode,
@@ -239,7 +243,7 @@ export function formOf(run: Run, fields: FormField[], mode: RunMode, exchange: s
     missedTicks: run.missed_ticks,
     barWait: text(run.bar_wait_ms),
     risk: {
-      ...Object.fromEntries(RISK_LIMITS.map(({ key }) => [key, text(run.risk[key])])),
+      ...Object.fromEntries(RISK_LIMITS.map(({ key }) => [key, text(run.own_risk[key])])),
       [ALLOW_LIST]: Array.isArray(allowed) ? allowed.join(', ') : '',
     },
     params: initialTexts(fields, run.config),
