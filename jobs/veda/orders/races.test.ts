@@ -90,14 +90,30 @@ test.each([
   expect([venue.taken(id), venue.submits.length]).toEqual([1, 2])
 })
 
-test('an order to cancel that the venue does not know is asked for less and less often', async () => {
+test('an order to cancel that the venue does not know any more is asked for less and less often, and has ended after minutes', async () => {
   const id = await world.place({ order_type: 'limit', limit_price: '90' })
   await world.drain()
   await world.cancel(id)
   const job = taken()
   venue.orderByClientId = async () => null
   const waits: (number | null)[] = []
-  for (let looks = 0; looks < 30; looks++) waits.push(await world.step(job))
-  expect(waits.slice(0, 3)).toEqual([3_000, 6_000, 9_000])
-  expect(waits.at(-1)).toBe(60_000)
+  do {
+    waits.push(await world.step(job))
+    world.clock.now += waits.at(-1) ?? 0
+  } while (waits.at(-1) !== null)
+  expect(waits).toEqual([3, 6, 9, 12, 15, 18, 21, 24, 27].map((seconds) => seconds * 1_000).concat([null as never]))
+  expect(await world.told(id)).toEqual(['Created', 'Submitted', 'Accepted', 'Cancelled'])
+})
+
+test('one that the venue shows again meanwhile is cancelled there', async () => {
+  const id = await world.place({ order_type: 'limit', limit_price: '90' })
+  await world.drain()
+  await world.cancel(id)
+  const job = taken()
+  const { orderByClientId } = venue
+  venue.orderByClientId = async () => null
+  for (let looks = 0; looks < 5; looks++) world.clock.now += (await world.step(job)) ?? 0
+  venue.orderByClientId = orderByClientId
+  await world.step(job)
+  expect(venue.cancels).toHaveLength(1)
 })

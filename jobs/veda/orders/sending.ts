@@ -40,6 +40,8 @@ const TROUBLE_MS = 5_000
 const MOST_WAIT_MS = 60_000
 /** A venue that was asked to cancel is asked what became of it after this long, each time once more: some take days. */
 const CANCEL_CHECK_MS = 3_000
+/** What is to be cancelled and was not found so often, for so long, has ended. */
+const UNKNOWN = { times: 8, afterMs: 120_000 } as const
 
 /** The job is done, or comes again after `again` ms. */
 type Step = 'done' | { again: number }
@@ -440,10 +442,7 @@ async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
     // Ended by Weaver, and the venue does not know it.
     if (before === null && !isOpen(entered.order.status)) return 'done'
     const again = Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (entered.send.cancel_attempts + 1))
-    if (before === null) {
-      await countCancel(jobs, payload, job)
-      return { again }
-    }
+    if (before === null) return await unknown(jobs, payload, job, again)
     if (!AT_VENUE.has(before.status)) return await takeFoundEnd(jobs, payload, job, venue, before)
     await venue.cancel({ exchange_order_id: before.exchange_order_id })
     await countCancel(jobs, payload, job)
@@ -453,6 +452,25 @@ async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
   } catch (error) {
     return retryLater(jobs, venue, error)
   }
+}
+
+/** The venue had it once. Gone for minutes it is gone: an account that was reset, or is another one. */
+function unknown(jobs: SendJobs, payload: Payload, job: SendJob, again: number): Promise<Step> {
+  return within<Step>(jobs, payload, job, async (tx, locked) => {
+    const { order, send } = locked
+    const asked = { ...send, lookups: send.lookups + 1, cancel_attempts: send.cancel_attempts + 1 }
+    const since = jobs.now() - Date.parse(send.cancel_requested_at ?? '')
+    if (!isOpen(order.status)) return { step: 'done' }
+    if (asked.lookups >= UNKNOWN.times && since >= UNKNOWN.afterMs) {
+      const body = ended(
+        order,
+        'orders.Cancelled',
+        `the venue does not know it any more: not found ${asked.lookups} times`,
+      )
+      return { outcome: await endOutcome(jobs, tx, { ...locked, send: asked }, body), step: 'done' }
+    }
+    return { outcome: { writes: [{ kind: 'save_order_sends', rows: [asked] }], events: [] }, step: { again } }
+  })
 }
 
 function countCancel(jobs: SendJobs, payload: Payload, job: SendJob): Promise<unknown> {
