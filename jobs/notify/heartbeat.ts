@@ -60,7 +60,7 @@ export function createHeartbeat(options: HeartbeatOptions): Leader {
   }
 
   async function round(): Promise<Next> {
-    if (now() - triedAt >= BEAT_MS) {
+    if (Math.abs(now() - triedAt) >= BEAT_MS) {
       triedAt = now()
       await beat()
     }

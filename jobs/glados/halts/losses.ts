@@ -21,22 +21,29 @@ export interface LossWatch {
 }
 
 export function createLossWatch(jobs: LossJobs): LossWatch {
-  /** Runs whose newest marks break a limit by a quote or a trade: one that is wrong must not halt a run. */
-  const suspected = new Set<string>()
+  /**
+   * Runs whose newest marks break a limit by quotes or trades, with the moments of these: one that is wrong must not halt a
+   * run, nor may it because another symbol has moved since.
+   */
+  const suspected = new Map<string, Doubts>()
   return {
     async check(account, marks, moved) {
       for (const run of await runsAtRisk(jobs.db.reader, account, moved)) {
         const found = breachOf(run, marks, jobs.now())
+        const doubts = suspected.get(run.id)
         if (found === null) suspected.delete(run.id)
-        else if (!found.isByBars && !suspected.has(run.id)) suspected.add(run.id)
-        else {
+        else if (found.isByBars || (doubts !== undefined && breachOf(run, marks, jobs.now(), doubts) !== null)) {
           suspected.delete(run.id)
           await halt(jobs, account, run.id, { marks, moved })
-        }
+        } else if (doubts === undefined)
+          suspected.set(run.id, new Map([...marks].map(([symbol, { at }]) => [symbol, at])))
       }
     },
   }
 }
+
+/** By symbol, the moment of its mark when the suspicion arose. */
+type Doubts = ReadonlyMap<string, number>
 
 interface Found {
   breach: Breach
@@ -45,14 +52,23 @@ interface Found {
   isByBars: boolean
 }
 
-/** Marks that are older than the newest tick of the run count for nothing: its closes are what is newest then. */
-function breachOf(run: RunAtRisk, marks: ReadonlyMap<string, Mark>, now: number): Found | null {
+/**
+ * Marks that are older than the newest tick of the run count for nothing: its closes are what is newest then. Nor do those
+ * that are in doubt, until a newer one says the same.
+ */
+function breachOf(
+  run: RunAtRisk,
+  marks: ReadonlyMap<string, Mark>,
+  now: number,
+  doubts: Doubts = new Map(),
+): Found | null {
   const since = run.marked_at === null ? Number.NEGATIVE_INFINITY : Date.parse(run.marked_at)
   let equity = Number(run.cash)
   let isByBars = true
   for (const { symbol, qty, price } of run.positions) {
     const mark = marks.get(symbol)
-    const counts = mark !== undefined && mark.at > since
+    const isDoubted = mark !== undefined && mark.source !== 'bar' && doubts.get(symbol) === mark.at
+    const counts = mark !== undefined && mark.at > since && !isDoubted
     if (counts && mark.source !== 'bar') isByBars = false
     equity += Number(qty) * Number(counts ? mark.price : price)
   }

@@ -17,6 +17,9 @@ export interface EarOptions {
   wake: () => void
 }
 
+/** A clock that was set back has moved as well: what was to be done after a while is done now. */
+export const apart = (one: number, other: number): number => Math.abs(one - other)
+
 export class Ear {
   private readonly options: EarOptions
   private stream: VenueStream | null = null
@@ -78,11 +81,11 @@ export class Ear {
 
   /** Down for so long; never up counts from `since`. */
   downFor(ms: number, since: number): boolean {
-    return !this.isUp && this.options.live.now() - (this.changedAt ?? since) >= ms
+    return !this.isUp && apart(this.options.live.now(), this.changedAt ?? since) >= ms
   }
 
   silentFor(ms: number): boolean {
-    return this.options.live.now() - this.heardAt >= ms
+    return apart(this.options.live.now(), this.heardAt) >= ms
   }
 
   /** It came up anew, or an update could not be recorded: the venue is to be asked. Says so once. */

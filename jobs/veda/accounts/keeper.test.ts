@@ -261,6 +261,24 @@ test('after an outage of the venue its account is looked at soon, however long t
   await ready()
 })
 
+test('a clock that was an hour ahead and is set right keeps no account from being looked at', async () => {
+  const venue = aVenue()
+  const order = await anSentOrder(0)
+  await atVenue(venue, order)
+  let setBy = 3_600_000
+  const live = liveWith(venue, db)
+  live.now = () => Date.now() + setBy
+  const limits = { ...QUICK, reconcileMs: 100 }
+  const keeper = createAccountKeeper({ live, apply: (heard) => recordReport(live, heard), name: NAME, limits })
+  keepers.push(keeper)
+  keeper.start()
+  await ready()
+  setBy = 0
+  venue.pushing = false
+  venue.fill('c0', '10', '100')
+  await until('the fill is known', async () => (await getOrder(db.reader, order.id))?.status === 'filled')
+})
+
 test('what the account held before is nobody’s; a position changed by hand pauses the symbol until a person accepts it', async () => {
   const venue = aVenue()
   venue.setPosition('AAPL', '7')

@@ -30,7 +30,7 @@ import {
   NO_MEMORY,
   updated,
 } from './check.ts'
-import { Ear } from './ear.ts'
+import { apart, Ear } from './ear.ts'
 import { NotItsKeeper } from './holdings.ts'
 import { createLostJobs, type LostJobs } from './lost_jobs.ts'
 
@@ -142,6 +142,7 @@ class Term {
   private failingSince: number | null = null
   private failures = 0
   private retryAt = 0
+  private failedAt = 0
 
   constructor(options: TermOptions) {
     const { live } = options
@@ -174,7 +175,7 @@ class Term {
     if (this.ear.up() && this.openOrders > 0 && this.ear.silentFor(limits.silentMs)) {
       await this.ear.reopen('it was silent')
     }
-    if (now < this.retryAt) return
+    if (now < this.retryAt && now >= this.failedAt) return
     try {
       await this.check(now)
       this.failures = 0
@@ -269,7 +270,7 @@ class Term {
     const { limits } = this.options
     for (const cause of ['start', 'reconnect', 'request'] as const) if (this.causes.has(cause)) return cause
     const every = this.ear.up() ? limits.reconcileMs : limits.pollMs
-    return now >= this.recheckAt || now - this.checkedAt >= every || this.causes.has('timer') ? 'timer' : null
+    return now >= this.recheckAt || apart(now, this.checkedAt) >= every || this.causes.has('timer') ? 'timer' : null
   }
 
   private async failed(error: unknown, now: number): Promise<void> {
@@ -282,6 +283,7 @@ class Term {
     const most = kind === 'unauthorised' ? refusedMostMs : mostMs
     const wait = Math.max(retryAfterMs ?? 0, Math.min(most, firstMs * 2 ** Math.min(this.failures - 1, 20)))
     this.retryAt = now + wait
+    this.failedAt = now
     const message = error instanceof Error ? error.message : String(error)
     live.log('warn', { err: error, account: labelOf(name), retry_in_ms: wait }, 'the account cannot be checked')
     if (kind === 'unauthorised') {

@@ -14,6 +14,8 @@ import type { BarNews, MarketNews } from '../marks.ts'
 import { createMarketWatch, MARK_EVERY_MS, type MarketWatch } from './watch.ts'
 
 let database: TestDatabase
+/** Of the wall clock, which somebody sets. */
+let setBy = 0
 let time: FastTime
 let watch: MarketWatch
 let held: string | null
@@ -33,6 +35,7 @@ afterAll(() => database.drop())
 beforeEach(() => {
   exchange = `exchange ${++numbers}`
   time = createFastTime(LIVE_START)
+  setBy = 0
   held = null
   logged = []
   before = async () => {}
@@ -55,7 +58,7 @@ function open(): MarketWatch {
   return createMarketWatch({
     db: database.db,
     record: recorded,
-    now: time.now,
+    now: () => time.now() + setBy,
     sleep: time.sleep,
     newId: () => `${String(numbers).padStart(8, '0')}-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
     log: (level, _fields, message) => void logged.push(`${level} ${message}`),
@@ -312,4 +315,38 @@ test('positions are worth what the market says, or the closes of the newest tick
   hear(trade('100.25'))
   await marked('100.25')
   expect(await worth()).toEqual([100.25, '-2.5', '2026-03-02T00:00:01.000Z'])
+})
+
+test('a wrong quote of one symbol halts nothing because another symbol moves, and a second one does', async () => {
+  const run = await holding('10', { max_daily_loss: 50 }, '0')
+  const other = { symbol: 'T/USD', qty: '1', avg_price: '100', realised_pnl: '0', cost: '100', last_price: 100 }
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'save_positions', rows: [{ run_id: run.id, ...other }] }], events: [] }),
+  )
+  hear(quote('80', '80.2'))
+  await until('the first write', async () => writes >= 1)
+  time.move(MARK_EVERY_MS)
+  hear({ ...quote('99.9', '100.1'), symbol: 'T/USD' })
+  await until('the second write', async () => writes >= 2)
+  time.move(MARK_EVERY_MS)
+  hear({ ...quote('99.9', '100.1'), symbol: 'T/USD' })
+  await until('the third write', async () => writes >= 3)
+  expect(await haltOf(run)).toEqual([])
+  time.move(MARK_EVERY_MS)
+  hear(quote('80', '80.2'))
+  await until('the halt', async () => (await haltOf(run)).length > 0)
+})
+
+test('a clock that was an hour ahead and is set right keeps no limit from being looked at', async () => {
+  const run = await holding('10', { max_daily_loss: 50 })
+  setBy = 3_600_000
+  hear(quote('100', '100.2'))
+  await until('the first write', async () => writes >= 1)
+  setBy = 0
+  time.move(MARK_EVERY_MS)
+  hear(bar(time.now() - 58_000, '50'))
+  await until('the halt', async () => {
+    time.move(MARK_EVERY_MS)
+    return (await haltOf(run)).length > 0
+  })
 })

@@ -28,7 +28,7 @@ export function createVenueClock(jobs: ClockJobs, { exchange, mode }: AccountNam
   return {
     async look(venue) {
       const asked = jobs.now()
-      if (asked - lookedAt < EVERY_MS) return
+      if (Math.abs(asked - lookedAt) < EVERY_MS) return
       lookedAt = asked
       const theirs = await venue.time().catch(() => null)
       if (theirs === null) return
