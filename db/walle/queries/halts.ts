@@ -18,6 +18,21 @@ export async function activeHalt(reader: Reader, runId: string | null): Promise<
   return halt ?? null
 }
 
+/** The system is halted, or was when the account was last compared with its venue: what ended there since may be the halt's doing. */
+export async function haltedSinceCompared(
+  reader: Reader,
+  { exchange, mode }: { exchange: string | null; mode: string },
+): Promise<boolean> {
+  const [row] = await reader.query<{ halted: boolean }>(
+    `select exists (
+       select from weaver.halts h left join weaver.accounts a on a.exchange = $1 and a.mode = $2
+       where h.run_id is null and (h.resumed_at is null or h.resumed_at > a.reconciled_at)
+     ) as halted`,
+    [exchange, mode],
+  )
+  return row?.halted === true
+}
+
 /** Until the transaction ends nobody else halts or resumes. */
 export async function lockHalts(tx: Reader): Promise<void> {
   await tx.query(`select pg_advisory_xact_lock(hashtextextended('weaver:halts', 0))`)

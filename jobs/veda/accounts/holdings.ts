@@ -18,7 +18,7 @@ import {
 import { getPosition } from '../../../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import { lockRuns } from '../../../db/walle/queries/runs.ts'
-import type { RunRow } from '../../../db/walle/rows.ts'
+import type { PositionRow, RunRow } from '../../../db/walle/rows.ts'
 import { type Attribution, attributed } from '../../greta/attribution.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import type { Live } from '../../live/live.ts'
@@ -180,13 +180,16 @@ async function attribute(
   ]
   const changed: Judged['attributed'] = { writes: [], events: [] }
   const ledgers = new Map<string, RunLedgerRow>()
+  const positions = new Map<string, PositionRow>()
   for (const { runId, attribution } of parts) {
     const ledger = ledgers.get(runId) ?? (await getRunLedger(tx, runId))
     if (ledger === null) throw new Error(`the run ${runId} has no ledger: it was never started`)
     const made = { id: live.newId(), attributionId: live.newId(), corrId, at: live.now(), producer: 'veda' as const }
-    const held = await getPosition(tx, runId, attribution.symbol)
+    const place = `${runId} ${attribution.symbol}`
+    const held = positions.get(place) ?? (await getPosition(tx, runId, attribution.symbol))
     const one = attributed(runs.get(runId) as RunRow, ledger, held, attribution, made)
     ledgers.set(runId, one.ledger)
+    positions.set(place, one.position)
     changed.writes.push(...one.writes)
     changed.events.push(one.event)
   }

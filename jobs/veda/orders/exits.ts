@@ -9,7 +9,7 @@ import { isOpen } from '../../../db/events/order_state.ts'
 import type { NewJob } from '../../../db/events/tasks.ts'
 import type { OrderSendRow, RunLedgerRow, TradingMode } from '../../../db/walle/live_rows.ts'
 import type { Outcome, Write } from '../../../db/walle/outcome.ts'
-import { activeHalt } from '../../../db/walle/queries/halts.ts'
+import { haltedSinceCompared } from '../../../db/walle/queries/halts.ts'
 import { hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { FillRow, OrderRow, PositionRow, RunRow } from '../../../db/walle/rows.ts'
@@ -45,6 +45,8 @@ interface Changed {
   fills: readonly FillRow[]
   ledger: RunLedgerRow
   position: PositionRow | null
+  /** What is held was changed by no order. */
+  fits?: true
 }
 
 export interface ExitOutcome {
@@ -61,7 +63,7 @@ export async function exitOutcome(world: ExitWorld, tx: WriteTx, changed: Change
   const nothing: ExitOutcome = { outcome: { writes: [], events: [] }, ledger: changed.ledger, lost: null }
   const births = fills.length > 0 && rolesOf(order).length > 0 ? birthsOf(order, fills, position) : []
   const closes = order.parent_order_id === null && order.order_type === 'market'
-  if (fills.length === 0 && isOpen(order.status) && !closes) return nothing
+  if (fills.length === 0 && isOpen(order.status) && !closes && changed.fits !== true) return nothing
   const outcome = { writes: [] as Write[], events: [], jobs: [] as NewJob[] }
   const { send, isLost } = await withHalt(world, tx, changed)
   if (send !== changed.send) outcome.writes.push({ kind: 'save_order_sends', rows: [send] })
@@ -87,9 +89,9 @@ function follows({ role, client_order_id }: NewLeg, { client_order_id: before }:
 }
 
 /** An exit that a halt of the system ended, whoever asked the venue for it, does not come back. */
-async function withHalt({ now }: ExitWorld, tx: WriteTx, { order, send }: Changed) {
+async function withHalt({ now }: ExitWorld, tx: WriteTx, { run, order, send }: Changed) {
   const isLost = order.parent_order_id !== null && endedElsewhere({ order, cancelReason: cancelReasonOf(send) })
-  if (!isLost || (await activeHalt(tx, null)) === null) return { send, isLost }
+  if (!isLost || !(await haltedSinceCompared(tx, run))) return { send, isLost }
   return { send: cancelWanted(send, 'halt', now()), isLost: false }
 }
 

@@ -25,7 +25,7 @@ export async function fitExits(
 ): Promise<void> {
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, run_id)
-    if (run?.status === 'running' && (await claim(tx, 'veda.fit_exits', event_id))) {
+    if (run !== null && (await claim(tx, 'veda.fit_exits', event_id))) {
       const event = (await getEvent(tx, event_id)) as LogEvent | null
       if (event?.type !== 'account.PositionAttributed') throw new Error(`the event ${event_id} attributes nothing`)
       const { symbol, how } = event.payload
@@ -34,10 +34,12 @@ export async function fitExits(
       const ledger = await getRunLedger(tx, run_id)
       const position = await getPosition(tx, run_id, symbol)
       // Any that has ended tells the same: exits are fitted to what is held, whatever ended.
-      const ended = (await symbolOrders(tx, run_id, symbol)).find(({ order }) => !isOpen(order.status))
+      const all = await symbolOrders(tx, run_id, symbol)
+      const ended =
+        all.find(({ order }) => !isOpen(order.status)) ?? all.find(({ order }) => order.parent_order_id !== null)
       if (ledger !== null && ended?.send != null) {
         const { order, send } = ended
-        const fitted = await exitOutcome(jobs, tx, { run, order, send, fills: [], ledger, position })
+        const fitted = await exitOutcome(jobs, tx, { run, order, send, fills: [], ledger, position, fits: true })
         const outcome: Outcome = fitted.outcome
         await jobs.record(tx, {
           ...outcome,

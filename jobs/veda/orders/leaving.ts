@@ -76,7 +76,10 @@ export async function isUnwanted(jobs: LeavingJobs, tx: WriteTx, locked: LockedO
  * to close, also where its run may go short. What is ahead of it: orders that were sent, and older ones.
  */
 async function leftToClose(tx: WriteTx, { run, order, send }: LockedOrder): Promise<Decimal | null> {
-  if (order.parent_order_id !== null) return null
+  if (order.parent_order_id !== null) {
+    const held = new Decimal((await getPosition(tx, run.id, order.symbol))?.qty ?? '0')
+    return (order.side === 'sell' ? held.gt(0) : held.lt(0)) ? null : new Decimal(0)
+  }
   const [position, all] = await Promise.all([
     getPosition(tx, run.id, order.symbol),
     symbolOrders(tx, run.id, order.symbol),

@@ -97,6 +97,20 @@ test('what a halt of the system ended stays away, whoever asked the venue for it
   expect(await alarms()).toEqual([])
 })
 
+test('what a halt of the system ended stays away, also where it is heard of after the resume', async () => {
+  const id = await entered()
+  await world.halt(null)
+  await venue.cancelAll()
+  await world.resume()
+  const compared = (at: string) =>
+    database.db.write((tx) => tx.execute('update weaver.accounts set reconciled_at = $1::timestamptz', [at]))
+  await compared('2000-01-01T00:00:00Z')
+  await world.report({ order: venue.snapshot(`${id}-sl0`) })
+  await world.drain()
+  expect([openAtVenue(), await alarms()]).toEqual([[], []])
+  await compared('2100-01-01T00:00:00Z')
+})
+
 test('a refused stop loss is tried again for as long as there is something to close; somebody is told once', async () => {
   venue.onSubmit('accept', 'reject', 'reject', 'reject', 'reject', 'reject')
   const id = await entered()

@@ -1,7 +1,7 @@
 /**
  * The one place that records what venues say of orders, and the only one that books a fill of a paper or live run: under
  * the run's lock, in one transaction. Locks are taken in this order: run, then everything that belongs to it (order, send,
- * ledger, position), which nobody changes without the run's lock; never an account's lock within.
+ * ledger, position), which nobody changes without the run's lock; an account is not locked here (who needs both locks the run first).
  * Idempotent: what is known already leaves nothing behind.
  */
 import type { Database, WriteTx } from '../../../db/database.ts'

@@ -15,12 +15,14 @@ import { getOrderSend, hasOtherSubmit, hindranceOf } from '../../../db/walle/que
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from '../../attempt.ts'
+import { wallClock } from '../../glados/clock.ts'
 import { isProtector } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { refuseAccount } from '../accounts/refusal.ts'
 import { orderToSend } from '../checks.ts'
 import { isOther, type OrderBody } from '../reports.ts'
 import { type SubmitAnswer, type Venue, type VenueAsset, VenueError, type VenueOrder } from '../venue.ts'
+import { inTime } from '../venues/in_time.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
 import { isFree, mayLeave } from './hindrances.ts'
@@ -40,6 +42,8 @@ const TROUBLE_MS = 5_000
 const MOST_WAIT_MS = 60_000
 /** A venue that was asked to cancel is asked what became of it after this long, each time once more: some take days. */
 const CANCEL_CHECK_MS = 3_000
+/** A price that a take profit waits for is asked for again later. */
+const PRICE_MS = 2_000
 /** What is to be cancelled and was not found so often, for so long, has ended. */
 const UNKNOWN = { times: 8, afterMs: 120_000 } as const
 
@@ -382,7 +386,8 @@ function takeFound(
 async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, order: OrderRow): Promise<Step> {
   let reached: boolean
   try {
-    reached = await isReached(jobs.db.reader, venue, order, jobs.now())
+    // Whoever waits here waits in the place of an order.
+    reached = await inTime(wallClock.sleep, PRICE_MS, isReached(jobs.db.reader, venue, order, jobs.now()))
   } catch (error) {
     if (!(error instanceof VenueError)) throw error
     return { again: WATCH_MS }
