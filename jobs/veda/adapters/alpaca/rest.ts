@@ -47,10 +47,6 @@ export interface Rest {
 }
 
 export function createRest(settings: AlpacaSettings, mode: TradingMode, world: VenueWorld): Rest {
-  const keys = { keyId: settings.key, secret: settings.secret }
-  const tradingApi = new trading.Configuration({ ...keys, basePath: settings.tradingUrl, timeoutMs: ORDER_TIMEOUT_MS })
-  const dataApi = new marketData.Configuration({ ...keys, basePath: settings.dataUrl, timeoutMs: DATA_TIMEOUT_MS })
-
   async function enter(
     bucket: string,
     { urgent = false, always = false, mayLeave }: Call<z.ZodType>,
@@ -101,6 +97,20 @@ export function createRest(settings: AlpacaSettings, mode: TradingMode, world: V
   }
 
   return {
+    ...apisOf(settings),
+    attempt,
+    async ask(call) {
+      const answer = await attempt(call)
+      if ('failure' in answer) throw venueError(answer.failure, call.what)
+      return answer.value
+    },
+  }
+}
+
+function apisOf({ key: keyId, secret, tradingUrl, dataUrl }: AlpacaSettings) {
+  const tradingApi = new trading.Configuration({ keyId, secret, basePath: tradingUrl, timeoutMs: ORDER_TIMEOUT_MS })
+  const dataApi = new marketData.Configuration({ keyId, secret, basePath: dataUrl, timeoutMs: DATA_TIMEOUT_MS })
+  return {
     orders: new trading.OrdersApi(tradingApi),
     positions: new trading.PositionsApi(tradingApi),
     accounts: new trading.AccountsApi(tradingApi),
@@ -109,12 +119,6 @@ export function createRest(settings: AlpacaSettings, mode: TradingMode, world: V
     clock: new trading.ClockApi(tradingApi),
     stocks: new marketData.StockApi(dataApi),
     crypto: new marketData.CryptoApi(dataApi),
-    attempt,
-    async ask(call) {
-      const answer = await attempt(call)
-      if ('failure' in answer) throw venueError(answer.failure, call.what)
-      return answer.value
-    },
   }
 }
 
