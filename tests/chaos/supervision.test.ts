@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { connectOwner } from '../../db/client.ts'
+import { POOLS } from '../../db/events/tasks.ts'
 import { createMigratedDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { freePort, launchWeaver, ownDatabaseUrl, type WeaverProcess } from '../support/weaver_process.ts'
@@ -66,11 +67,12 @@ const poolsOf = async (ask: Ask): Promise<string[]> => {
   return rows.map(({ id }) => id)
 }
 
-/** A pool registers itself just before its first fetch. */
+/** Of a worker without channels. They start one after the other, each registers itself just before its first fetch. */
+const REGISTERED = POOLS.filter((pool) => pool !== 'notify').length
 const haveRegistered = (ask: Ask) =>
   until('workers to have registered', async () => {
     const pools = await poolsOf(ask)
-    return pools.length > 0 && pools
+    return pools.length === REGISTERED && pools
   })
 
 /** As many as before, and none of those. */

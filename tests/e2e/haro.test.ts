@@ -271,6 +271,9 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
 
   test('no page overflows a phone, in light or in dark', { timeout: 180_000 }, async () => {
     const page = await open('/about', { width: 360 })
+    const message = `order w-00000000-0000-4000-8000-000000000000-1-0 ${'has no exit; '.repeat(20)}`
+    const alert = { id: 'a', at: new Date().toISOString(), run_id: null, part: 'account sim paper', message }
+    await page.route('**/api/v1/alerts*', (route) => route.fulfill({ json: { items: [alert] } }))
     for (const path of PHONE_PATHS) {
       await page.goto(`${weaver.url}${path}`)
       await page.locator('main :is(h1, h2)').first().waitFor()
