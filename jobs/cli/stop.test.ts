@@ -45,10 +45,9 @@ const aPaperRun = async () => (await startLiveRun(database.db, ++runs, { exchang
 test('it says that the run is stopping, works on that itself where nobody else does, and waits for the end', async () => {
   const id = await aPaperRun()
   expect(await runCli(['stop', id, '--keep-orders'])).toBe(0)
-  expect([printed.out, printed.err]).toEqual([
-    `run ${id} is stopped\n`,
-    `run ${id} is stopping: 0 orders open, 0 positions held\n`,
-  ])
+  expect(printed.out).toBe(`run ${id} is stopped\n`)
+  // Nothing is said of a wait that there was not: it may be over at the first look.
+  expect(['', `run ${id} is stopping: 0 orders open, 0 positions held\n`]).toContain(printed.err)
   const run = await getRun(database.db.reader, id)
   expect([run?.status, run?.stop_requested]).toEqual(['stopped', { cancel_orders: false, close_positions: false }])
   expect(await runCli(['stop', id])).toBe(0)

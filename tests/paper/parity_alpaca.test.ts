@@ -233,7 +233,7 @@ test('shares in the session: a market order, a stop-limit and a trailing stop th
   await identical(id)
 })
 
-test('an attached trailing stop that protects an entry, and sells later', async () => {
+test.runIf(isLong)('an attached trailing stop that protects an entry, and sells later', async () => {
   const id = await play({
     symbols: ['AAPL'],
     script: [{ bar: 1, do: 'buy', order: { qty: '10', type: 'market', trail_percent: '2', time_in_force: 'day' } }],
@@ -251,26 +251,29 @@ test('an attached trailing stop that protects an entry, and sells later', async 
   await identical(id)
 })
 
-test('a take profit that its strategy places in onOrder, in a minute whose high came before that', async () => {
-  const id = await play({
-    script: [{ bar: 1, do: 'buy', order: { qty: '10', type: 'limit', limit_price: '98' } }],
-    on_fill: [{ do: 'sell', order: { qty: '9.975', type: 'limit', limit_price: '102' } }],
-  })
-  await placed(id, 1)
-  // This minute goes to 103 in the fifth second and to 97.5 in the twentieth; from there on it stands.
-  await toSecond(10)
-  const at = boundary()
-  own.set(`BTC/USD ${at}`, [100, 103, 97.5, 97.6])
-  for (let n = 1; n < 10; n++) own.set(`BTC/USD ${at + n * MINUTE}`, [97.6, 97.8, 97.4, 97.6])
-  await toSecond(20)
-  const entry = (await orders(id)).find(({ side }) => side === 'buy')
-  emulator.control.fill(entry?.client_order_id as string, '10', '98')
-  await minutes(3)
-  // Who waits in the book pays less than what is booked at first.
-  const { verdict, differences } = await replay(id)
-  expect(differences?.filter(({ what }) => what !== 'kept')).toEqual([])
-  expect(['identical', 'amended']).toContain(verdict)
-})
+test.runIf(isLong)(
+  'a take profit that its strategy places in onOrder, in a minute whose high came before that',
+  async () => {
+    const id = await play({
+      script: [{ bar: 1, do: 'buy', order: { qty: '10', type: 'limit', limit_price: '98' } }],
+      on_fill: [{ do: 'sell', order: { qty: '9.975', type: 'limit', limit_price: '102' } }],
+    })
+    await placed(id, 1)
+    // This minute goes to 103 in the fifth second and to 97.5 in the twentieth; from there on it stands.
+    await toSecond(10)
+    const at = boundary()
+    own.set(`BTC/USD ${at}`, [100, 103, 97.5, 97.6])
+    for (let n = 1; n < 10; n++) own.set(`BTC/USD ${at + n * MINUTE}`, [97.6, 97.8, 97.4, 97.6])
+    await toSecond(20)
+    const entry = (await orders(id)).find(({ side }) => side === 'buy')
+    emulator.control.fill(entry?.client_order_id as string, '10', '98')
+    await minutes(3)
+    // Who waits in the book pays less than what is booked at first.
+    const { verdict, differences } = await replay(id)
+    expect(differences?.filter(({ what }) => what !== 'kept')).toEqual([])
+    expect(['identical', 'amended']).toContain(verdict)
+  },
+)
 
 test('a run that was halted by its drawdown and resumed by a person', async () => {
   emulator.control.autoFill(true)
@@ -326,7 +329,7 @@ test.runIf(isLong)(
   },
 )
 
-test('told: a bar that the venue corrected half a minute later', async () => {
+test.runIf(isLong)('told: a bar that the venue corrected half a minute later', async () => {
   const id = await play({ bars: 3 })
   await minutes(2)
   const t = boundary() - MINUTE
@@ -401,7 +404,7 @@ test('a replay whose job was cancelled has failed, and so has one whose job died
   expect(await until('the replay to end', verdict)).toBe('identical')
 })
 
-test('shares: decided at the last tick of a session, filled at the next opening', async () => {
+test.runIf(isLong)('shares: decided at the last tick of a session, filled at the next opening', async () => {
   await paper.leap(Date.UTC(2025, 2, 3, 18, 59, 30) - paper.time.now())
   await paper.pass(61_000)
   const id = await play({
@@ -421,7 +424,7 @@ test('shares: decided at the last tick of a session, filled at the next opening'
   await identical(id)
 })
 
-test('candles of another source were imported before: the run keeps its bars for itself', async () => {
+test.runIf(isLong)('candles of another source were imported before: the run keeps its bars for itself', async () => {
   const from = boundary() - 30 * MINUTE
   const column = (value: number) => Float64Array.from({ length: 30 }, () => value)
   const time = Float64Array.from({ length: 30 }, (_, n) => from + n * MINUTE)
