@@ -13,10 +13,10 @@ export const LIVE_POOLS = (['live', 'orders', 'cancels'] as const).map((name): P
   return { name, concurrency: { live: 4, orders: 7, cancels: 7 }[name], tasks: tasksOf(name) }
 })
 
-/** Of a pool's workers, those that may wait for one account: two accounts that hang leave some. */
-export const MOST_OF_AN_ACCOUNT = { starts: 1, orders: 3, cancels: 2 } as const
+/** Of a pool's workers, those that may wait for one account: one that hangs leaves some, and a hundred orders at once go out in three seconds. */
+export const MOST_OF_AN_ACCOUNT = { starts: 1, orders: 5, cancels: 2 } as const
 
-const BUSY_MS = 100
+const BUSY_MS = 400
 
 interface Waitable {
   signal: AbortSignal
