@@ -4,6 +4,7 @@ import { wallClock } from '../glados/clock.ts'
 import type { Venues } from '../live/live.ts'
 import type { TradingMode, Venue } from '../veda/venue.ts'
 import { MOST_SKEW_MS } from '../veda/venues/clock_skew.ts'
+import { inTime } from '../veda/venues/in_time.ts'
 import type { Finding } from './doctor.ts'
 
 const ANSWER_MS = 15_000
@@ -31,8 +32,8 @@ interface Account {
 async function checkVenue(venues: Venues, { exchange, mode, host, custom_host }: Account): Promise<Finding[]> {
   const name = `${exchange} ${mode}`
   try {
-    const venue = await inTime(venues.get(exchange, mode))
-    const { account_number, blocked, currency, equity } = await inTime(venue.account())
+    const venue = await answered(venues.get(exchange, mode))
+    const { account_number, blocked, currency, equity } = await answered(venue.account())
     const state = blocked === null ? `active, equity ${equity} ${currency}` : `nothing can be traded: ${blocked}`
     const where = host === null ? '' : ` at ${host}${custom_host ? ", which is NOT the exchange's own host" : ''}`
     const account = `${mode} account ${masked(account_number)}${where}: ${state}`
@@ -48,18 +49,13 @@ const masked = (number: string): string => `…${number.slice(-4)}`
 
 async function checkTime(name: string, venue: Venue): Promise<Finding> {
   const asked = wallClock.now()
-  const theirs = await inTime(venue.time())
+  const theirs = await answered(venue.time())
   const skew = Math.round((asked + wallClock.now()) / 2 - theirs)
   const ok = Math.abs(skew) <= MOST_SKEW_MS
   const advice = ok ? '' : ': set up time synchronisation on this machine'
   return { name, ok, text: `the clock is ${skew} ms from the exchange's${advice}` }
 }
 
-async function inTime<T>(asked: Promise<T>): Promise<T> {
-  // An answer that was not needed must not keep the process from ending.
-  const late = delay(ANSWER_MS, undefined, { ref: false }).then(() => {
-    throw new Error(`no answer within ${ANSWER_MS / 1000} s`)
-  })
-  late.catch(() => {})
-  return Promise.race([asked, late])
-}
+// An answer that was not needed must not keep the process from ending.
+const unheld = (ms: number) => delay(ms, undefined, { ref: false })
+const answered = <T>(asked: Promise<T>): Promise<T> => inTime(unheld, ANSWER_MS, asked)
