@@ -64,7 +64,7 @@ export async function fetchWindow(
       const locked = await lockRun(tx, payload.run_id)
       const due = locked?.status === 'running' && told !== null
       if (due && (await claim(tx, 'veda.fetch_window', payload.event_id))) {
-        const before = await countLateBars(tx, locked.id)
+        const before = told.late > 0 ? await countLateBars(tx, locked.id) : 0
         await jobs.record(tx, outcomeOf(locked, told, before))
       }
       await job.finish(tx)
