@@ -11,6 +11,7 @@ import { cancelJob } from '../db/events/job_control.ts'
 import { failJob, registerPool } from '../db/events/leases.ts'
 import { TASK_NAMES, type TaskName } from '../db/events/tasks.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
+import { startLiveRun } from '../tests/support/live_run.ts'
 import { insertRun, tick } from '../tests/support/log.ts'
 import { pause, until } from '../tests/support/until.ts'
 import { type Handlers, type Job, LostLease } from './attempt.ts'
@@ -380,6 +381,30 @@ test('a pool that looks for its jobs in vain locks nobody out of his queue', asy
   expect(await asOwner('select queue_name, xmax::text from graphile_worker._private_job_queues')).toEqual([
     { queue_name: 'run:idle', xmax: '0' },
   ])
+})
+
+test('jobs of an account whose places are taken are passed over, and taken when one is free', async () => {
+  const other = await startLiveRun(database.db, 1, { exchange: 'other' })
+  const busy = await startLiveRun(database.db, 2, { exchange: 'busy' })
+  const full = new Set(['veda.submit_order busy paper'])
+  const seen: string[] = []
+  const submit = (run_id: string) => {
+    return {
+      task: 'veda.submit_order',
+      payload: { run_id, order_id: randomUUID() },
+      queue: `orders:${run_id}`,
+    } as const
+  }
+  await database.db.write((tx) => append(tx, [], { jobs: [submit(busy.id), submit(other.id)] }))
+  await start(
+    { 'veda.submit_order': async ({ run_id }) => void seen.push(run_id) },
+    { pools: [{ name: 'test', concurrency: 1, tasks: TASK_NAMES, passedOver: () => [...full] }] },
+  )
+  await until('one is left', async () => (await jobs()).length === 1)
+  expect(seen).toEqual([other.id])
+  full.clear()
+  await noJobsLeft()
+  expect(seen).toEqual([other.id, busy.id])
 })
 
 test('two pools share a queue of jobs, each doing its own tasks only', async () => {

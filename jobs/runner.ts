@@ -15,6 +15,8 @@ export interface PoolOptions {
   name: string
   concurrency: number
   tasks: readonly TaskName[]
+  /** Asked before each fetch: jobs that carry one of these flags are passed over. */
+  passedOver?: () => string[]
 }
 
 export interface RunnerOptions extends WatchOptions {
@@ -107,7 +109,7 @@ async function stopPools({ log, sleep }: RunnerOptions, started: readonly Starte
 
 async function startPool(
   options: RunnerOptions,
-  { name, concurrency, tasks }: PoolOptions,
+  { name, concurrency, tasks, passedOver }: PoolOptions,
   active: ActiveJobs,
   register: (id: string, name: string) => Promise<void>,
   fail: (cause: unknown) => void,
@@ -123,6 +125,7 @@ async function startPool(
     noHandleSignals: true,
     concurrency,
     pollInterval: POLL_MS,
+    forbiddenFlags: passedOver ?? null,
     parsedCronItems: [],
     taskList: Object.fromEntries(tasks.map((task) => [task, inLogContext(task, taskOf(options, active, task))])),
     logger: quietLogger(options.log),

@@ -6,7 +6,7 @@ import { redactJson } from '../secrets.ts'
 import type { Envelope, NewEvent } from './envelope.ts'
 import { definitionOf, isEventType, MAX_PAYLOAD_BYTES } from './registry.ts'
 import { jobsOf } from './routing.ts'
-import { type NewJob, TASKS } from './tasks.ts'
+import { type NewJob, TASKS, type TaskPolicy } from './tasks.ts'
 
 /** Rows of one insert. */
 const BATCH = 1_000
@@ -89,10 +89,11 @@ function misfit(type: string, part: 'envelope' | 'payload', error: z.ZodError): 
 }
 
 function checkJob({ task, payload, queue }: NewJob) {
-  const { payload: schema, maxAttempts, priority } = TASKS[task]
+  const { payload: schema, maxAttempts, priority, mostOfAccount }: TaskPolicy = TASKS[task]
   const checked = schema.safeParse(payload)
   if (!checked.success) throw misfit(`job ${task}`, 'payload', checked.error)
-  return { task, payload: checked.data, queue: queue ?? null, max_attempts: maxAttempts, priority }
+  const by_account = mostOfAccount !== undefined
+  return { task, payload: checked.data, queue: queue ?? null, max_attempts: maxAttempts, priority, by_account }
 }
 
 /**

@@ -31,6 +31,8 @@ export interface TaskPolicy {
   strategy: boolean
   maxAttempts: number
   backoff: Backoff
+  /** Of a pool's workers in a process, those that may be at it for one account of an exchange: one that hangs leaves some. Absent: all. */
+  mostOfAccount?: number
 }
 
 const id = z.uuid()
@@ -64,7 +66,7 @@ export const TASKS = {
   /** The ticks are done: statistics and result hash from the stored rows. Before chunks: a run that is done is let go. */
   'greta.finish_run': { payload: z.strictObject({ run_id: id }), ...LONG, priority: 0 },
   /** A paper or live run is made ready: its account is asked for, its ledger opened; from then on the clock knows it. */
-  'veda.start_run': { payload: z.strictObject({ run_id: id }), ...LIVE },
+  'veda.start_run': { payload: z.strictObject({ run_id: id }), ...LIVE, mostOfAccount: 1 },
   /** Waits for the bar that has just closed, at most the run's bar_wait, and gives the windows. */
   'veda.fetch_window': { payload: caused, ...LIVE },
   /** The strategy hears of the tick, may ask for more windows, and decides. */
@@ -76,8 +78,19 @@ export const TASKS = {
   /** The wish to cancel is put on record; nothing is sent here. */
   'veda.cancel_order': { payload: caused, ...LIVE },
   /** Sends an order to its venue, or finds out what became of it. */
-  'veda.submit_order': { payload: z.strictObject({ run_id: id, order_id: id }), ...SENT, pool: 'orders' },
-  'veda.send_cancel': { payload: z.strictObject({ run_id: id, order_id: id }), ...SENT, pool: 'cancels', priority: 1 },
+  'veda.submit_order': {
+    payload: z.strictObject({ run_id: id, order_id: id }),
+    ...SENT,
+    pool: 'orders',
+    mostOfAccount: 3,
+  },
+  'veda.send_cancel': {
+    payload: z.strictObject({ run_id: id, order_id: id }),
+    ...SENT,
+    pool: 'cancels',
+    priority: 1,
+    mostOfAccount: 2,
+  },
   /** A run's exits close no more than what it holds, where no order of its own has changed that. */
   'veda.fit_exits': { payload: caused, ...LIVE, drivesRun: false },
   /** The kill switch, run by run: asks for all open orders of a run to be cancelled. */
@@ -139,6 +152,11 @@ export function tasksOf(pool: PoolName): TaskName[] {
 export function timeoutMs(task: TaskName, strategyTimeoutMs: number): number {
   const policy = TASKS[task]
   return policy.timeoutMs + (policy.strategy ? strategyTimeoutMs : 0)
+}
+
+/** A job of a task that has `mostOfAccount` carries it as its flag: workers pass over it while its account's places are taken. */
+export function accountFlag(task: TaskName, account: string): string {
+  return `${task} ${account}`
 }
 
 /** How long a job waits after its attempt number `attempt` (from 1) has failed. */

@@ -9,6 +9,7 @@ import { cancelAll, cancelRun } from '../glados/halts/jobs.ts'
 import { createHostRuns } from '../hosts/client.ts'
 import type { HostPool } from '../marvin/host_pool.ts'
 import { replayJob } from '../parity/job.ts'
+import type { PoolOptions } from '../runner.ts'
 import type { System } from '../system.ts'
 import { disownAccounts, startKeepers } from '../veda/accounts/keeper.ts'
 import { type BarCache, createBarCache } from '../veda/market/bar_cache.ts'
@@ -25,13 +26,14 @@ import { fetchWindow } from './fetch.ts'
 import { type LiveHopJobs, runLiveHop } from './jobs.ts'
 import { applyLimits } from './limits.ts'
 import type { Live } from './live.ts'
-import { fewOfAnAccount, MOST_OF_AN_ACCOUNT } from './pools.ts'
+import { type AccountPlaces, createAccountPlaces } from './pools.ts'
 import { startLiveRun } from './start.ts'
 
 type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_window' | 'marvin.on_order'>
 
 export interface LiveWorker {
   handlers: Pick<Handlers, LiveTask | 'greta.replay_run'>
+  pools: PoolOptions[]
   /** Before the first job of a process that stays. */
   prepare(): Promise<void>
   /** What works on its own beside the jobs. */
@@ -85,12 +87,14 @@ export async function openLiveWorker(
   const pauses = { monotonic: wallClock.monotonic, pause: () => wallClock.sleep(0) }
   const replays = { ...live, ...pauses, newHosts, dataDir: config.dataDir }
   const clock = createLiveClock({ db, record: live.record, clock: time, log: live.log })
+  const places = createAccountPlaces(live)
   let keepers: ReturnType<typeof startKeepers> | null = null
   return {
     handlers: {
-      ...liveHandlers(live, bars),
+      ...liveHandlers(live, places, bars),
       'greta.replay_run': (payload, job) => replayJob(replays, payload, job),
     },
+    pools: places.pools(),
     prepare: () => applyLimits(live, config.risk),
     start() {
       clock.start()
@@ -104,22 +108,25 @@ export async function openLiveWorker(
   }
 }
 
-export function liveHandlers(live: Live, bars: BarCache = createBarCache(live)): Pick<Handlers, LiveTask> {
+export function liveHandlers(
+  live: Live,
+  places: AccountPlaces,
+  bars: BarCache = createBarCache(live),
+): Pick<Handlers, LiveTask> {
   const hops: LiveHopJobs = {
     ...live,
     endRun: (tx: WriteTx, run, failure) => endRun(live, tx, run, failure),
   }
   const fetches = { ...live, bars }
-  const { starts, orders, cancels } = MOST_OF_AN_ACCOUNT
   return {
-    'veda.start_run': fewOfAnAccount(live, starts, (payload, job) => startLiveRun(live, payload, job)),
+    'veda.start_run': places.handler('veda.start_run', (payload, job) => startLiveRun(live, payload, job)),
     'veda.fetch_window': (payload, job) => fetchWindow(fetches, payload, job),
     'marvin.on_live_window': (payload, job) => runLiveHop(hops, 'marvin.on_live_window', payload, job),
     'marvin.on_order': (payload, job) => runLiveHop(hops, 'marvin.on_order', payload, job),
     'veda.place_order': (payload, job) => placeOrder(live, payload, job),
     'veda.cancel_order': (payload, job) => cancelOrder(live, payload, job),
-    'veda.submit_order': fewOfAnAccount(live, orders, (payload, job) => submitOrder(live, payload, job)),
-    'veda.send_cancel': fewOfAnAccount(live, cancels, (payload, job) => sendCancel(live, payload, job)),
+    'veda.submit_order': places.handler('veda.submit_order', (payload, job) => submitOrder(live, payload, job)),
+    'veda.send_cancel': places.handler('veda.send_cancel', (payload, job) => sendCancel(live, payload, job)),
     'veda.fit_exits': (payload, job) => fitExits(live, payload, job),
     'veda.cancel_run': (payload, job) => cancelRun(live, payload, job),
     'veda.cancel_all': (payload, job) => cancelAll(live, payload, job),

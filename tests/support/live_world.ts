@@ -7,7 +7,7 @@ import type { RunRow } from '../../db/walle/rows.ts'
 import type { Handlers } from '../../jobs/attempt.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
 import type { Live } from '../../jobs/live/live.ts'
-import { LIVE_POOLS } from '../../jobs/live/pools.ts'
+import { createAccountPlaces } from '../../jobs/live/pools.ts'
 import { liveHandlers } from '../../jobs/live/worker.ts'
 import { startRunner } from '../../jobs/runner.ts'
 import { type Reported, recordReport } from '../../jobs/veda/orders/reports.ts'
@@ -69,12 +69,14 @@ export async function openLiveWorld(options: LiveWorldOptions): Promise<LiveWorl
   const none = async () => {
     throw new Error('only the jobs of live runs are worked on here')
   }
-  const handlers = { ...Object.fromEntries(TASK_NAMES.map((task) => [task, none])), ...liveHandlers(live) } as Handlers
+  const places = createAccountPlaces(live)
+  const unused = Object.fromEntries(TASK_NAMES.map((task) => [task, none]))
+  const handlers = { ...unused, ...liveHandlers(live, places) } as Handlers
   const runner = await startRunner({
     url,
     db,
     handlers,
-    pools: LIVE_POOLS,
+    pools: places.pools(),
     log: (level, message) => {
       if (level === 'error' || level === 'warning') onError(message)
     },
