@@ -89,9 +89,22 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
   const wanted = protectors(open, positions)
   const unwanted = open.filter((order) => !wanted.has(order))
   const cancels = await cancelOutcome(tx, unwanted, 'the run has ended', jobs.now())
+  const over = await overOutcome(jobs, tx, run, event, { status: 'error', error: failure })
+  return { ...over, writes: [...over.writes, ...cancels.writes], jobs: cancels.jobs ?? [] }
+}
+
+/** What every end changes of a run, told by its event: what was asked for and not carried out is refused, and said. */
+async function overOutcome(
+  jobs: EndingJobs,
+  tx: WriteTx,
+  run: RunRow,
+  event: NewEvent,
+  end: { status: 'stopped'; cautions: readonly string[] } | { status: 'error'; error: RunError },
+): Promise<Outcome> {
   const { tick } = await getLiveCheckpoint(tx, run.id)
   const commands = [...(tick?.pending ?? []), ...(await closingCommands(tx, run))]
   const unplaced = await refuseUnplaced(tx, run, commands, jobs.now())
+  const cautions = end.status === 'stopped' ? end.cautions : []
   return {
     writes: [
       ...unplaced.writes,
@@ -99,20 +112,17 @@ export async function endRun(jobs: EndingJobs, tx: WriteTx, run: RunRow, told: R
         kind: 'update_run',
         id: run.id,
         changes: {
-          status: 'error',
-          error: failure,
+          ...end,
           stopped_at: event.ts,
           last_event_id: event.id,
           open_corr_id: null,
-          cautions: [...run.cautions, ...undecided(tick)],
+          cautions: [...run.cautions, ...cautions, ...undecided(tick)],
           stats: await liveStats(tx, run),
         },
       },
       { kind: 'drop_checkpoint', run_id: run.id },
-      ...cancels.writes,
     ],
     events: [...unplaced.events, event],
-    jobs: cancels.jobs ?? [],
   }
 }
 
@@ -188,7 +198,10 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   const pending = closings.orders.filter(({ status }) => !ENDED.includes(status))
   if (pending.some(({ placed_at }) => isRecent(jobs, placed_at))) return { outcome: NOTHING, again: true }
   return {
-    outcome: await stopped(jobs, tx, run, leftOver({ isBusy, unwanted, pending, positions, close_positions, stuck })),
+    outcome: await overOutcome(jobs, tx, run, ending(jobs, run, 'run.Stopped', { run_id: run.id }), {
+      status: 'stopped',
+      cautions: leftOver({ isBusy, unwanted, pending, positions, close_positions, stuck }),
+    }),
     again: false,
   }
 }
@@ -321,32 +334,6 @@ function leftOver({ isBusy, unwanted, pending, positions, close_positions, stuck
         ]
       : []),
   ]
-}
-
-async function stopped(jobs: EndingJobs, tx: WriteTx, run: RunRow, cautions: readonly string[]): Promise<Outcome> {
-  const event = ending(jobs, run, 'run.Stopped', { run_id: run.id })
-  const { tick } = await getLiveCheckpoint(tx, run.id)
-  const commands = [...(tick?.pending ?? []), ...(await closingCommands(tx, run))]
-  const unplaced = await refuseUnplaced(tx, run, commands, jobs.now())
-  return {
-    writes: [
-      ...unplaced.writes,
-      {
-        kind: 'update_run',
-        id: run.id,
-        changes: {
-          status: 'stopped',
-          stopped_at: event.ts,
-          last_event_id: event.id,
-          open_corr_id: null,
-          cautions: [...run.cautions, ...cautions, ...undecided(tick)],
-          stats: await liveStats(tx, run),
-        },
-      },
-      { kind: 'drop_checkpoint', run_id: run.id },
-    ],
-    events: [...unplaced.events, event],
-  }
 }
 
 function ending<T extends 'run.Error' | 'run.Stopped'>(
