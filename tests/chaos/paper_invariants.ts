@@ -55,6 +55,13 @@ export const PAPER_ALWAYS: readonly Invariant[] = [
   },
 ]
 
+/** A take profit waits for its price in Weaver while its stop loss lies at the venue (ADR 17): of `o`, with its send `w`. */
+const WAITS_FOR_ITS_PRICE = `coalesce(w.state = 'to_send' and w.attempts = 0 and exists (
+    select from weaver.orders stop
+    where stop.run_id = o.run_id and stop.parent_order_id = o.parent_order_id and stop.status in ('accepted', 'partial')
+      and substring(stop.client_order_id from '-sl(\\d+)') = substring(o.client_order_id from '-tp(\\d+)')
+  ), false)`
+
 export const PAPER_AT_REST: readonly Invariant[] = [
   {
     is: 'Weaver and the venue agree on what became of every order',
@@ -62,14 +69,15 @@ export const PAPER_AT_REST: readonly Invariant[] = [
       from weaver.orders o join weaver.runs r on r.id = o.run_id and r.mode = 'paper'
         left join weaver.order_sends w on w.order_id = o.id
         full join weaver.sim_orders s using (client_order_id)
-      where s.client_order_id is null and o.status not in ('rejected', 'cancelled')
+      where s.client_order_id is null and o.status not in ('rejected', 'cancelled') and not ${WAITS_FOR_ITS_PRICE}
         or o.id is null or s.status <> o.status or s.filled_qty <> o.filled_qty`,
   },
   {
     is: 'every order has its answer',
     sql: `select order_id, state, attempts, lookups, last_error from weaver.order_sends w
       join weaver.orders o on o.id = w.order_id
-      where w.state <> 'answered' and o.status not in ('rejected', 'cancelled', 'expired', 'filled')`,
+      where w.state <> 'answered' and o.status not in ('rejected', 'cancelled', 'expired', 'filled')
+        and not ${WAITS_FOR_ITS_PRICE}`,
   },
   {
     is: 'what the venue executed is what the fills amount to, order by order',
