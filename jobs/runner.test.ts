@@ -398,7 +398,7 @@ test('jobs of an account whose places are taken are passed over, and taken when 
   await database.db.write((tx) => append(tx, [], { jobs: [submit(busy.id), submit(other.id)] }))
   await start(
     { 'veda.submit_order': async ({ run_id }) => void seen.push(run_id) },
-    { pools: [{ name: 'test', concurrency: 1, tasks: TASK_NAMES, passedOver: () => [...full] }] },
+    { pools: [{ name: 'test', concurrency: 1, tasks: TASK_NAMES }], passedOver: () => [...full] },
   )
   await until('one is left', async () => (await jobs()).length === 1)
   expect(seen).toEqual([other.id])

@@ -15,13 +15,13 @@ export interface PoolOptions {
   name: string
   concurrency: number
   tasks: readonly TaskName[]
-  /** Asked before each fetch: jobs that carry one of these flags are passed over. */
-  passedOver?: () => string[]
 }
 
 export interface RunnerOptions extends WatchOptions {
   url: string
   pools: readonly PoolOptions[]
+  /** Asked before each fetch: jobs that carry one of these flags are passed over. */
+  passedOver?: () => string[]
   /** The runner is of no use any more: end the process with an error and start again. */
   onFatal: (error: Error) => void
   process: { pid: number; host: string }
@@ -109,7 +109,7 @@ async function stopPools({ log, sleep }: RunnerOptions, started: readonly Starte
 
 async function startPool(
   options: RunnerOptions,
-  { name, concurrency, tasks, passedOver }: PoolOptions,
+  { name, concurrency, tasks }: PoolOptions,
   active: ActiveJobs,
   register: (id: string, name: string) => Promise<void>,
   fail: (cause: unknown) => void,
@@ -125,7 +125,7 @@ async function startPool(
     noHandleSignals: true,
     concurrency,
     pollInterval: POLL_MS,
-    forbiddenFlags: passedOver ?? null,
+    forbiddenFlags: options.passedOver ?? null,
     parsedCronItems: [],
     taskList: Object.fromEntries(tasks.map((task) => [task, inLogContext(task, taskOf(options, active, task))])),
     logger: quietLogger(options.log),

@@ -15,6 +15,7 @@ import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { startSampling } from './health/process_samples.ts'
 import { createHostRuns } from './hosts/client.ts'
 import { endRun } from './live/end.ts'
+import { LIVE_POOLS } from './live/pools.ts'
 import { type LiveHosts, type LiveWorker, openLiveWorker } from './live/worker.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { type Notify, openNotify } from './notify/notify.ts'
@@ -52,7 +53,7 @@ export async function startWorker(
   const notify = openNotify(system)
   const tellsOutside = stays && notify.channels.length > 0
   const pools: PoolOptions[] = [
-    ...live.pools,
+    ...LIVE_POOLS,
     { name: 'batch', concurrency: config.workers, tasks: tasksOf('batch') },
     // A channel's messages go one after the other.
     ...(tellsOutside ? [{ name: 'notify', concurrency: notify.channels.length, tasks: tasksOf('notify') }] : []),
@@ -62,6 +63,7 @@ export async function startWorker(
     db,
     handlers: { ...createHandlers(system, hosts, live), ...notify.handlers },
     pools,
+    passedOver: live.passedOver,
     strategyTimeoutMs: config.strategyTimeoutMs,
     log: (level, message) => log[level === 'warning' ? 'warn' : level](message),
     onFatal,

@@ -6,7 +6,7 @@ import type { Reader } from '../../db/database.ts'
 import { type DueJob, oldestDueJob } from '../../db/walle/queries/jobs.ts'
 import { type OpenTick, openTicks } from '../../db/walle/queries/live_runs.ts'
 import { DEFAULT_BAR_WAIT_MS } from '../live/fetch.ts'
-import { LIVE_TASKS } from '../live/pools.ts'
+import { LIVE_POOLS } from '../live/pools.ts'
 
 export interface Progress {
   ticks: OpenTick[]
@@ -18,7 +18,8 @@ export const PATIENCE_MS = 60_000
 
 export async function progressOf(reader: Reader): Promise<Progress> {
   const ticks = await openTicks(reader)
-  return { ticks, job: await oldestDueJob(reader, LIVE_TASKS) }
+  const tasks = LIVE_POOLS.flatMap((pool) => pool.tasks)
+  return { ticks, job: await oldestDueJob(reader, tasks) }
 }
 
 /** Empty: all get on. */

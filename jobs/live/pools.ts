@@ -3,17 +3,15 @@
  * what leaves has pools of its own, and of each only some workers wait for the same account at a time: whatever hangs, the
  * orders and the cancels of another account go out.
  */
-import { accountFlag, TASKS, type TaskName, type TaskPayload, tasksOf } from '../../db/events/tasks.ts'
+import { accountFlag, TASKS, type TaskPayload, tasksOf } from '../../db/events/tasks.ts'
 import { accountOfRun } from '../../db/walle/queries/live_runs.ts'
 import type { PoolOptions } from '../runner.ts'
 import type { Live } from './live.ts'
 
 /** Kept free for ticks and orders, however many backtests there are. */
-const WORKERS = { live: 4, orders: 7, cancels: 7 } as const
-
-export const LIVE_TASKS: readonly TaskName[] = Object.keys(WORKERS).flatMap((name) =>
-  tasksOf(name as keyof typeof WORKERS),
-)
+export const LIVE_POOLS = (['live', 'orders', 'cancels'] as const).map((name): PoolOptions => {
+  return { name, concurrency: { live: 4, orders: 7, cancels: 7 }[name], tasks: tasksOf(name) }
+})
 
 /** Several workers may have looked at the same moment at what is free; who finds no place comes again so soon. */
 const BUSY_MS = 100
@@ -32,13 +30,13 @@ export interface AccountPlaces {
     task: T,
     handler: (payload: TaskPayload<T>, job: Job) => Promise<void>,
   ): (payload: TaskPayload<T>, job: Job) => Promise<void>
-  pools(): PoolOptions[]
+  /** Flags of the jobs that find no place now. */
+  full(): string[]
 }
 
 export function createAccountPlaces({ db }: Pick<Live, 'db'>): AccountPlaces {
   /** By the flag of its jobs. */
   const places = new Map<string, { taken: number; most: number }>()
-  const full = () => [...places].flatMap(([flag, { taken, most }]) => (taken >= most ? [flag] : []))
   return {
     handler: (task, handler) => async (payload, job) => {
       const flag = accountFlag(task, await accountOfRun(db.reader, payload.run_id))
@@ -58,9 +56,6 @@ export function createAccountPlaces({ db }: Pick<Live, 'db'>): AccountPlaces {
       }
       await done
     },
-    pools: () =>
-      Object.entries(WORKERS).map(([name, concurrency]) => ({
-        ...{ name, concurrency, tasks: tasksOf(name as keyof typeof WORKERS), passedOver: full },
-      })),
+    full: () => [...places].flatMap(([flag, { taken, most }]) => (taken >= most ? [flag] : [])),
   }
 }

@@ -9,7 +9,6 @@ import { cancelAll, cancelRun } from '../glados/halts/jobs.ts'
 import { createHostRuns } from '../hosts/client.ts'
 import type { HostPool } from '../marvin/host_pool.ts'
 import { replayJob } from '../parity/job.ts'
-import type { PoolOptions } from '../runner.ts'
 import type { System } from '../system.ts'
 import { disownAccounts, startKeepers } from '../veda/accounts/keeper.ts'
 import { type BarCache, createBarCache } from '../veda/market/bar_cache.ts'
@@ -33,7 +32,8 @@ type LiveTask = Extract<keyof Handlers, `veda.${string}` | 'marvin.on_live_windo
 
 export interface LiveWorker {
   handlers: Pick<Handlers, LiveTask | 'greta.replay_run'>
-  pools: PoolOptions[]
+  /** Flags of jobs that are to stay where they are for now. */
+  passedOver: () => string[]
   /** Before the first job of a process that stays. */
   prepare(): Promise<void>
   /** What works on its own beside the jobs. */
@@ -94,7 +94,7 @@ export async function openLiveWorker(
       ...liveHandlers(live, places, bars),
       'greta.replay_run': (payload, job) => replayJob(replays, payload, job),
     },
-    pools: places.pools(),
+    passedOver: places.full,
     prepare: () => applyLimits(live, config.risk),
     start() {
       clock.start()

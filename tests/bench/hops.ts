@@ -12,7 +12,7 @@ import { TASK_NAMES, tasksOf } from '../../db/events/tasks.ts'
 import { migrate } from '../../db/migrate.ts'
 import type { Handlers } from '../../jobs/attempt.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
-import { createAccountPlaces } from '../../jobs/live/pools.ts'
+import { LIVE_POOLS } from '../../jobs/live/pools.ts'
 import { migrateJobs, type PoolOptions, startRunner } from '../../jobs/runner.ts'
 import { insertRun, tick } from '../support/log.ts'
 import { startOwnPostgres } from '../support/own_postgres.ts'
@@ -27,10 +27,7 @@ const WARM_UP_MS = 300
 
 const hop = 'marvin.on_live_window'
 const ONE_POOL: PoolOptions[] = [{ name: 'batch', concurrency: 4, tasks: TASK_NAMES }]
-const allPools = (db: Database): PoolOptions[] => [
-  ...createAccountPlaces({ db }).pools(),
-  { name: 'batch', concurrency: 4, tasks: tasksOf('batch') },
-]
+const ALL_POOLS: PoolOptions[] = [...LIVE_POOLS, { name: 'batch', concurrency: 4, tasks: tasksOf('batch') }]
 
 /** Adds one job and commits. */
 type Add = (n: number) => Promise<unknown>
@@ -101,7 +98,7 @@ try {
   for (let round = 0; round < ROUNDS; round++) {
     measured['reference: add_job']?.push(...(await measure(url, db, ONE_POOL, bare)))
     measured['one pool']?.push(...(await measure(url, db, ONE_POOL, event)))
-    measured['as in a worker']?.push(...(await measure(url, db, allPools(db), event)))
+    measured['as in a worker']?.push(...(await measure(url, db, ALL_POOLS, event)))
   }
   const reference = Object.values(measured)[0] ?? []
   const quantiles = [0.5, 0.95, 0.99]

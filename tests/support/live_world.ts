@@ -7,7 +7,7 @@ import type { RunRow } from '../../db/walle/rows.ts'
 import type { Handlers } from '../../jobs/attempt.ts'
 import { wallClock } from '../../jobs/glados/clock.ts'
 import type { Live } from '../../jobs/live/live.ts'
-import { createAccountPlaces } from '../../jobs/live/pools.ts'
+import { createAccountPlaces, LIVE_POOLS } from '../../jobs/live/pools.ts'
 import { liveHandlers } from '../../jobs/live/worker.ts'
 import { startRunner } from '../../jobs/runner.ts'
 import { type Reported, recordReport } from '../../jobs/veda/orders/reports.ts'
@@ -76,7 +76,8 @@ export async function openLiveWorld(options: LiveWorldOptions): Promise<LiveWorl
     url,
     db,
     handlers,
-    pools: places.pools(),
+    pools: LIVE_POOLS,
+    passedOver: places.full,
     log: (level, message) => {
       if (level === 'error' || level === 'warning') onError(message)
     },
