@@ -1,7 +1,11 @@
-/** The worker's round that takes old events out of the log. Every process has one; the database lets in one at a time. */
+/**
+ * The worker's round that takes away what nobody needs any more: old events, and what runs leave in their tables with every
+ * tick. Every process has one; of the log the database lets in one at a time, and two that delete the same rows delete them
+ * once. docs/operations.md, "How long things stay", has all horizons in one table.
+ */
 import { createPauses } from '../db/events/pauses.ts'
-import { retainOnce } from '../db/events/retention.ts'
-import { record } from '../db/walle/record.ts'
+import { auditHorizon, type Retained, retainOnce } from '../db/events/retention.ts'
+import { THINNED, type ThinnedName, thin } from '../db/walle/retention.ts'
 import { wallClock } from './glados/clock.ts'
 import type { System } from './system.ts'
 
@@ -19,29 +23,11 @@ const AGAIN_MS = 300_000
 /** A process cannot end while it sleeps. */
 const STEP_MS = 500
 
-export function startRetention({ db, log, config }: System): RetentionRounds {
+type Retaining = Pick<System, 'db' | 'log' | 'config'>
+
+export function startRetention(system: Retaining): RetentionRounds {
   const pauses = createPauses(wallClock.sleep)
   let stopped = false
-
-  async function round(): Promise<number> {
-    try {
-      const { retentionDays, auditDays } = config
-      const { days, claims } = await retainOnce({ db, now: wallClock.now, retentionDays, auditDays })
-      for (const { day, outcome, kept, dropped } of days) {
-        if (outcome === 'done') log.info({ day, kept, dropped }, 'old events left the log')
-        else log.info({ day, outcome }, 'old events stay in the log for now')
-      }
-      const before = new Date(wallClock.now() - retentionDays * DAY_MS).toISOString()
-      for (const kind of ['drop_notifications', 'drop_window_waits'] as const) {
-        await db.write((tx) => record(tx, { writes: [{ kind, before }], events: [] }))
-      }
-      if (claims > 0) log.info({ claims }, 'claims of finished jobs were removed')
-      return days.some(({ outcome }) => outcome === 'busy') ? AGAIN_MS : EVERY_MS
-    } catch (error) {
-      log.error({ err: error }, 'taking old events out of the log')
-      return AGAIN_MS
-    }
-  }
 
   async function rounds(): Promise<void> {
     let wait = FIRST_MS
@@ -50,7 +36,7 @@ export function startRetention({ db, log, config }: System): RetentionRounds {
         await pauses.pause(STEP_MS)
       }
       if (stopped) return
-      wait = await round()
+      wait = await round(system)
     }
   }
 
@@ -62,4 +48,36 @@ export function startRetention({ db, log, config }: System): RetentionRounds {
       await running
     },
   }
+}
+
+/** Gives how long to wait for the next one. */
+async function round(system: Retaining): Promise<number> {
+  const { log } = system
+  try {
+    const { days } = await retainAll(system, wallClock.now)
+    return days.some(({ outcome }) => outcome === 'busy') ? AGAIN_MS : EVERY_MS
+  } catch (error) {
+    log.error({ err: error }, 'taking away what is too old')
+    return AGAIN_MS
+  }
+}
+
+export async function retainAll({ db, log, config }: Retaining, now: () => number): Promise<Retained> {
+  const { retentionDays, auditDays } = config
+  const retained = await retainOnce({ db, now, retentionDays, auditDays })
+  const { days, folded, claims, letters } = retained
+  for (const { day, outcome, kept, dropped } of days) {
+    if (outcome === 'done') log.info({ day, kept, dropped }, 'old events left the log')
+    else log.info({ day, outcome }, 'old events stay in the log for now')
+  }
+  if (folded !== null) log.info(folded, 'events that are kept for audit are put together by the month')
+  const rows: Partial<Record<ThinnedName | 'claims' | 'letters', number>> = { claims, letters }
+  const horizons = {
+    expired: new Date(now() - retentionDays * DAY_MS).toISOString(),
+    auditedSince: await auditHorizon(db.reader),
+  }
+  for (const name of Object.keys(THINNED) as ThinnedName[]) rows[name] = await thin(db, name, horizons)
+  const gone = Object.fromEntries(Object.entries(rows).filter(([, count]) => count > 0))
+  if (Object.keys(gone).length > 0) log.info(gone, 'rows that nobody needs any more are gone')
+  return retained
 }

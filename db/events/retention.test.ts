@@ -8,9 +8,10 @@ import { pause } from '../../tests/support/until.ts'
 import { connectOwner } from '../client.ts'
 import { append } from './append.ts'
 import { claim } from './claims.ts'
+import { premakePartitions, tidyJobs } from './leases.ts'
 import { consume } from './offsets.ts'
 import { getEvent, head, horizon, pageOfRun, readAfter } from './read.ts'
-import { type Retained, retainOnce } from './retention.ts'
+import { auditHorizon, type Retained, retainOnce } from './retention.ts'
 import { createSequencer } from './sequencer.ts'
 
 const DAY = 86_400_000
@@ -311,4 +312,130 @@ test('claims go when their jobs are gone', async () => {
   expect((await retain()).claims).toBe(1)
   const left = await db.reader.query<{ event_id: string }>('select event_id from weaver.event_claims')
   expect(left.map(({ event_id }) => event_id).toSorted()).toEqual([waiting, young].toSorted())
+})
+
+/** Of the log, as they are named; those made for days to come are left out. */
+async function oldPartitions(): Promise<string[]> {
+  const rows = await database.db.reader.query<{ name: string }>(
+    `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent = 'weaver.outbox'::regclass and c.relname < 'outbox_202606' order by 1`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+test('what is kept of a month that is over becomes one partition, and leaves it day by day when its audit is over', async () => {
+  const live = await runOf('live', 'summary')
+  const kept = { run: live, type: 'run.Progressed' } as const
+  await longAgo([
+    { ...kept, age: 97 },
+    { ...kept, age: 97, run: null },
+    { ...kept, age: 90 },
+    { ...kept, age: 90, type: 'system.Started', run: null },
+    { ...kept, age: 60 },
+    { ...kept, age: 40 },
+    { ...kept, age: 25 },
+  ])
+  const before = await readAfter(database.db.reader, -1, 100)
+  const expected = before.filter(({ seq }) => seq !== 1)
+  const first = await retain()
+  expect(first.days.map(({ day, outcome, kept }) => [day, outcome, kept])).toEqual([
+    ['2026-03-10', 'done', 1],
+    ['2026-03-17', 'done', 2],
+    ['2026-04-16', 'done', 1],
+    ['2026-05-06', 'done', 1],
+  ])
+  expect(first.folded).toEqual({ month: '2026-03', outcome: 'done' })
+  expect((await retain()).folded).toEqual({ month: '2026-04', outcome: 'done' })
+  // May is not over: some of its days are as young as what is kept of everything.
+  expect((await retain()).folded).toBeNull()
+  expect(await oldPartitions()).toEqual(['outbox_202603', 'outbox_202604', 'outbox_20260506', 'outbox_20260521'])
+  expect(await readAfter(database.db.reader, -1, 100)).toEqual(expected)
+  expect(await getEvent(database.db.reader, before[3]?.envelope.id ?? '')).toEqual(before[3]?.envelope)
+  await expect(asOwner('delete from weaver.outbox_202603')).rejects.toMatchObject({ code: '42501' })
+  expect(await createSequencer({ db: database.db, sleep: pause, onError: () => {} }).runOnce()).toEqual({ numbered: 0 })
+  expect(await auditHorizon(database.db.reader)).toBeNull()
+
+  expect((await retain({ auditDays: 92 })).days).toEqual([{ day: '2026-03-10', outcome: 'done', kept: 0, dropped: 1 }])
+  expect(await seqsLeft()).toEqual([2, 3, 4, 5, 6])
+  expect(await oldPartitions()).toContain('outbox_202603')
+  expect(await auditHorizon(database.db.reader)).toBe('2026-03-17T12:00:00.000Z')
+  expect((await retain({ auditDays: 85 })).days).toEqual([{ day: '2026-03-17', outcome: 'done', kept: 0, dropped: 2 }])
+  expect(await seqsLeft()).toEqual([4, 5, 6])
+  expect(await oldPartitions()).toEqual(['outbox_202604', 'outbox_20260506', 'outbox_20260521'])
+})
+
+test('a month is copied in steps, and anew when it has changed meanwhile', async () => {
+  const live = await runOf('live', 'summary')
+  const old = { run: live, type: 'run.Progressed' } as const
+  await longAgo([
+    { ...old, age: 97 },
+    { ...old, age: 97 },
+    { ...old, age: 90 },
+    { ...old, age: 1 },
+  ])
+  await asOwner(`insert into weaver.outbox_days (day, kept, dropped) values ('2026-03-10', 2, 0), ('2026-03-17', 1, 0)`)
+  const before = await readAfter(database.db.reader, -1, 100)
+  const copy = async (atMost: number) => {
+    const [row] = await database.db.write((tx) =>
+      tx.query<{ copied: number }>(`select weaver.copy_outbox_month('2026-03-01', $1) as copied`, [atMost]),
+    )
+    return row?.copied
+  }
+  expect([await copy(2), await copy(2), await copy(2)]).toEqual([2, 1, 0])
+  expect(await readAfter(database.db.reader, -1, 100)).toEqual(before)
+  await asOwner(
+    `insert into weaver.outbox (event_id, type, run_id, corr_id, payload, created_at)
+     select gen_random_uuid(), type, run_id, corr_id, payload, created_at from weaver.outbox order by id limit 1`,
+  )
+  await sequence()
+  const stored = () =>
+    database.db.reader.query(`select s.seq, o.event_id, o.created_at, o.payload
+      from weaver.outbox_seq s join weaver.outbox o on (o.created_at, o.id) = (s.created_at, s.outbox_id) order by s.seq`)
+  const changed = await stored()
+  expect(changed).toHaveLength(5)
+  expect((await retain()).folded).toEqual({ month: '2026-03', outcome: 'again' })
+  expect((await retain()).folded).toEqual({ month: '2026-03', outcome: 'done' })
+  expect(await stored()).toEqual(changed)
+  expect(await oldPartitions()).toEqual(['outbox_202603'])
+})
+
+test('nobody who appends or ends a job waits until a backup has read the log', async () => {
+  const { db } = database
+  const day = new Date(Date.now() + 7 * DAY).toISOString().slice(0, 10).replaceAll('-', '')
+  const isThere = async (table: string) => {
+    const [row] = await db.reader.query<{ there: boolean }>('select to_regclass($1) is not null as there', [
+      `weaver.${table}_${day}`,
+    ])
+    return row?.there
+  }
+  await premakePartitions(db, 7)
+  await tidyJobs(db, 7)
+  await asOwner(`drop table weaver.outbox_${day}, weaver.job_runs_${day}`)
+  const backup = await connectOwner({ url: database.url, applicationName: 'weaver test backup' })
+  try {
+    await backup.query('begin; lock table weaver.outbox, weaver.job_runs in access share mode')
+    await premakePartitions(db, 7)
+    await tidyJobs(db, 7)
+    await db.write((tx) => append(tx, [systemStarted()]))
+    expect([await isThere('outbox'), await isThere('job_runs')]).toEqual([false, false])
+    await backup.query('commit')
+  } finally {
+    await backup.end()
+  }
+  await premakePartitions(db, 7)
+  await tidyJobs(db, 7)
+  expect([await isThere('outbox'), await isThere('job_runs')]).toEqual([true, true])
+})
+
+test('dead letters go when somebody has decided about them long ago', async () => {
+  await asOwner(
+    `insert into weaver.job_dead_letters (id, task, payload, error, attempts, failed_at, settled, settled_at) values
+       (1, 'greta.run_chunk', '{}', 'broken', 5, $1::timestamptz, 'retried', $1::timestamptz),
+       (2, 'greta.run_chunk', '{}', 'broken', 5, $1::timestamptz, null, null),
+       (3, 'greta.run_chunk', '{}', 'broken', 5, $1::timestamptz, 'discarded', $2::timestamptz)`,
+    [new Date(NOW - 31 * DAY), new Date(NOW - 29 * DAY)],
+  )
+  expect((await retain()).letters).toBe(1)
+  const left = await database.db.reader.query<{ id: number }>('select id from weaver.job_dead_letters order by id')
+  expect(left.map(({ id }) => Number(id))).toEqual([2, 3])
 })

@@ -91,10 +91,6 @@ export type LiveWrite =
   /** Those whose id is not there yet. */
   | { kind: 'add_notifications'; rows: NotificationRow[] }
   | { kind: 'save_notifications'; rows: NotificationRow[] }
-  /** Those that are done with, and older. */
-  | { kind: 'drop_notifications'; before: string }
-  /** Older ones, but for those of running runs that tell of late bars: they are counted as long as it runs. */
-  | { kind: 'drop_window_waits'; before: string }
   | { kind: 'save_heartbeat'; row: HeartbeatRow }
   /** A mark that is older than the stored one leaves that as it is. */
   | { kind: 'save_market_marks'; rows: MarketMarkRow[] }

@@ -82,7 +82,10 @@ function refused(run: RunRow, why: string): DomainError {
 }
 
 function mustBeDerivable(run: RunRow): void {
-  if (run.mode !== 'backtest') throw refused(run, `only backtests can be played again, it is ${run.mode}`)
+  if (run.mode !== 'backtest') {
+    const why = `only backtests are played again, and of a ${run.mode} run events leave the log after WEAVER_AUDIT_DAYS`
+    throw refused(run, why)
+  }
   if (run.status === 'running' || run.status === 'pending') {
     throw refused(run, `it is ${run.status}: wait for its end, or stop it`)
   }

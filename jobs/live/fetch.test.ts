@@ -6,6 +6,7 @@ import { getEvent } from '../../db/events/read.ts'
 import type { Write } from '../../db/walle/outcome.ts'
 import { listCandles } from '../../db/walle/queries/candles.ts'
 import { record } from '../../db/walle/record.ts'
+import { thin } from '../../db/walle/retention.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import type { FetchRequest } from '../../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
@@ -174,10 +175,8 @@ test('a bar that comes 6 s late is not waited for, is seen at the next tick, and
     { in_hand_ms: 0, missing: [], late: 1 },
   ])
   expect((await mustGet(database.db, run.id)).cautions).toEqual(['bars that came too late for their tick: 1'])
-  const drop = (before: number) => {
-    const write = { kind: 'drop_window_waits', before: new Date(before).toISOString() } as const
-    return database.db.write((tx) => record(tx, { writes: [write], events: [] }))
-  }
+  const drop = (before: number) =>
+    thin(database.db, 'window_waits', { expired: new Date(before).toISOString(), auditedSince: null })
   // By the database's clock.
   await drop(Date.now() - MINUTE)
   expect(await waits(run)).toHaveLength(2)

@@ -7,6 +7,7 @@ import type { NewEvent } from '../../db/events/envelope.ts'
 import { createSequencer } from '../../db/events/sequencer.ts'
 import type { NotificationRow } from '../../db/walle/notice_rows.ts'
 import { record } from '../../db/walle/record.ts'
+import { thin } from '../../db/walle/retention.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { pause } from '../../tests/support/until.ts'
 import { aRun, aSource, idOf } from '../../tests/support/walle_rows.ts'
@@ -324,6 +325,6 @@ test('what is done with is dropped in time', async () => {
   await log(halt())
   await consumer.runOnce()
   const before = new Date(Date.now() + MINUTE).toISOString()
-  await database.db.write((tx) => record(tx, { writes: [{ kind: 'drop_notifications', before }], events: [] }))
+  expect(await thin(database.db, 'notifications', { expired: before, auditedSince: null })).toBe(1)
   expect(await rows()).toMatchObject([{ kind: 'halts', state: 'to_send' }])
 })

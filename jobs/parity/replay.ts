@@ -147,6 +147,8 @@ async function playLog(parts: ReplayParts, moment: Moment, replay: Replay): Prom
     })
     for (const [index, event] of events.entries()) {
       const place = places[index] as number
+      // Before anything is heard: what was heard then may be gone as well.
+      if (replay.events === 0 && event.type !== 'run.Created') throw forgotten(moment.run)
       await hearUpTo(parts, replay, hops, place - 1)
       if (place <= moment.lastPlace) await take(parts, moment, replay, event, place)
     }
@@ -210,7 +212,6 @@ async function take(
   event: LogEvent,
   place: number,
 ): Promise<void> {
-  if (replay.events === 0 && event.type !== 'run.Created') throw forgotten(run)
   replay.events += 1
   if (replay.events > MOST_EVENTS) {
     throw new DomainError('CONFLICT', `the run has more than ${MOST_EVENTS} events: that is more than a replay plays`)

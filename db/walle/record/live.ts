@@ -45,10 +45,6 @@ export function recordLive(tx: WriteTx, write: LiveWrite): Promise<void> {
       return insertMissing(tx, NOTIFICATIONS, ['id'], write.rows)
     case 'save_notifications':
       return upsertRows(tx, NOTIFICATIONS, ['id'], write.rows)
-    case 'drop_notifications':
-      return dropNotifications(tx, write.before)
-    case 'drop_window_waits':
-      return dropWindowWaits(tx, write.before)
     case 'save_heartbeat':
       return upsertRows(tx, HEARTBEATS, ['id'], [write.row])
     case 'insert_venue_updates':
@@ -97,20 +93,5 @@ async function saveMarketMarks(tx: WriteTx, rows: readonly MarketMarkRow[]): Pro
       rows.map(({ bar_time }) => bar_time),
       rows.map(({ dropped }) => dropped),
     ],
-  )
-}
-
-async function dropNotifications(tx: WriteTx, before: string): Promise<void> {
-  await tx.execute(`delete from weaver.notifications where created_at < $1::timestamptz and state <> 'to_send'`, [
-    before,
-  ])
-}
-
-async function dropWindowWaits(tx: WriteTx, before: string): Promise<void> {
-  await tx.execute(
-    `delete from weaver.window_waits w where w.created_at < $1::timestamptz and (w.late = 0 or not exists (
-       select from weaver.runs r where r.id = w.run_id and r.status = 'running'
-     ))`,
-    [before],
   )
 }
