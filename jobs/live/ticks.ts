@@ -19,8 +19,10 @@ import type { Asked, StrategyMemory } from '../marvin/contract.ts'
 import { type Marked, markTrades } from './account.ts'
 import { liveStats } from './result.ts'
 
-/** Statistics of a run that goes on are made anew at its first tick of every hour, and at its end. */
-const STATS_EVERY_MS = 3_600_000
+const HOUR_MS = 3_600_000
+/** For so many ticks more an hour more lies between two times that statistics are made, up to a day. */
+const TICKS_OF_AN_HOUR = 40_000
+const MOST_HOURS = 24
 
 export interface LiveTick {
   bar_index: number
@@ -96,6 +98,15 @@ export function equityAt(
   return { equity, gross }
 }
 
+/**
+ * Statistics of a run that goes on are made anew at its first tick of every hour, and at its end. They take all of its curve, for which
+ * others wait: the longer that is the rarer they are made, so that a run of years costs no more than one of weeks.
+ */
+export function statsAreDue(hour: number, last: number | null, ticks: number): boolean {
+  const hours = Math.min(MOST_HOURS, 1 + Math.floor(ticks / TICKS_OF_AN_HOUR))
+  return last === null || Math.abs(hour - last) >= hours
+}
+
 /** Under the run's lock: everything that the newest tick's end leaves. Marks it `done`. */
 export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoint, now: number): Promise<Write[]> {
   const { tick, newest } = checkpoint
@@ -111,9 +122,10 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
   const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
   const marked = positions.map((row) => ({ ...row, last_price: newest[row.symbol]?.close ?? row.last_price }))
   const point = { ts: tick.ts, equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
-  const hour = Math.floor(tick.ts / STATS_EVERY_MS)
-  const stats = hour === checkpoint.stats_hour ? {} : { stats: await liveStats(tx, run, point) }
-  checkpoint.stats_hour = hour
+  const hour = Math.floor(tick.ts / HOUR_MS)
+  const due = statsAreDue(hour, checkpoint.stats_hour, tick.bar_index)
+  const stats = due ? { stats: await liveStats(tx, run, point) } : {}
+  if (due) checkpoint.stats_hour = hour
   return [
     { kind: 'save_positions', rows: marked },
     { kind: 'add_equity', run_id: run.id, tick: tick.bar_index, point },

@@ -134,3 +134,20 @@ test('after a split all that is stored is fetched anew, and the window is of one
   })
   expect(stored.map((candle) => candle.close)).toEqual(['100', '100', '100', '100'])
 })
+
+test('a series that nobody asks for any more is let go, and read again when somebody does', async () => {
+  const requests: FetchRequest[] = [{ symbol: S, timeframe: '1m', bars: 2 }]
+  const newest = LIVE_START - MINUTE
+  await bars.gather(venue, requests, LIVE_START)
+  now += 3_600_000 + 3 * MINUTE
+  await bars.storeDue()
+  expect(bars.has(venue, S, '1m', newest)).toBe(true)
+  now += 1
+  await bars.storeDue()
+  expect(bars.has(venue, S, '1m', newest)).toBe(false)
+  venue.bars = async () => {
+    throw new VenueError('unavailable', 'nobody is to ask')
+  }
+  const { windows, missing } = await bars.gather(venue, requests, LIVE_START)
+  expect([missing, [...(windows[0]?.time ?? [])]]).toEqual([[], market])
+})

@@ -76,6 +76,8 @@ const PUSHED_WITHIN_MS = 1_500
 const PUSHED_LATELY_BARS = 3
 /** Each store writes a month's bars anew. */
 const STORE_EVERY_MS = 300_000
+/** A series that nobody has asked for in so long, and in three of its bars, is let go: the run has ended. It can be read again. */
+const LET_GO_AFTER_MS = 3_600_000
 /** Of one series. Beyond it and twice what is wanted the oldest are let go. */
 const KEPT_BARS = 5_000
 
@@ -106,6 +108,8 @@ interface Entry {
   loaded: boolean
   heardAt: number
   wanted: number
+  /** When it was asked for last. */
+  wantedAt: number
   /** By open time, not stored yet. */
   unstored: Map<number, VenueBar>
   /** There was a split: candles that are stored from before what is known here are to be fetched anew. */
@@ -117,10 +121,10 @@ interface Entry {
 
 const NEVER = Number.NEGATIVE_INFINITY
 
-function newEntry({ exchange, feedOf }: Venue, symbol: string, timeframe: Timeframe): Entry {
+function newEntry({ exchange, feedOf }: Venue, symbol: string, timeframe: Timeframe, now: number): Entry {
   return {
     ...{ exchange, feed: feedOf(symbol), symbol, timeframe, series: null, sources: new Map(), asking: null },
-    ...{ loading: null, loaded: false, heardAt: NEVER, wanted: 0, unstored: new Map() },
+    ...{ loading: null, loaded: false, heardAt: NEVER, wanted: 0, wantedAt: now, unstored: new Map() },
     ...{ rescaled: false, storedAt: NEVER, storable: true },
   }
 }
@@ -131,7 +135,7 @@ export function createBarCache(options: BarCacheOptions): BarCache {
 
   function entryOf(venue: Venue, symbol: string, timeframe: Timeframe): Entry {
     const key = `${venue.exchange} ${venue.feedOf(symbol)} ${symbol} ${timeframe}`
-    const entry = entries.get(key) ?? newEntry(venue, symbol, timeframe)
+    const entry = entries.get(key) ?? newEntry(venue, symbol, timeframe, now())
     entries.set(key, entry)
     const known = entry.sources.get(venue.mode) ?? { askedAt: NEVER, restMs: 0, failed: null }
     entry.sources.set(venue.mode, Object.assign(known, { venue }))
@@ -143,6 +147,7 @@ export function createBarCache(options: BarCacheOptions): BarCache {
       const asked = requests.map(({ symbol, timeframe, bars }) => {
         const entry = entryOf(venue, symbol, timeframe)
         entry.wanted = Math.max(entry.wanted, bars)
+        entry.wantedAt = now()
         return { entry, bars }
       })
       const distinct = [...new Set(asked.map(({ entry }) => entry))]
@@ -176,8 +181,9 @@ export function createBarCache(options: BarCacheOptions): BarCache {
       if (entry.series !== null) take(entry, hear(entry.series, symbol, timeframe, { bar, now: now() }))
     },
     async storeDue() {
-      for (const entry of entries.values()) {
+      for (const [key, entry] of entries) {
         if (isAnew(entry) || now() - entry.storedAt >= STORE_EVERY_MS) await store(options, entry)
+        if (isOver(entry, now())) entries.delete(key)
       }
     },
     async store(venue, requests) {
@@ -186,6 +192,12 @@ export function createBarCache(options: BarCacheOptions): BarCache {
       return wanted.every(({ storable }) => storable)
     },
   }
+}
+
+/** What is not stored yet, or under way, is waited for. */
+function isOver({ wantedAt, timeframe, unstored, asking, loading }: Entry, now: number): boolean {
+  const since = now - wantedAt - LET_GO_AFTER_MS - 3 * TIMEFRAME_MS[timeframe]
+  return since > 0 && unstored.size === 0 && asking === null && loading === null
 }
 
 const nameOf = ({ symbol, timeframe }: Entry): string => `${symbol} ${timeframe}`
