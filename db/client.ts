@@ -25,7 +25,8 @@ const WRITE_TIMEOUT_MS = 300_000
 const CLIENT_GRACE_MS = 5_000
 const IDLE_IN_TRANSACTION_MS = 60_000
 const KEEPALIVE_DELAY_MS = 5_000
-const CONNECTIONS_PER_POOL = 10
+/** Of a process that does not say. */
+export const CONNECTIONS_PER_POOL = 10
 const LISTEN_BACKOFF_MS = { first: 100, most: 5_000 }
 /** How often a listener notifies itself, and how long it waits to hear that. */
 const LISTEN_CHECK_MS = 10_000

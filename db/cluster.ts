@@ -5,6 +5,7 @@ import {
   access,
   chmod,
   chown,
+  copyFile,
   cp,
   mkdir,
   readFile,
@@ -13,6 +14,7 @@ import {
   rm,
   stat,
   symlink,
+  truncate,
   writeFile,
 } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -41,7 +43,8 @@ const ROOT_FALLBACK = '/var/lib/weaver'
 export const LOCAL_SETTINGS: Record<string, string> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
-  max_connections: '100',
+  // A look into the log locks each of its partitions, with their indexes.
+  max_locks_per_transaction: '256',
   shared_buffers: '256MB',
   max_wal_size: '4GB',
   timezone: 'UTC',
@@ -327,23 +330,30 @@ async function freePort(preferred: number | null): Promise<number> {
   return port
 }
 
-async function trimLog(file: string): Promise<void> {
+const logOf = ({ data }: Cluster): string => join(data, 'server.log')
+
+/** Of a server that goes on, too: it writes behind the end of the file, wherever that is. What it says meanwhile may be lost. */
+export async function trimLog(cluster: Cluster): Promise<void> {
+  const file = logOf(cluster)
   const size = await stat(file).then(
     (found) => found.size,
     () => 0,
   )
-  if (size > LOG_LIMIT_BYTES) await rename(file, `${file}.old`)
+  if (size <= LOG_LIMIT_BYTES) return
+  // On a full disk there is no room for a copy, and making some comes first.
+  await copyFile(file, `${file}.old`).catch(() => rm(`${file}.old`, { force: true }))
+  await truncate(file)
 }
 
 /**
  * Starts the server in a session of its own, so that it outlives us; gives its port. Takes the port of last time when
  * that is free, so that connection pools find the server again after a crash.
  */
-export async function startServer(cluster: Cluster, settings = LOCAL_SETTINGS): Promise<number> {
-  const log = join(cluster.data, 'server.log')
+export async function startServer(cluster: Cluster, settings: Record<string, string>): Promise<number> {
+  const log = logOf(cluster)
   const portFile = join(cluster.home, 'port')
   const lastPort = Number(await readFile(portFile, 'utf8').catch(() => '0'))
-  await trimLog(log)
+  await trimLog(cluster)
   let failure: unknown
   for (let attempt = 0; attempt < START_ATTEMPTS; attempt += 1) {
     const port = await freePort(lastPort > 0 ? lastPort : null)

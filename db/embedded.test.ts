@@ -81,7 +81,7 @@ async function ask(url: string, text: string): Promise<unknown[]> {
 
 test('what was written is there after a stop and a start; the server listens on this machine only', async () => {
   const dataDir = newDataDir()
-  const first = await acquirePostgres({ dataDir })
+  const first = await acquirePostgres({ dataDir, connections: 100 })
   await ask(first.url, 'create table kept (n int); insert into kept values (7)')
   expect(await ask(first.url, 'show listen_addresses')).toEqual([{ listen_addresses: '127.0.0.1' }])
   expect(await ask(first.url, 'show fsync')).toEqual([{ fsync: 'on' }])
@@ -93,7 +93,7 @@ test('what was written is there after a stop and a start; the server listens on 
   await first.release()
   expect(serverPid(dataDir)).toBeNull()
 
-  const second = await acquirePostgres({ dataDir })
+  const second = await acquirePostgres({ dataDir, connections: 100 })
   expect(await ask(second.url, 'select n from kept')).toEqual([{ n: 7 }])
   await second.release()
 })
@@ -118,7 +118,7 @@ test('a server left behind by a killed process is adopted, and stopped by who ad
   const pid = serverPid(dataDir)
   await killed.kill()
   expect(serverPid(dataDir)).toBe(pid)
-  const next = await acquirePostgres({ dataDir })
+  const next = await acquirePostgres({ dataDir, connections: 100 })
   expect(next.url).toBe(killed.url)
   expect(serverPid(dataDir)).toBe(pid)
   await next.release()
@@ -127,7 +127,7 @@ test('a server left behind by a killed process is adopted, and stopped by who ad
 
 test('a killed server is started again under the same address while it is in use', async () => {
   const dataDir = newDataDir()
-  const postgres = await acquirePostgres({ dataDir })
+  const postgres = await acquirePostgres({ dataDir, connections: 100 })
   const pid = serverPid(dataDir) ?? 0
   process.kill(pid, 'SIGKILL')
   await vi.waitFor(async () => expect(await ask(postgres.url, 'select 1 as one')).toEqual([{ one: 1 }]), {
@@ -145,7 +145,7 @@ test('after server and user were both killed the next start works', async () => 
   await ask(holder.url, 'create table kept (n int)')
   await holder.kill()
   process.kill(serverPid(dataDir) ?? 0, 'SIGKILL')
-  const next = await acquirePostgres({ dataDir })
+  const next = await acquirePostgres({ dataDir, connections: 100 })
   expect(await ask(next.url, 'select count(*)::int as n from kept')).toEqual([{ n: 0 }])
   await next.release()
 })
@@ -178,12 +178,12 @@ test.runIf(asRoot)('root runs the server as another user, also below a directory
   chmodSync(closed, 0o700)
   const dataDir = join(closed, 'data')
   mkdirSync(dataDir)
-  const postgres = await acquirePostgres({ dataDir })
+  const postgres = await acquirePostgres({ dataDir, connections: 100 })
   const owner = Number(execFileSync('id', ['-u', 'postgres']).toString())
   const home = join(dataDir, 'postgres')
   expect(statSync(join(home, 'data')).uid).toBe(owner)
   await postgres.release()
-  const again = await acquirePostgres({ dataDir })
+  const again = await acquirePostgres({ dataDir, connections: 100 })
   expect(await ask(again.url, 'select 1 as one')).toEqual([{ one: 1 }])
   await again.release()
   execFileSync('sh', ['-c', 'rm -rf "$(readlink -f "$1")"', 'sh', home])

@@ -7,7 +7,17 @@ import { access, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, connectOwner } from './client.ts'
-import { type Cluster, isPostgres, prepareCluster, readPostmaster, startServer, stopServer, urlOf } from './cluster.ts'
+import {
+  type Cluster,
+  isPostgres,
+  LOCAL_SETTINGS,
+  prepareCluster,
+  readPostmaster,
+  startServer,
+  stopServer,
+  trimLog,
+  urlOf,
+} from './cluster.ts'
 import { type FileLock, fileLock, tryFileLock } from './filelock.ts'
 
 const DATABASE = 'weaver'
@@ -15,6 +25,8 @@ const LOCK_TIMEOUT_MS = 120_000
 /** A server that is there but does not answer yet replays its log, or stops. */
 const ANSWER_TIMEOUT_MS = 60_000
 const ANSWER_POLL_MS = 50
+/** The server's log has no end of its own. */
+const TRIM_EVERY_MS = 3_600_000
 const REVIVE_PAUSE_MS = { first: 500, most: 5_000 }
 const IN_USE = "hashtextextended('weaver:in-use', 0)"
 
@@ -27,6 +39,8 @@ export interface EmbeddedPostgres {
 
 export interface AcquireOptions {
   dataDir: string
+  /** The server takes so many, if it is started here. */
+  connections: number
   log?: (message: string) => void
 }
 
@@ -84,10 +98,13 @@ interface Held {
   url: string
 }
 
-async function startOrJoin(cluster: Cluster, log: (message: string) => void): Promise<Held> {
+async function startOrJoin(
+  cluster: Cluster,
+  { connections, log = () => {} }: Omit<AcquireOptions, 'dataDir'>,
+): Promise<Held> {
   let server = await joinRunning(cluster)
   if (server === null) {
-    const port = await startServer(cluster)
+    const port = await startServer(cluster, { ...LOCAL_SETTINGS, max_connections: String(connections) })
     const keeper = await connectTo(cluster, port)
     if (keeper === null) throw new Error(`Postgres started on port ${port} but takes no connection`)
     server = { keeper, port }
@@ -100,7 +117,33 @@ async function startOrJoin(cluster: Cluster, log: (message: string) => void): Pr
   return { keeper, url: urlOf(cluster, port, DATABASE) }
 }
 
-export async function acquirePostgres({ dataDir, log = () => {} }: AcquireOptions): Promise<EmbeddedPostgres> {
+/** The last one out stops it. */
+async function leave(cluster: Cluster, { keeper }: Held, log: (message: string) => void): Promise<void> {
+  try {
+    await keeper.query(`select pg_advisory_unlock_shared(${IN_USE})`)
+    const { rows } = await keeper.query<{ alone: boolean }>(`select pg_try_advisory_lock(${IN_USE}) as alone`)
+    if (rows[0]?.alone === true) {
+      await stopServer(cluster)
+      log('Postgres stopped')
+    }
+  } finally {
+    await keeper.end().catch(() => {})
+  }
+}
+
+function keepLogShort(cluster: Cluster, log: (message: string) => void): () => void {
+  const trimming = setInterval(() => {
+    trimLog(cluster).catch((error: Error) => log(`the log of Postgres cannot be cut: ${error.message}`))
+  }, TRIM_EVERY_MS)
+  trimming.unref()
+  return () => clearInterval(trimming)
+}
+
+export async function acquirePostgres({
+  dataDir,
+  connections,
+  log = () => {},
+}: AcquireOptions): Promise<EmbeddedPostgres> {
   const directory = resolve(dataDir)
   const underLock = async <T>(work: () => Promise<T>): Promise<T> => {
     const lock = await fileLock(join(directory, 'postgres.lock'), LOCK_TIMEOUT_MS)
@@ -114,7 +157,7 @@ export async function acquirePostgres({ dataDir, log = () => {} }: AcquireOption
   let released = false
   const enter = async () => {
     const cluster = await prepareCluster(join(directory, 'postgres'))
-    return { cluster, held: await startOrJoin(cluster, log) }
+    return { cluster, held: await startOrJoin(cluster, { connections, log }) }
   }
   let { cluster, held } = await underLock(enter)
   const { url } = held
@@ -143,27 +186,15 @@ export async function acquirePostgres({ dataDir, log = () => {} }: AcquireOption
     if (held.url !== url) lose(new Error('Postgres came back on another port: restart Weaver'))
   }
   watch(held.keeper)
-
-  const leave = async () => {
-    const { keeper } = held
-    try {
-      await keeper.query(`select pg_advisory_unlock_shared(${IN_USE})`)
-      const { rows } = await keeper.query<{ alone: boolean }>(`select pg_try_advisory_lock(${IN_USE}) as alone`)
-      if (rows[0]?.alone === true) {
-        await stopServer(cluster)
-        log('Postgres stopped')
-      }
-    } finally {
-      await keeper.end().catch(() => {})
-    }
-  }
+  const stopTrimming = keepLogShort(cluster, log)
   return {
     url,
     lost,
     async release() {
       if (released) return
       released = true
-      await underLock(leave)
+      stopTrimming()
+      await underLock(() => leave(cluster, held, log))
     },
   }
 }

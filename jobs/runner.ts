@@ -35,6 +35,8 @@ export interface Runner {
 /** Jobs are announced; this finds those that are due later: retries, and what was put back. */
 const POLL_MS = 250
 const STOP_TIMEOUT_MS = 10_000
+/** Connections of a pool beside one a worker: one that listens, one to spare. */
+export const BESIDE_WORKERS = 2
 /** Short, because a process cannot end while it sleeps. */
 const STOP_STEP_MS = 50
 
@@ -114,8 +116,7 @@ async function startPool(
   register: (id: string, name: string) => Promise<void>,
   fail: (cause: unknown) => void,
 ): Promise<StartedPool> {
-  // One connection a worker, one that listens, one to spare.
-  const connections = { applicationName: `weaver jobs ${name}`, maxConnections: concurrency + 2 }
+  const connections = { applicationName: `weaver jobs ${name}`, maxConnections: concurrency + BESIDE_WORKERS }
   // That a job was taken need not outlive the server: what is done in it does, and that proves it.
   const pool = openOwnerPool(options.url, { ...connections, flush: false })
   pool.on('connect', useOurStatements)

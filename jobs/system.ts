@@ -5,6 +5,7 @@ import { acquirePostgres, hasCluster } from '../db/embedded.ts'
 import { migratedTo } from '../db/events/health.ts'
 import { migrate } from '../db/migrate.ts'
 import type { Config } from './config/config.ts'
+import { wantedConnections } from './connections.ts'
 import type { Log } from './log.ts'
 import { migrateJobs } from './runner.ts'
 
@@ -33,7 +34,8 @@ export async function openPostgres(config: Config, log: Log): Promise<Postgres> 
     await mustAnswer(url)
     return { url, lost: new Promise(() => {}), release: async () => {} }
   }
-  return acquirePostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
+  const connections = wantedConnections(config)
+  return acquirePostgres({ dataDir: config.dataDir, connections, log: (message) => log.info(message) })
 }
 
 export async function openSystem(config: Config, log: Log, applicationName: string): Promise<System> {

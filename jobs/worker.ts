@@ -1,7 +1,7 @@
 /** The workers of one process: the sequencer and the job pools, with the handler of every task. */
 import { hostname } from 'node:os'
 import { createSequencer } from '../db/events/sequencer.ts'
-import { isTask, TASKS, tasksOf } from '../db/events/tasks.ts'
+import { isTask, TASKS } from '../db/events/tasks.ts'
 import { lockRun } from '../db/walle/queries/runs.ts'
 import { record } from '../db/walle/record.ts'
 import type { Handlers } from './attempt.ts'
@@ -9,18 +9,18 @@ import { type BandJobs, runBand } from './backtest/band_job.ts'
 import { type ChainJobs, runHop } from './backtest/chain_jobs.ts'
 import { type BacktestJobs, failed, finishBacktest, runChunkJob, startBacktest } from './backtest/jobs.ts'
 import { createRunDataCache } from './backtest/run_data.ts'
+import { poolsOf } from './connections.ts'
 import { CONSUMERS, startConsumers } from './consumers.ts'
 import { lostReport } from './glados/awaited.ts'
 import { type PreciseClock, wallClock } from './glados/clock.ts'
 import { startSampling } from './health/process_samples.ts'
 import { createHostRuns } from './hosts/client.ts'
 import { endRun } from './live/end.ts'
-import { LIVE_POOLS } from './live/pools.ts'
 import { type LiveHosts, type LiveWorker, openLiveWorker } from './live/worker.ts'
 import type { HostPool } from './marvin/host_pool.ts'
 import { type Notify, openNotify } from './notify/notify.ts'
 import { startRetention } from './retention.ts'
-import { type PoolOptions, type Runner, startRunner } from './runner.ts'
+import { type Runner, startRunner } from './runner.ts'
 import type { System } from './system.ts'
 import { systemThrottle, throttled } from './throttle.ts'
 
@@ -51,18 +51,11 @@ export async function startWorker(
   const live = await openLiveWorker(system, { liveHosts, newHosts }, time)
   if (stays) await live.prepare()
   const notify = openNotify(system)
-  const tellsOutside = stays && notify.channels.length > 0
-  const pools: PoolOptions[] = [
-    ...LIVE_POOLS,
-    { name: 'batch', concurrency: config.workers, tasks: tasksOf('batch') },
-    // A channel's messages go one after the other.
-    ...(tellsOutside ? [{ name: 'notify', concurrency: notify.channels.length, tasks: tasksOf('notify') }] : []),
-  ]
   const runner: Runner = await startRunner({
     url,
     db,
     handlers: { ...createHandlers(system, hosts, live), ...notify.handlers },
-    pools,
+    pools: poolsOf(config.workers, stays ? notify.channels.length : 0),
     passedOver: live.passedOver,
     strategyTimeoutMs: config.strategyTimeoutMs,
     log: (level, message) => log[level === 'warning' ? 'warn' : level](message),

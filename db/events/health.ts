@@ -92,6 +92,8 @@ export interface ServerHealth {
   notificationQueue: number
   connections: number
   mostConnections: number
+  /** Of those, kept for superusers and others. */
+  reserved: number
   /** What keeps old row versions from being cleaned away; nulls: nothing does, or its session is not ours to see. */
   oldest: { transactions: number | null; seconds: number | null; holder: string | null }
 }
@@ -100,7 +102,9 @@ export async function serverHealth(reader: Reader): Promise<ServerHealth> {
   const [row] = await reader.query<Omit<ServerHealth, 'oldest'> & ServerHealth['oldest']>(
     `select pg_notification_queue_usage() as "notificationQueue",
        (select sum(numbackends)::integer from pg_stat_database) as connections,
-       current_setting('max_connections')::integer as "mostConnections", o.transactions, o.seconds, o.holder
+       current_setting('max_connections')::integer as "mostConnections",
+       current_setting('superuser_reserved_connections')::integer
+         + coalesce(current_setting('reserved_connections', true), '0')::integer as reserved, o.transactions, o.seconds, o.holder
      from (select) nothing left join weaver.oldest_transaction() o on true`,
   )
   if (row === undefined) throw new Error('the server tells nothing of itself')
@@ -123,12 +127,41 @@ export interface TableHealth {
   live: number
 }
 
+export interface TableSize {
+  table: string
+  bytes: number
+  /** Estimated. */
+  rows: number
+}
+
+/** The largest tables, with their indexes; partitions count as the table that they are of. */
+export async function largestTables(reader: Reader, most: number): Promise<TableSize[]> {
+  return reader.query<TableSize>(
+    `select n.nspname || '.' || coalesce(whole.relname, c.relname) as table,
+       sum(pg_total_relation_size(c.oid))::bigint as bytes, sum(greatest(c.reltuples, 0))::bigint as rows
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       left join pg_inherits i on i.inhrelid = c.oid left join pg_class whole on whole.oid = i.inhparent
+     where c.relkind = 'r' and n.nspname in ('weaver', 'graphile_worker')
+     group by 1 order by 2 desc, 1 limit $1`,
+    [most],
+  )
+}
+
+/** How many parts the log lies in, each of which every look into it goes through. */
+export async function logPartitions(reader: Reader): Promise<number> {
+  const [row] = await reader.query<{ parts: number }>(
+    `select count(*)::integer as parts from pg_inherits where inhparent = 'weaver.outbox'::regclass`,
+  )
+  return row?.parts ?? 0
+}
+
 /** Of the tables that are written all the time, which slow down when dead rows pile up. */
 export async function busyTables(reader: Reader): Promise<TableHealth[]> {
   return reader.query<TableHealth>(
     `select schemaname || '.' || relname as table, n_dead_tup as dead, n_live_tup as live from pg_stat_all_tables
      where schemaname = 'graphile_worker' and relname in ('_private_jobs', '_private_job_queues')
-       or schemaname = 'weaver' and relname in ('runs', 'orders', 'consumer_offsets', 'sequencer', 'worker_pools')
+       or schemaname = 'weaver' and relname in ('runs', 'orders', 'order_sends', 'accounts', 'rate_buckets', 'run_checkpoints', 'run_ledgers',
+         'positions', 'clock_ticks', 'event_claims', 'consumer_offsets', 'sequencer', 'worker_pools')
      order by 1`,
   )
 }

@@ -2,13 +2,15 @@
 
 import { existsSync } from 'node:fs'
 import { openOwnerPool } from '../../db/client.ts'
+import { databaseBytes, largestTables, serverHealth } from '../../db/events/health.ts'
 import { pendingMigrations } from '../../db/migrate.ts'
 import { serverState } from '../../db/server_state.ts'
+import { connectionsOf, tooFewConnections } from '../connections.ts'
 import { openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
 import { freeBytes, judgeDisk } from '../health/readiness.ts'
 import { createChannels } from '../notify/channels.ts'
-import { openPostgres } from '../system.ts'
+import { openPostgres, type System } from '../system.ts'
 import { MOST_SKEW_MS } from '../veda/venues/clock_skew.ts'
 import { VERSION } from '../version.ts'
 import type { CliContext } from './context.ts'
@@ -110,12 +112,33 @@ async function checkSystem(context: CliContext): Promise<Finding[]> {
       return [
         { name: 'strategies', ok: true, text: items.map((item) => item.id).join(', ') },
         ...errors.map((error) => ({ name: 'strategies', ok: false, text: `${error.path}: ${error.message}` })),
+        await connections(system),
+        await sizes(system),
         ...(await checkVenues(control.venues)),
       ]
     } finally {
       await control.close()
     }
   })
+}
+
+/** Whether the server takes as many as all of Weaver may open. */
+async function connections({ config, db }: System): Promise<Finding> {
+  const server = await serverHealth(db.reader)
+  const problem = tooFewConnections(config, server)
+  const { api, worker, command } = connectionsOf(config)
+  const text = `the server takes ${server.mostConnections}; up to ${api} for the API, ${worker} for each worker, ${command} for a command`
+  return { name: 'connections', ok: problem === null, text: problem ?? text }
+}
+
+const SIZES_SHOWN = 4
+
+/** Where the disk goes. How long what stays: docs/operations.md. */
+async function sizes({ db }: System): Promise<Finding> {
+  const megabytes = (bytes: number) => `${(Number(bytes) / 1e6).toFixed(1)} MB`
+  const largest = await largestTables(db.reader, SIZES_SHOWN)
+  const list = largest.map(({ table, bytes }) => `${table} ${megabytes(bytes)}`).join(', ')
+  return { name: 'size', ok: true, text: `${megabytes(await databaseBytes(db.reader))} in all: ${list}` }
 }
 
 const message = (error: unknown): string => (error instanceof Error ? error.message : String(error))

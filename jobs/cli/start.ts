@@ -5,6 +5,8 @@ import { type ApiDependencies, STREAM_LIMITS } from '../../api/dependencies.ts'
 import { apiConfigOf, type RunningServer, startServer } from '../../api/server.ts'
 import { acquireStartLock } from '../../db/embedded.ts'
 import { append } from '../../db/events/append.ts'
+import { serverHealth } from '../../db/events/health.ts'
+import { tooFewConnections } from '../connections.ts'
 import { type Control, importInto, openControl } from '../control.ts'
 import { wallClock } from '../glados/clock.ts'
 import { pressHalt } from '../glados/halts/press.ts'
@@ -53,6 +55,8 @@ async function serve(
     await Promise.race([workers?.ready, stop])
     context.print(`Weaver is ready: ${server.url}`)
     for (const line of strangeHosts(control)) context.print(line)
+    const crowded = tooFewConnections(context.config, await serverHealth(system.db.reader))
+    if (crowded !== null) context.print(crowded)
     const end = await Promise.race([stop, control.failed])
     if (end instanceof Error) {
       context.log.error({ err: end }, 'ending, to be started again')

@@ -9,7 +9,9 @@ import {
   consumerHealth,
   databaseBytes,
   jobCounts,
+  largestTables,
   logHealth,
+  logPartitions,
   recentAttempts,
   serverHealth,
   workerProcesses,
@@ -52,6 +54,9 @@ const STATEMENT_TIMEOUT_MS = 2_000
 const QUICK_MS = 1_000
 /** Questions that read more than a few rows. */
 const SLOW_MS = 10_000
+/** Sizes are looked up file by file. */
+const SIZE_MS = 60_000
+const MOST_TABLES = 20
 /** Most runs have a tick an hour or more. */
 const TICK_MINUTES = 60
 
@@ -127,8 +132,12 @@ function partsOf({ db, hosts, version, now }: MetricsOptions): Part[] {
     { name: 'tables', everyMs: SLOW_MS, read: async () => tableFamilies(await asked(busyTables)) },
     {
       name: 'size',
-      everyMs: SLOW_MS,
-      read: async () => [gauge('weaver_database_bytes', 'Size of the database', await asked(databaseBytes))],
+      everyMs: SIZE_MS,
+      read: () =>
+        asked(async (reader) => [
+          gauge('weaver_database_bytes', 'Size of the database', await databaseBytes(reader)),
+          ...sizeFamilies(await largestTables(reader, MOST_TABLES), await logPartitions(reader)),
+        ]),
     },
     {
       name: 'clock',
@@ -297,6 +306,28 @@ function tableFamilies(tables: Answer<typeof busyTables>): Family[] {
       'weaver_postgres_live_rows',
       'Rows, estimated',
       each(({ live }) => live),
+    ),
+  ]
+}
+
+function sizeFamilies(tables: Answer<typeof largestTables>, partitions: number): Family[] {
+  const each = (value: (table: (typeof tables)[number]) => number) =>
+    tables.map((one) => ({ labels: { table: one.table }, value: value(one) }))
+  return [
+    gauge(
+      'weaver_table_bytes',
+      `Size of the ${MOST_TABLES} largest tables, with indexes and partitions`,
+      each(({ bytes }) => Number(bytes)),
+    ),
+    gauge(
+      'weaver_table_rows',
+      'Their rows, estimated',
+      each(({ rows }) => Number(rows)),
+    ),
+    gauge(
+      'weaver_log_partitions',
+      'Parts that the log lies in: days, and of what is kept for audit months',
+      partitions,
     ),
   ]
 }

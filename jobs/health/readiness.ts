@@ -41,6 +41,8 @@ export const LIMITS = {
   heartbeatSeconds: 150,
   oldestTransactions: 5_000_000,
   oldestTransactionSeconds: 3_600,
+  /** Part of those that the server takes. */
+  connections: 0.9,
   notificationQueue: { degraded: 0.25, failing: 0.9 },
   freeBytes: { degraded: 1_000_000_000, failing: 200_000_000 },
 } as const
@@ -194,6 +196,20 @@ export function judgeNotifications(usage: number): Check {
   return ok(text)
 }
 
+/** Of all users of the server, whatever they are. */
+export function judgeConnections({
+  connections,
+  mostConnections,
+  reserved,
+}: Pick<ServerHealth, 'connections' | 'mostConnections' | 'reserved'>): Check {
+  const room = mostConnections - reserved
+  const text = `${connections} of the ${room} that the server takes`
+  if (connections <= room * LIMITS.connections) return ok(text)
+  return degraded(
+    `${text}: raise its max_connections, \`weaver doctor\` says to how many, or find who holds them (pg_stat_activity)`,
+  )
+}
+
 export function judgeDisk(freeBytes: number, dataDir: string): Check {
   const text = `${(freeBytes / 1e9).toFixed(1)} GB free where ${dataDir} lies`
   if (freeBytes < LIMITS.freeBytes.failing) return failing(`${text}: make room, Postgres stops when it is full`)
@@ -271,6 +287,7 @@ export async function checkReadiness({
       return judgeClock(skewOf(asked, theirs, now()))
     }),
     transactions: ask(async (reader) => judgeTransactions((await serverHealth(reader)).oldest)),
+    connections: ask(async (reader) => judgeConnections(await serverHealth(reader))),
     notifications: ask(async (reader) => judgeNotifications((await serverHealth(reader)).notificationQueue)),
   }
   const found = await Promise.all(Object.entries(checks).map(async ([name, check]) => [name, await check] as const))

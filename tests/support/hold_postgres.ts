@@ -2,7 +2,7 @@
 import { acquirePostgres } from '../../db/embedded.ts'
 
 const [dataDir = ''] = process.argv.slice(2)
-const postgres = await acquirePostgres({ dataDir })
+const postgres = await acquirePostgres({ dataDir, connections: 100 })
 process.stdout.write(`${postgres.url}\n`)
 process.stdin.once('data', async () => {
   await postgres.release()
