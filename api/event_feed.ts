@@ -59,7 +59,7 @@ const KNOWN_UNREADABLE = 1_000
 export const SHOWN_TYPES = (Object.keys(EVENTS) as EventType[]).filter((type) => SSE_NAMES[type] !== null)
 const NAMES = new Set<string>(Object.values(SSE_NAMES).filter((name) => name !== null))
 /** Names of the published contract that no event has here. Whoever asks for one waits in vain, but asks for nothing wrong. */
-const SILENT_NAMES = new Set(['order.replaced', 'batch.progress', 'heartbeat'])
+const SILENT_NAMES = new Set(['batch.progress', 'heartbeat'])
 
 /** Of names of the stream, or types of the log that are shown on it. Throws the one that is neither. */
 export function namesOf(texts: readonly string[]): Set<SseName> {

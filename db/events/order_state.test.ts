@@ -7,6 +7,7 @@ const EVENT_TYPES: OrderEventType[] = [
   'orders.Created',
   'orders.Submitted',
   'orders.Accepted',
+  'orders.Replaced',
   'orders.PartiallyFilled',
   'orders.Filled',
   'orders.Cancelled',
@@ -61,6 +62,10 @@ test.each([
   ['submitted', 'orders.PartiallyFilled', 'partial'],
   ['submitted', 'orders.Filled', 'filled'],
   ['cancelled', 'orders.Filled', 'ignored'],
+  ['submitted', 'orders.Replaced', 'accepted'],
+  ['accepted', 'orders.Replaced', 'accepted'],
+  ['partial', 'orders.Replaced', 'partial'],
+  ['filled', 'orders.Replaced', 'ignored'],
 ] as const)('%s, then %s: %s', (status, event, next) => {
   expect(transition(status, event)).toBe(next)
 })

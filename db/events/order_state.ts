@@ -8,6 +8,7 @@ export type OrderEventType = `orders.${
   | 'Created'
   | 'Submitted'
   | 'Accepted'
+  | 'Replaced'
   | 'PartiallyFilled'
   | 'Filled'
   | 'Cancelled'
@@ -20,6 +21,7 @@ const ENDED: Next = {
   'orders.Created': 'ignored',
   'orders.Submitted': 'ignored',
   'orders.Accepted': 'ignored',
+  'orders.Replaced': 'ignored',
   'orders.PartiallyFilled': 'ignored',
   'orders.Filled': 'ignored',
   'orders.Cancelled': 'ignored',
@@ -32,6 +34,7 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Next>> = {
     'orders.Created': 'ignored',
     'orders.Submitted': 'submitted',
     'orders.Accepted': 'accepted',
+    'orders.Replaced': 'accepted',
     'orders.PartiallyFilled': 'partial',
     'orders.Filled': 'filled',
     'orders.Cancelled': 'cancelled',
@@ -42,6 +45,7 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Next>> = {
     'orders.Created': 'ignored',
     'orders.Submitted': 'ignored',
     'orders.Accepted': 'accepted',
+    'orders.Replaced': 'accepted',
     'orders.PartiallyFilled': 'partial',
     'orders.Filled': 'filled',
     'orders.Cancelled': 'cancelled',
@@ -52,6 +56,8 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Next>> = {
     'orders.Created': 'ignored',
     'orders.Submitted': 'ignored',
     'orders.Accepted': 'ignored',
+    // It goes on as another order of the venue's, with other terms.
+    'orders.Replaced': 'accepted',
     'orders.PartiallyFilled': 'partial',
     'orders.Filled': 'filled',
     'orders.Cancelled': 'cancelled',
@@ -63,6 +69,7 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Next>> = {
     'orders.Created': 'ignored',
     'orders.Submitted': 'ignored',
     'orders.Accepted': 'ignored',
+    'orders.Replaced': 'partial',
     'orders.PartiallyFilled': 'partial',
     'orders.Filled': 'filled',
     'orders.Cancelled': 'cancelled',

@@ -29,6 +29,7 @@ function subscribers(event: NewEvent): readonly CausedTask[] {
       return ['veda.cancel_order']
     // What Weaver did itself (created, submitted) is no news to the strategy.
     case 'orders.Accepted':
+    case 'orders.Replaced':
     case 'orders.PartiallyFilled':
     case 'orders.Filled':
     case 'orders.Cancelled':

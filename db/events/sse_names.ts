@@ -3,7 +3,7 @@ import type { EventType } from './registry.ts'
 
 export type SseName =
   | `run.${'created' | 'started' | 'stopped' | 'completed' | 'error' | 'progress'}`
-  | `order.${'created' | 'submitted' | 'accepted' | 'partial' | 'filled' | 'cancelled' | 'rejected' | 'expired'}`
+  | `order.${'created' | 'submitted' | 'accepted' | 'replaced' | 'partial' | 'filled' | 'cancelled' | 'rejected' | 'expired'}`
   | 'tick'
   | 'account.changed'
   | `system.${'halted' | 'resumed'}`
@@ -43,6 +43,7 @@ export const SSE_NAMES: Readonly<Record<EventType, SseName | null>> = {
   'orders.Created': 'order.created',
   'orders.Submitted': 'order.submitted',
   'orders.Accepted': 'order.accepted',
+  'orders.Replaced': 'order.replaced',
   'orders.PartiallyFilled': 'order.partial',
   'orders.Filled': 'order.filled',
   'orders.Cancelled': 'order.cancelled',

@@ -90,6 +90,10 @@ export interface OrderSendRow {
   at_market: boolean
   /** Of the asset, as it was when the order was sent last; null: none, or not known. */
   qty_increment: string | null
+  /** The venue's ids of the orders that others took the place of, oldest first; the order's own is that of the newest. */
+  replaced_ids: string[]
+  /** What those had filled: the newest counts from there. */
+  filled_before: string
 }
 
 export interface VenueUpdateRow {
@@ -212,6 +216,8 @@ export const ORDER_SENDS: Table<OrderSendRow> = {
     refusals: 'integer',
     at_market: 'boolean',
     qty_increment: 'numeric',
+    replaced_ids: 'jsonb',
+    filled_before: 'numeric',
   },
 }
 

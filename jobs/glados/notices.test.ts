@@ -77,6 +77,25 @@ test('what had filled in part when an order ended is told, and an end without a 
   expect(told([ended('orders.Cancelled', null)], partly('backtest'))).toEqual([])
 })
 
+test('an order that somebody changed at the exchange is told with what it is now', () => {
+  const changed = event(
+    'orders.Replaced',
+    {
+      ...{ order_id: ORDER, client_order_id: 'w-1', exchange_order_id: 'x2', replaces: 'x1', qty: '5', price: '99' },
+      ...{ stop_price: null, trail_price: null, trail_percent: null, time_in_force: 'gtc' },
+      ...{ filled_qty: '1', filled_avg_price: '101' },
+    },
+    { run_id: RUN },
+  )
+  expect(told([changed])).toEqual([
+    {
+      ...{ kind: 'mismatches', level: 'info', mode: 'live', order_id: ORDER },
+      title: 'Changed at the exchange: sell AAPL limit (dip alpaca live)',
+      body: 'w-1 is now: quantity 5, limit 99, gtc.',
+    },
+  ])
+})
+
 const finding = (kind: 'split' | 'position_mismatch' | 'missed_fill' | 'foreign_order', symbol: string) => ({
   ...{ class: kind, symbol, client_order_id: null, detail: `${symbol} is odd` },
 })

@@ -50,6 +50,7 @@ export interface NoticeContext {
 }
 
 export const NOTICE_TYPES = [
+  'orders.Replaced',
   'orders.Filled',
   'orders.Cancelled',
   'orders.Expired',
@@ -64,6 +65,7 @@ export const NOTICE_TYPES = [
 ] as const satisfies readonly EventType[]
 
 const ORDER_TYPES: ReadonlySet<EventType> = new Set([
+  'orders.Replaced',
   'orders.Filled',
   'orders.Cancelled',
   'orders.Expired',
@@ -109,6 +111,8 @@ export function mayConcern({ type, producer, payload }: LogEvent): boolean {
 function draftOf(event: LogEvent, context: NoticeContext, found: Map<string, string[]>): Draft | null {
   if (!mayConcern(event)) return null
   switch (event.type) {
+    case 'orders.Replaced':
+      return replaced(event.payload, event.run_id, context)
     case 'orders.Filled':
       return filled(event.payload, event.run_id, context)
     case 'orders.Cancelled':
@@ -140,6 +144,24 @@ function draftOf(event: LogEvent, context: NoticeContext, found: Map<string, str
     default:
       return null
   }
+}
+
+/** No limit of Weaver's was asked. */
+function replaced(payload: PayloadOf<'orders.Replaced'>, runId: string | null, context: NoticeContext): Draft | null {
+  if (tradingModeOf(runId, context) === null) return null
+  const { order_id, client_order_id, qty, price, stop_price, trail_price, trail_percent, time_in_force } = payload
+  const order = context.orders.get(order_id)
+  const what = order ? `${order.side} ${order.symbol} ${order.order_type.replace('_', ' ')}` : client_order_id
+  const terms = [
+    `quantity ${qty}`,
+    ...(stop_price === null ? [] : [`stop ${stop_price}`]),
+    ...(price === null ? [] : [`limit ${price}`]),
+    ...(trail_price === null ? [] : [`trailing by ${trail_price}`]),
+    ...(trail_percent === null ? [] : [`trailing by ${trail_percent} %`]),
+    time_in_force,
+  ]
+  const title = `Changed at the exchange: ${what} (${nameOf(runId, context)})`
+  return { kind: 'mismatches', level: 'info', title, body: `${client_order_id} is now: ${terms.join(', ')}.`, order_id }
 }
 
 function filled(payload: PayloadOf<'orders.Filled'>, runId: string | null, context: NoticeContext): Draft | null {

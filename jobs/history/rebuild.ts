@@ -60,6 +60,7 @@ const LIVE_PAGE = 200
 const TYPES: readonly EventType[] = [
   ...(['run.Created', 'run.Started', 'run.StopRequested', 'run.Stopped', 'run.Completed', 'run.Error'] as const),
   ...(['run.Progressed', 'strategy.DecisionMade', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
+  'orders.Replaced',
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
 ]
 

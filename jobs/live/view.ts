@@ -95,6 +95,11 @@ export function heardView(order: OrderWithParent, event: OrderEvent): OrderView 
   switch (event.type) {
     case 'orders.Accepted':
       return { ...view, status: 'accepted', filled_qty: '0', filled_avg_price: null }
+    case 'orders.Replaced': {
+      const { qty, price: limit_price, stop_price, time_in_force, filled_qty, filled_avg_price } = event.payload
+      const status = filled_qty === '0' ? 'accepted' : 'partial'
+      return { ...view, qty, limit_price, stop_price, time_in_force, status, filled_qty, filled_avg_price }
+    }
     case 'orders.PartiallyFilled':
     case 'orders.Filled': {
       const { filled_qty, filled_avg_price } = event.payload

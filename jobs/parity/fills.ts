@@ -10,7 +10,7 @@ import { type PlaceIntent, TIMEFRAME_MS } from '../../strategies/api.ts'
 import { BASIS_POINT, Decimal, ZERO } from '../greta/decimals.ts'
 import { type BoundParts, type Models, modelsOf } from './bounds.ts'
 import { barAt, type ModelEnd } from './model.ts'
-import { type OrderStory, orderDifference } from './orders.ts'
+import { type OrderStory, orderDifference, termsOf } from './orders.ts'
 import type { Found } from './parity.ts'
 
 export interface JudgeParts extends BoundParts {
@@ -58,6 +58,10 @@ interface Slipped {
 async function judge(story: OrderStory, parts: JudgeParts): Promise<Slipped | 'unknown' | null> {
   const { intent, order_id } = story
   if (order_id === null || sameRefusal(story, parts) || !parts.run.symbols.includes(intent.symbol)) return null
+  if (story.replaced !== null) {
+    tellReplaced(story, story.replaced, parts)
+    return null
+  }
   const models = await modelsOf(story, parts)
   if (story.rejected !== null) {
     tellRejected(story, story.rejected, models, parts)
@@ -66,6 +70,14 @@ async function judge(story: OrderStory, parts: JudgeParts): Promise<Slipped | 'u
   const filled = story.fills.reduce((sum, { event }) => sum.plus(event.payload.qty), ZERO)
   if (filled.eq(intent.qty)) return judgeFilled(story, models, parts)
   return judgeUnfilled(story, models, filled, parts)
+}
+
+/** From then on it was another order than was asked for: what the model would have made of that says nothing of it. */
+function tellReplaced(story: OrderStory, { place, terms }: NonNullable<OrderStory['replaced']>, parts: JudgeParts): void {
+  const { intent } = story
+  const cause = 'the order was changed at the venue, by somebody else'
+  const expected = termsOf({ ...intent, price: intent.limit_price })
+  parts.report({ ...orderDifference(story, place, 'replaced', cause), recorded: terms, expected })
 }
 
 function tellRejected(

@@ -51,7 +51,7 @@ function story(
   return {
     ...{ client_order_id: 'o', intent: asked, isOwn: false, bar_index: 0, decidedAt: T0 + MINUTE, cancelledAt: null },
     ...{ order_id: 'id', place: 1, createdAt: T0 + MINUTE, acceptedAt: T0 + MINUTE, exit: null, roles: [], grown: [] },
-    ...{ refusal: null, end: null, rejected: null },
+    ...{ refusal: null, end: null, rejected: null, replaced: null },
     fills: payload === null ? [] : [{ event: { payload } as unknown as FillEvent, place: 2 }],
     ...more,
   }
@@ -218,6 +218,13 @@ test('an end that nobody asked for is told whatever the bars do afterwards, and 
   expect(await kinds({}, 'orders.Cancelled')).toEqual(['order/cancelled'])
   expect(await kinds({ time_in_force: 'day' }, 'orders.Expired')).toEqual([])
   expect(await kinds({ time_in_force: 'ioc' }, 'orders.Cancelled')).toEqual([])
+})
+
+test('an order that was changed at the venue is one difference, whatever it filled', async () => {
+  const limit = intent({ order_type: 'limit', limit_price: '95' })
+  const replaced = { place: 3, terms: 'qty 1, price 101, gtc' }
+  const { kinds } = await judged(story(limit, { qty: '1', price: '101', at: T0 + MINUTE }, { replaced }), FALLS)
+  expect(kinds).toEqual(['order/replaced'])
 })
 
 test('an entry that was filled twice has exits for both fills, or it is told', () => {

@@ -57,6 +57,8 @@ export interface OrderStory {
     why: string
   } | null
   rejected: Rejected | null
+  /** Somebody changed it at the venue, the last time to these terms. */
+  replaced: { place: number; terms: string } | null
 }
 
 /** What an order meets when it is placed. */
@@ -189,6 +191,7 @@ function exitOf(clientOrderId: string, entry: OrderStory | undefined): OrderStor
 function goOn(story: OrderStory, event: OrderEvent, place: number, circumstances: () => Circumstances): void {
   const at = Date.parse(event.ts)
   if (event.type === 'orders.Accepted') story.acceptedAt ??= at
+  else if (event.type === 'orders.Replaced') story.replaced = { place, terms: termsOf(event.payload) }
   else if (isFillEvent(event)) {
     story.fills.push({ event, place })
     if (story.roles.length > 0) story.grown.push(growthOf(event, circumstances().account))
@@ -237,7 +240,7 @@ function newStory(
   return {
     ...{ client_order_id: intent.client_order_id, intent, ...given, cancelledAt: null, order_id: null },
     ...{ createdAt: given.decidedAt, acceptedAt: null, exit: null, roles: [], grown: [], refusal: null },
-    ...{ fills: [], end: null, rejected: null },
+    ...{ fills: [], end: null, rejected: null, replaced: null },
   }
 }
 
@@ -291,6 +294,14 @@ function compareFields(
 
 function told({ side, qty, symbol, order_type }: Created['payload']): string {
   return `${side} ${qty} ${symbol} ${order_type}`
+}
+
+type Terms = Pick<Created['payload'], 'qty' | 'price' | 'stop_price' | 'trail_price' | 'trail_percent' | 'time_in_force'>
+
+export function termsOf({ qty, price, stop_price, trail_price, trail_percent, time_in_force }: Terms): string {
+  const named = { price, stop_price, trail_price, trail_percent }
+  const prices = Object.entries(named).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value}`]))
+  return [`qty ${qty}`, ...prices, time_in_force].join(', ')
 }
 
 export function orderDifference(

@@ -65,6 +65,7 @@ const TYPES: readonly EventType[] = [
   ...(['run.Created', 'run.Started', 'run.LimitsChanged', 'run.StopRequested', 'clock.Tick'] as const),
   ...(['strategy.FetchWindow', 'strategy.DecisionMade'] as const),
   ...(['system.Resumed', 'orders.Created', 'orders.Submitted', 'orders.Accepted'] as const),
+  'orders.Replaced',
   ...(['orders.PartiallyFilled', 'orders.Filled', 'orders.Cancelled', 'orders.Expired', 'orders.Rejected'] as const),
   'account.PositionAttributed',
 ]

@@ -40,6 +40,8 @@ export interface NewLeg {
   role: ExitRole
   client_order_id: string
   qty: string
+  /** The one whose place it takes; null: it is the first of its pair. */
+  after: OrderRow | null
 }
 
 export interface ExitPlan {
@@ -96,7 +98,8 @@ export function planExits(
   let unclaimed = closable.minus(claimed)
   const closes = (side: OrderRow['side']) => (side === 'sell' ? held.gt(ZERO) : held.lt(ZERO))
   for (const pair of pairsOf(legs)) {
-    const entered = new Decimal((pair.legs[0] as Named).order.qty)
+    // The first leg's, unless somebody made that one smaller at the venue.
+    const entered = pair.legs.reduce((most, { order }) => (most.gt(order.qty) ? most : new Decimal(order.qty)), ZERO)
     const filled = pair.legs.reduce((sum, { order }) => sum.plus(order.filled_qty), ZERO)
     const wanted = closes((pair.legs[0] as Named).order.side) ? smaller(entered.minus(filled), closable) : ZERO
     closable = closable.minus(wanted)
@@ -115,7 +118,7 @@ export function planExits(
     if (size.lte(ZERO)) continue
     for (const role of rolesOf(entry)) {
       const client_order_id = legId(entry.client_order_id, role, pair, 0)
-      plan.place.push({ entry_id: entry.id, role, client_order_id, qty: size.toString() })
+      plan.place.push({ entry_id: entry.id, role, client_order_id, qty: size.toString(), after: null })
     }
   }
   return plan
@@ -131,7 +134,7 @@ interface Share {
   comesBack: boolean
 }
 
-/** It lay at the venue and is gone, and nobody here asked for that: cancelled or replaced there, or rejected after all. */
+/** It lay at the venue and is gone, and nobody here asked for that: cancelled there, or rejected after all. */
 export function endedElsewhere({ order, cancelReason }: Leg): boolean {
   if (cancelReason !== null) return false
   return order.status === 'cancelled' || (order.status === 'rejected' && order.exchange_order_id !== null)
@@ -162,6 +165,7 @@ function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking, comesBack }
       role: leg.role,
       client_order_id: legId(leg.entry, leg.role, leg.pair, leg.round + 1),
       qty: rest.toString(),
+      after: order,
     })
   }
 }

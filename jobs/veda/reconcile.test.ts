@@ -5,14 +5,16 @@ import {
   fitFindings,
   judgeMissing,
   type OurOrder,
+  replacedIn,
   restingLost,
   turnOf,
+  unnamedIn,
 } from './reconcile.ts'
 import type { Execution, VenueOrder } from './venue.ts'
 
 const our = (changes: Partial<OurOrder> = {}): OurOrder => ({
   ...{ client_order_id: 'c1', exchange_order_id: 'x1', symbol: 'AAPL', status: 'accepted', qty: '10', filled_qty: '0' },
-  ...{ side: 'buy', send_state: 'answered', ...changes },
+  ...{ side: 'buy', send_state: 'answered', replaced_ids: [], filled_before: '0', ...changes },
 })
 const theirs = (changes: Partial<VenueOrder> = {}): VenueOrder => ({
   ...{ exchange_order_id: 'x1', client_order_id: 'c1', symbol: 'AAPL', side: 'buy', order_type: 'limit', qty: '10' },
@@ -23,6 +25,9 @@ const theirs = (changes: Partial<VenueOrder> = {}): VenueOrder => ({
     fee_qty: null,
     reject_reason: null,
     replaced_by: null,
+    replaces: null,
+    trail_price: null,
+    trail_percent: null,
     submitted_at: 0,
     updated_at: 5,
     ...changes,
@@ -33,27 +38,33 @@ const fill = (changes: Partial<Execution> = {}): Execution => ({
   ...{ price: '1', cum_qty: '1', fee: null, fee_qty: null, at: 1, ...changes },
 })
 
+const NOW = 1_000_000
+
 test('another order that the venue has by our client id is not ours: no report, and what it filled is nobody’s known', () => {
   const ours = our({ exchange_order_id: null, status: 'rejected' })
-  const { reports, alive, findings, foreign } = compareOrders([ours], [theirs({ side: 'sell', qty: '5' })], [])
+  const { reports, alive, findings, foreign } = compareOrders([ours], [theirs({ side: 'sell', qty: '5' })], [], NOW)
   expect([reports, alive, foreign, findings.map((one) => one.class)]).toEqual([[], [], [], ['foreign_order']])
 })
 
 test('what both know is no report, and nothing is asked for', () => {
-  expect(compareOrders([our()], [theirs()], [])).toEqual({
+  expect(compareOrders([our()], [theirs()], [], NOW)).toEqual({
     reports: [],
-    unnamed: [],
     findings: [],
     foreign: [],
     lost: [],
     alive: [],
   })
   expect(
-    compareOrders([our({ status: 'filled', filled_qty: '10' })], [theirs({ status: 'filled', filled_qty: '10' })], [])
-      .reports,
+    compareOrders(
+      [our({ status: 'filled', filled_qty: '10' })],
+      [theirs({ status: 'filled', filled_qty: '10' })],
+      [],
+      NOW,
+    ).reports,
   ).toEqual([])
   expect(
-    compareOrders([our({ status: 'rejected', exchange_order_id: null })], [theirs({ status: 'rejected' })], []).reports,
+    compareOrders([our({ status: 'rejected', exchange_order_id: null })], [theirs({ status: 'rejected' })], [], NOW)
+      .reports,
   ).toEqual([])
 })
 
@@ -63,6 +74,7 @@ test('fills go before the order, by their cumulative quantity, also when only th
     [our()],
     [theirs({ status: 'cancelled', filled_qty: '3' })],
     [late, fill({ at: 9 })],
+    NOW,
   )
   expect(reports.map(({ order, execution }) => execution?.execution_id ?? order?.status)).toEqual([
     'e1',
@@ -86,11 +98,11 @@ test.each([
   ['acknowledged', our(), ['c1']],
   ['ended', our({ status: 'filled' }), []],
 ])('an order that the venue does not name and that is %s', (_name, order, asked) => {
-  expect(compareOrders([order], [], []).unnamed).toEqual(asked)
+  expect(unnamedIn([order], []).map((one) => one.client_order_id)).toEqual(asked)
 })
 
 test('an order that lives at the venue and is ended with us is told apart', () => {
-  const { alive, findings, reports } = compareOrders([our({ status: 'rejected' })], [theirs()], [])
+  const { alive, findings, reports } = compareOrders([our({ status: 'rejected' })], [theirs()], [], NOW)
   expect(alive.map(({ detail }) => detail)).toEqual([
     'we hold it as rejected, the venue as accepted: it is cancelled there, order x1',
   ])
@@ -108,7 +120,7 @@ test('an order that a known run has placed and that is not on record is lost, no
     theirs({ client_order_id: `w-${LOSER}-8-0`, exchange_order_id: 'x3', status: 'cancelled' }),
   ]
   const executions = [fill({ client_order_id: null, qty: '10' })]
-  const found = compareOrders([], orders, executions, new Set([LOSER]))
+  const found = compareOrders([], orders, executions, NOW, new Set([LOSER]))
   expect(found.findings.map((one) => [one.class, one.client_order_id])).toEqual([
     ['lost_order', client_order_id],
     ['lost_order', `${client_order_id}-sl0`],
@@ -120,12 +132,93 @@ test('an order that a known run has placed and that is not on record is lost, no
       `the run ${LOSER} has placed it, and it is not on record, as after a restore: sell 10, 0 filled, accepted at the venue as x2. No new order in AAPL until it is cancelled there`,
     ],
   ])
-  const strange = compareOrders([], orders, executions)
+  const strange = compareOrders([], orders, executions, NOW)
   expect([strange.lost, strange.foreign.length, strange.findings.map((one) => one.class)]).toEqual([
     [],
     1,
     ['foreign_order'],
   ])
+})
+
+/** Ours was replaced twice, and the last one filled in part; the first fill is of the first. */
+const CHAIN = [
+  theirs({ status: 'replaced', replaced_by: 'x2', filled_qty: '1', updated_at: 2 }),
+  theirs({
+    ...{ exchange_order_id: 'x2', client_order_id: 'd2', replaces: 'x1', replaced_by: 'x3', qty: '8' },
+    ...{ status: 'replaced', filled_qty: '2', updated_at: 4 },
+  }),
+  theirs({ exchange_order_id: 'x3', client_order_id: 'd3', replaces: 'x2', qty: '5', filled_qty: '3', status: 'partial' }),
+]
+const FILLS = [
+  fill({ execution_id: 'e1', qty: '1', cum_qty: '1', at: 1 }),
+  fill({ execution_id: 'e2', exchange_order_id: 'x2', client_order_id: null, qty: '2', cum_qty: '2', at: 3 }),
+  fill({ execution_id: 'e3', exchange_order_id: 'x3', client_order_id: 'd3', qty: '3', cum_qty: '3', at: 5 }),
+]
+const inWords = ({ reports }: ReturnType<typeof compareOrders>) =>
+  reports.map(({ client_order_id, order, execution, successors = [], lost }) =>
+    [
+      ...[client_order_id, execution?.execution_id ?? `${order?.exchange_order_id} ${order?.status}`],
+      ...successors.map((one) => `then ${one.exchange_order_id} ${one.status} ${one.filled_qty}`),
+      ...(lost === true ? ['lost'] : []),
+    ].join(' '),
+  )
+
+test('what was replaced unheard is followed, each before its own fills, and it is said once', () => {
+  const found = compareOrders([our()], CHAIN, FILLS, NOW)
+  expect(inWords(found)).toEqual([
+    ...['c1 e1', 'c1 x1 replaced then x2 accepted 0', 'c1 e2', 'c1 x2 replaced then x3 accepted 0', 'c1 e3'],
+    'c1 x3 partial',
+  ])
+  expect([found.foreign, found.alive, found.findings.map(({ detail }) => detail)]).toEqual([
+    [],
+    [],
+    ['it was accepted with us and is replaced at the venue, by its order x2: it is followed'],
+  ])
+  // The same, where only the orders tell.
+  expect(inWords(compareOrders([our()], CHAIN, [], NOW))).toEqual([
+    ...['c1 x1 replaced then x2 accepted 0', 'c1 x2 replaced then x3 accepted 0', 'c1 x3 partial'],
+  ])
+})
+
+test('what is on record as replaced says nothing more, and what took its place counts from what was filled before', () => {
+  const followed = { exchange_order_id: 'x3', replaced_ids: ['x1', 'x2'], filled_before: '3', qty: '8' }
+  const known = our({ ...followed, status: 'partial', filled_qty: '6' })
+  expect(compareOrders([known], CHAIN, [], NOW)).toEqual({ reports: [], findings: [], foreign: [], lost: [], alive: [] })
+  const behind = compareOrders([our({ ...followed, status: 'accepted', filled_qty: '4' })], CHAIN, FILLS, NOW)
+  expect(inWords(behind)).toEqual(['c1 e1', 'c1 e2', 'c1 e3', 'c1 x3 partial'])
+  expect(behind.findings.map(({ detail }) => detail)).toEqual([
+    'the venue filled 6 of 8, we knew of 4; it is partial there',
+  ])
+  const ended = our({ ...followed, status: 'cancelled', filled_qty: '6' })
+  expect(inWords(compareOrders([ended], CHAIN.slice(0, 2), FILLS.slice(0, 2), NOW))).toEqual(['c1 e1', 'c1 e2'])
+})
+
+test('what is to take the place of ours, or was to, is not foreign while ours is open', () => {
+  const next = theirs({ exchange_order_id: 'x2', client_order_id: 'd2', replaces: 'x1' })
+  const executions = [fill({ exchange_order_id: 'x2', client_order_id: 'd2' })]
+  const open = compareOrders([our()], [theirs(), next], executions, NOW)
+  expect([open.reports, open.findings, open.foreign]).toEqual([[], [], []])
+  const ended = compareOrders([our({ status: 'filled', filled_qty: '10' })], [next], executions, NOW)
+  expect([ended.findings.map((one) => one.class), ended.foreign.length]).toEqual([['foreign_order'], 1])
+  const other = compareOrders([our()], [{ ...next, replaces: 'x9' }], executions, NOW)
+  expect([other.findings.map((one) => one.class), other.foreign.length]).toEqual([['foreign_order'], 1])
+})
+
+test('what took the place of ours and is not named is asked for, for five minutes; then ours has ended', () => {
+  const replaced = theirs({ status: 'replaced', replaced_by: 'x2', updated_at: NOW })
+  expect(replacedIn([our()], [replaced])).toEqual([replaced])
+  expect(replacedIn([our()], CHAIN)).toEqual([])
+  expect(replacedIn([our({ status: 'cancelled' })], [replaced])).toEqual([])
+  const early = compareOrders([our()], [replaced], [], NOW + 299_999)
+  expect([early.reports, early.findings]).toEqual([[], []])
+  const late = compareOrders([our()], [replaced], [], NOW + 300_000)
+  expect([inWords(late), late.findings.map((one) => one.class)]).toEqual([['c1 x1 replaced lost'], ['order_state']])
+})
+
+test('of ours that was replaced before the venue is to name what it has now', () => {
+  const followed = our({ exchange_order_id: 'x3', replaced_ids: ['x1', 'x2'], filled_before: '3' })
+  expect(unnamedIn([followed], CHAIN.slice(0, 2))).toEqual([followed])
+  expect(unnamedIn([followed], CHAIN)).toEqual([])
 })
 
 test('a missing order is said after three times over half a minute, and forgotten once it is there again', () => {

@@ -4,10 +4,12 @@
  */
 import { isOpen } from '../../db/events/order_state.ts'
 import type { PayloadOf } from '../../db/events/registry.ts'
+import type { OrderSendRow } from '../../db/walle/live_rows.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import { runOfClientOrder } from '../marvin/contract.ts'
-import { isOther, type OrderReport } from './reports.ts'
+import { LOST_AFTER_MS } from './following.ts'
+import { isOther, type OrderReport, takesPlaceOf } from './reports.ts'
 import type { Execution, VenueOrder, VenueStatus } from './venue.ts'
 
 export type Finding = PayloadOf<'account.Reconciled'>['findings'][number]
@@ -16,16 +18,15 @@ export type Finding = PayloadOf<'account.Reconciled'>['findings'][number]
 export type OurOrder = Pick<
   OrderRow,
   'client_order_id' | 'exchange_order_id' | 'symbol' | 'side' | 'status' | 'qty' | 'filled_qty'
-> & {
-  /** How its way to the venue stands; null: not known. */
-  send_state: 'to_send' | 'sent' | 'unclear' | 'answered' | null
-}
+> &
+  Pick<OrderSendRow, 'replaced_ids' | 'filled_before'> & {
+    /** How its way to the venue stands; null: not known. */
+    send_state: OrderSendRow['state'] | null
+  }
 
 export interface OrdersCompared {
   /** In the order in which they are to be applied: fills before the order's state. */
   reports: (OrderReport & { client_order_id: string })[]
-  /** Open with us and not named by the venue: to be asked for one by one. */
-  unnamed: string[]
   findings: Finding[]
   /** Fills of orders that are not ours. */
   foreign: Execution[]
@@ -42,53 +43,196 @@ export interface LostFill {
 
 const VENUE_OPEN: readonly VenueStatus[] = ['pending', 'accepted', 'partial']
 
-/** `runs`: of this database, those that orders at the venue name as theirs. */
+/** Open with us, and what the venue has of them now is not among these: to be asked for one by one. */
+export function unnamedIn(ours: readonly OurOrder[], orders: readonly VenueOrder[]): OurOrder[] {
+  const ids = new Set(orders.map(({ exchange_order_id }) => exchange_order_id))
+  const names = new Set(orders.map(({ client_order_id }) => client_order_id))
+  return ours.filter((our) => {
+    if (!isOpen(our.status) || !wasSent(our)) return false
+    return our.replaced_ids.length > 0 ? !ids.has(our.exchange_order_id as string) : !names.has(our.client_order_id)
+  })
+}
+
+/** Ours that were replaced at the venue: what took their place is not among these, and is to be asked for. */
+export function replacedIn(ours: readonly OurOrder[], orders: readonly VenueOrder[]): VenueOrder[] {
+  const { chainOf } = placesOf(ours, orders)
+  return ours.flatMap((our) => {
+    const last = chainOf(our).at(-1)?.order
+    return last?.status === 'replaced' && isOpen(our.status) ? [last] : []
+  })
+}
+
+/** One of the venue's orders, of those that took each other's place. */
+interface Place {
+  id: string
+  /** Null: the venue has not named it. */
+  order: VenueOrder | null
+}
+
+interface Places {
+  /** Of ours: what the venue has of it by our record, and what took the place of that, unheard. */
+  chainOf(our: OurOrder): readonly Place[]
+  /** By the venue's ids, also of those that are on record as replaced. */
+  ourOf(exchangeOrderId: string): OurOrder | undefined
+  /** What the order took the place of unheard; null: another took its place. */
+  before(our: OurOrder, order: VenueOrder): readonly VenueOrder[] | null
+  /** It is to take the place of one that is open with us, and has not done so yet, or never will: that may have filled first. */
+  isAwaited(order: VenueOrder): boolean
+}
+
+function placesOf(ours: readonly OurOrder[], orders: readonly VenueOrder[]): Places {
+  const byId = new Map(orders.map((order) => [order.exchange_order_id, order]))
+  const byClientId = new Map(orders.map((order) => [order.client_order_id, order]))
+  const chains = new Map<string, Place[]>()
+  const owners = new Map<string, OurOrder>()
+  for (const our of ours) {
+    const chain = chainFrom(our, orders, byId, byClientId)
+    chains.set(our.client_order_id, chain)
+    for (const id of our.replaced_ids) owners.set(id, our)
+    for (const { id } of chain) owners.set(id, our)
+  }
+  const chainOf = (our: OurOrder) => chains.get(our.client_order_id) ?? []
+  return {
+    chainOf,
+    ourOf: (id) => owners.get(id),
+    before(our, { exchange_order_id }) {
+      if (our.replaced_ids.includes(exchange_order_id)) return null
+      const chain = chainOf(our)
+      const at = chain.findIndex(({ id }) => id === exchange_order_id)
+      if (at < 0) return []
+      return at < chain.length - 1 ? null : chain.slice(0, -1).flatMap(({ order }) => order ?? [])
+    },
+    isAwaited({ replaces }) {
+      const our = replaces === null ? undefined : owners.get(replaces)
+      return our !== undefined && isOpen(our.status)
+    },
+  }
+}
+
+function chainFrom(
+  our: OurOrder,
+  orders: readonly VenueOrder[],
+  byId: ReadonlyMap<string, VenueOrder>,
+  byClientId: ReadonlyMap<string, VenueOrder>,
+): Place[] {
+  // By our client id the venue knows what it was first.
+  const named = our.replaced_ids.length === 0 ? byClientId.get(our.client_order_id) : undefined
+  const first = our.exchange_order_id === null ? named : (byId.get(our.exchange_order_id) ?? null)
+  const id = our.exchange_order_id ?? first?.exchange_order_id
+  if (id === undefined) return []
+  const chain: Place[] = [{ id, order: first ?? null }]
+  for (let last = first; last?.status === 'replaced' && isOpen(our.status) && chain.length <= orders.length; ) {
+    const before = last
+    last = orders.find((order) => takesPlaceOf(order, before))
+    if (last != null) chain.push({ id: last.exchange_order_id, order: last })
+  }
+  return chain
+}
+
+/** `runs`: of this database, those that orders at the venue name as theirs. `now`: when the venue was asked. */
 export function compareOrders(
   ours: readonly OurOrder[],
   orders: readonly VenueOrder[],
   executions: readonly Execution[],
+  now: number,
   runs: ReadonlySet<string> = new Set(),
 ): OrdersCompared {
-  const loserOf = (clientId: string | undefined): string | null => {
-    const runId = clientId === undefined ? null : runOfClientOrder(clientId)
+  const loserOf = (clientId: string | null): string | null => {
+    const runId = clientId === null ? null : runOfClientOrder(clientId)
     return runId !== null && runs.has(runId) ? runId : null
   }
   const byClientId = new Map(ours.map((order) => [order.client_order_id, order]))
-  const byExchangeId = new Map<string, string>()
-  for (const { exchange_order_id: id, client_order_id } of ours) if (id !== null) byExchangeId.set(id, client_order_id)
-  for (const { exchange_order_id: id, client_order_id } of orders) byExchangeId.set(id, client_order_id)
-  const compared: OrdersCompared = { reports: [], unnamed: [], findings: [], foreign: [], lost: [], alive: [] }
+  const byId = new Map(orders.map((order) => [order.exchange_order_id, order]))
+  const places = placesOf(ours, orders)
+  const compared: OrdersCompared = { reports: [], findings: [], foreign: [], lost: [], alive: [] }
+  const follow = follower(places, compared.reports)
 
   for (const execution of [...executions].sort(byTime)) {
-    const clientId = execution.client_order_id ?? byExchangeId.get(execution.exchange_order_id)
-    if (clientId !== undefined && byClientId.has(clientId)) {
-      compared.reports.push({ client_order_id: clientId, order: null, execution })
+    const order = byId.get(execution.exchange_order_id)
+    const clientId = execution.client_order_id ?? order?.client_order_id ?? null
+    const our = places.ourOf(execution.exchange_order_id) ?? byClientId.get(clientId ?? '')
+    if (our !== undefined) {
+      follow(our, execution.exchange_order_id)
+      compared.reports.push({ client_order_id: our.client_order_id, order: null, execution })
       continue
     }
+    // The next look finds that it is ours.
+    if (order !== undefined && places.isAwaited(order)) continue
     const run_id = loserOf(clientId)
     if (run_id === null) compared.foreign.push(execution)
     else compared.lost.push({ run_id, execution })
   }
-  const named = new Set<string>()
   for (const order of [...orders].sort((a, b) => a.updated_at - b.updated_at)) {
-    named.add(order.client_order_id)
-    const our = byClientId.get(order.client_order_id)
+    const our = places.ourOf(order.exchange_order_id) ?? byClientId.get(order.client_order_id)
     if (our === undefined) {
       const run_id = loserOf(order.client_order_id)
       if (run_id !== null) compared.findings.push(...lostOrder(order, run_id))
-      else if (VENUE_OPEN.includes(order.status)) compared.findings.push(foreignOrder(order))
-    } else if (isOther(our, { order, execution: null })) {
+      else if (VENUE_OPEN.includes(order.status) && !places.isAwaited(order)) {
+        compared.findings.push(foreignOrder(order))
+      }
+      continue
+    }
+    const before = places.before(our, order)
+    // What another took the place of is told with that one, or on record.
+    if (before === null) continue
+    if (before.length === 0 && isOther(our, { order, execution: null }, our.replaced_ids)) {
       if (VENUE_OPEN.includes(order.status)) compared.findings.push(foreignOrder(order))
-    } else if (!saysNothingNew(our, order)) {
-      compared.reports.push({ client_order_id: our.client_order_id, order, execution: null })
-      const found = findingOf(our, order)
-      if (found !== null) compared[found.alive ? 'alive' : 'findings'].push(found.finding)
+      continue
+    }
+    compareNewest(compared, our, { order, before, now, follow: () => follow(our, order.exchange_order_id) })
+  }
+  return compared
+}
+
+interface Newest {
+  order: VenueOrder
+  /** What it took the place of unheard, oldest first. */
+  before: readonly VenueOrder[]
+  now: number
+  follow: () => void
+}
+
+/** Of ours against what the venue has of it now. */
+function compareNewest(compared: OrdersCompared, our: OurOrder, { order, before, now, follow }: Newest): void {
+  const filled = before.reduce((sum, one) => sum.plus(one.filled_qty), new Decimal(our.filled_before))
+  const whole = { ...order, filled_qty: filled.plus(order.filled_qty).toString() }
+  const [first] = before
+  if (first === undefined && saysNothingNew(our, whole)) return
+  follow()
+  const finding = first === undefined ? findingOf(our, whole) : replacedFinding(our, first)
+  // What took its place is not known yet.
+  const isGap = order.status === 'replaced' && isOpen(our.status)
+  const isLost = isGap && now - order.updated_at >= LOST_AFTER_MS
+  if (!isGap || isLost || new Decimal(whole.filled_qty).gt(our.filled_qty)) {
+    compared.reports.push({
+      ...{ client_order_id: our.client_order_id, order, execution: null },
+      ...(isLost ? { lost: true as const } : {}),
+    })
+  } else if (first === undefined) return
+  if (finding !== null) compared[finding.alive ? 'alive' : 'findings'].push(finding.finding)
+}
+
+/**
+ * Tells that ours goes on as that order, before what it filled is told: so each fill keeps its own price and time.
+ */
+function follower({ chainOf }: Places, reports: OrdersCompared['reports']) {
+  const reached = new Map<string, number>()
+  return (our: OurOrder, exchangeOrderId: string): void => {
+    const { client_order_id } = our
+    const chain = chainOf(our)
+    const to = chain.findIndex(({ id }) => id === exchangeOrderId)
+    for (let at = reached.get(client_order_id) ?? 0; at < to; at++) {
+      const [order, next] = [chain[at]?.order ?? null, chain[at + 1]?.order]
+      if (next == null) return
+      reports.push({ client_order_id, order, execution: null, successors: [asItWasTaken(next)] })
+      reached.set(client_order_id, at + 1)
     }
   }
-  compared.unnamed = ours
-    .filter((our) => isOpen(our.status) && wasSent(our) && !named.has(our.client_order_id))
-    .map((our) => our.client_order_id)
-  return compared
+}
+
+/** What it filled and what became of it is told with its own fills. */
+function asItWasTaken(order: VenueOrder): VenueOrder {
+  return { ...order, status: 'accepted', filled_qty: '0', filled_avg_price: null, fee: null, fee_qty: null }
 }
 
 function byTime(a: Execution, b: Execution): number {
@@ -137,6 +281,12 @@ function findingOf(our: OurOrder, order: VenueOrder): { alive: boolean; finding:
 function reasonOf({ reject_reason, replaced_by }: VenueOrder): string {
   if (replaced_by !== null) return `, by its order ${replaced_by}`
   return reject_reason === null ? '' : `: ${reject_reason}`
+}
+
+function replacedFinding(our: OurOrder, order: VenueOrder): { alive: boolean; finding: Finding } {
+  const { symbol, client_order_id } = our
+  const detail = `it was ${our.status} with us and is replaced at the venue${reasonOf(order)}: it is followed`
+  return { alive: false, finding: { class: 'order_state', symbol, client_order_id, detail } }
 }
 
 function foreignOrder(order: VenueOrder): Finding {

@@ -106,17 +106,20 @@ export interface VenueOrder {
   qty: string
   limit_price: string | null
   stop_price: string | null
+  trail_price: string | null
+  trail_percent: string | null
   time_in_force: TimeInForce
   status: VenueStatus
-  /** Cumulative. */
+  /** Cumulative, of this order alone. */
   filled_qty: string
   filled_avg_price: string | null
   /** All that was charged so far, as in `Execution`; the most that it can be where the venue does not say. Null: nothing is known of it. */
   fee: string | null
   fee_qty: string | null
   reject_reason: string | null
-  /** The order that took its place. */
+  /** The order that took its place, and the one whose place it took: the venue's ids. */
   replaced_by: string | null
+  replaces: string | null
   submitted_at: number | null
   updated_at: number
 }
@@ -223,6 +226,8 @@ export interface Venue {
   /** Every open order, or every order that changed since; all pages. */
   orders(which: { open: true } | { since: number }): Promise<VenueOrder[]>
   orderByClientId(clientOrderId: string): Promise<VenueOrder | null>
+  /** By the venue's own id: what took an order's place has a client id that nobody here gave. */
+  orderById(exchangeOrderId: string): Promise<VenueOrder | null>
   executions(since: number): Promise<Execution[]>
   /** `mayLeave` is asked last of all, when nothing but the request itself is left to do: what it throws is thrown on, and nothing was sent. */
   submit(order: OrderToSend, mayLeave?: () => Promise<void>): Promise<SubmitAnswer>

@@ -239,7 +239,20 @@ async function partialFills(stage: Stage): Promise<void> {
 function queryTests(on: On): void {
   on('an order that was never sent is not known', async ({ venue, newClientId }) => {
     expect(await venue.orderByClientId(newClientId())).toBeNull()
-    expect(await venue.cancel({ exchange_order_id: '00000000-0000-4000-8000-000000000000' })).toBe('not_found')
+    const exchange_order_id = '00000000-0000-4000-8000-000000000000'
+    expect(await venue.orderById(exchange_order_id)).toBeNull()
+    expect(await venue.orderById('no id of this venue')).toBeNull()
+    expect(await venue.cancel({ exchange_order_id })).toBe('not_found')
+  })
+
+  on('an order is known by the venue’s own id too, and took no other’s place', async (stage) => {
+    const wanted = order(stage, { order_type: 'limit', limit_price: far(await stage.price(), 0.8) })
+    const { exchange_order_id } = await sent(stage, wanted)
+    expect(await stage.venue.orderById(exchange_order_id)).toMatchObject({
+      ...{ exchange_order_id, client_order_id: wanted.client_order_id, qty: wanted.qty },
+      ...{ replaces: null, replaced_by: null, trail_price: null, trail_percent: null },
+    })
+    await cancelled(stage, [wanted.client_order_id])
   })
 
   on('orders that changed since are listed, the older ones are not', async (stage) => {

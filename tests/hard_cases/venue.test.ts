@@ -119,17 +119,78 @@ test('expired at the venue', async () => {
   })
 })
 
-test('replaced at the venue, by somebody else: Weaver’s order has ended, and what the other fills is nobody’s', async () => {
+test('replaced at the venue, by somebody else, twice, after a part was filled: the order goes on as what took its place', async () => {
+  const { control, count } = at.emulator
   const id = await at.resting()
-  const other = at.emulator.control.replace(id, { qty: '8' })
-  await at.reach('cancelled')
-  await at.until('the other to be seen', async () => (await at.findings()).includes('foreign_order'))
-  at.emulator.control.fill(other, '8', '99')
-  await at.settle()
-  expect(await at.outcome()).toEqual({
-    ...{ status: 'cancelled', filled: '0', fills: [], held: ['0', '7.98'], sent: [1, 1], paused: [] },
-    events: ['Created', 'Submitted', 'Accepted', 'Cancelled'],
+  const posted = count('POST', /^\/v2\/orders$/)
+  control.fill(id, '4', '99')
+  const second = control.replace(id, { qty: '8' })
+  control.fill(second, '2', '98')
+  const third = control.replace(second, { qty: '3' }, true)
+  control.fill(third, '3', '97')
+  await at.ends('filled')
+  const { events, fills, ...outcome } = await at.outcome()
+  expect(outcome).toEqual({
+    ...{ status: 'filled', filled: '9', held: ['8.9775', '8.9775'] },
+    ...{ sent: [1, 1], paused: [] },
   })
+  expect([sum(fills), (await at.order()).filled_avg_price?.slice(0, 8)]).toEqual([9, '98.11111'])
+  expect(events.filter((type) => type === 'Replaced')).toHaveLength(2)
+  expect([events.slice(0, 3), events.at(-1)]).toEqual([['Created', 'Submitted', 'Accepted'], 'Filled'])
+  expect(await at.findings()).not.toContain('foreign_order')
+  expect(count('POST', /^\/v2\/orders$/)).toBe(posted)
+})
+
+test('somebody asks to replace it, and it fills first: what was to take its place is nothing', async () => {
+  const id = await at.resting()
+  at.emulator.control.replaceInVain(id, '99')
+  await at.ends('filled')
+  expectFilled(await at.outcome())
+  expect(await at.findings()).not.toContain('foreign_order')
+})
+
+test('replaced unheard, and then its run stops: what took its place is cancelled, and nothing else is sent', async () => {
+  const { control, count } = at.emulator
+  const id = await at.resting()
+  control.updates.drop(2)
+  const next = control.replace(id, { qty: '6' })
+  const posted = count('POST', /^\/v2\/orders$/)
+  const [run] = await at.paper.query<{ id: string }>(`select id from weaver.runs where status = 'running'`)
+  await at.paper.stop(run?.id as string)
+  await at.ends('cancelled')
+  expect(control.book.order(next).status).toBe('canceled')
+  expect(await at.outcome()).toEqual({
+    ...{ status: 'cancelled', filled: '0', fills: [], held: ['0', '0'], sent: [1, 1], paused: [] },
+    events: ['Created', 'Submitted', 'Accepted', 'Replaced', 'Cancelled'],
+  })
+  expect(count('POST', /^\/v2\/orders$/)).toBe(posted)
+})
+
+test('a stop loss that somebody drags to another price stays the exit: no second one, and no alarm', async () => {
+  const { control, count } = at.emulator
+  await at.trade({ symbol: 'BTC/USD', stop_loss: '80' })
+  await at.reach('accepted')
+  control.fill((await at.order()).client_order_id, '10', '100')
+  await at.until('the stop loss', async () => (await at.orders())[1]?.status === 'accepted')
+  const [, exit] = await at.orders()
+  const posted = count('POST', /^\/v2\/orders$/)
+  const dragged = control.replace(exit?.client_order_id as string, { stop_price: '95', limit_price: '90' })
+  const stopOf = () =>
+    at.paper.query<{ stop_price: string }>(
+      'select trim_scale(stop_price)::text as stop_price from weaver.orders where client_order_id = $1',
+      [exit?.client_order_id],
+    )
+  await at.until('the new price', async () => (await stopOf())[0]?.stop_price === '95')
+  await at.settle()
+  expect(count('POST', /^\/v2\/orders$/)).toBe(posted)
+  control.fill(dragged, '9.975', '95')
+  await at.until('its fill', async () => (await at.orders())[1]?.status === 'filled')
+  await at.settle()
+  expect((await at.orders()).map(({ status, filled_qty }) => [status, filled_qty])).toEqual([
+    ['filled', '10'],
+    ['filled', '9.975'],
+  ])
+  expect(count('POST', /^\/v2\/orders$/)).toBe(posted)
 })
 
 test('an option order of several legs, which somebody else has in the account, is left out and stops nothing', async () => {

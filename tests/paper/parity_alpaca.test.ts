@@ -4,6 +4,10 @@
  */
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { Parity } from '../../db/walle/queries/parity.ts'
+import { getRun } from '../../db/walle/queries/runs.ts'
+import type { RunRow } from '../../db/walle/rows.ts'
+import { wallClock } from '../../jobs/glados/clock.ts'
+import { rebuildRun } from '../../jobs/history/rebuild.ts'
 import { type Emulator, startEmulator } from '../support/alpaca/emulator.ts'
 import { openPaperWorld, type PaperWorld } from '../support/paper_world.ts'
 import { pause, until } from '../support/until.ts'
@@ -338,6 +342,27 @@ test.runIf(isLong)('told: a bar that the venue corrected half a minute later', a
   await minutes(2)
   const parity = await replay(id)
   expect([parity.verdict, kinds(parity)]).toEqual(['amended', ['data/revised']])
+})
+
+test('told: somebody changed an order at the venue; its rows can be made again', async () => {
+  const id = await play({
+    symbols: ['BTC/USDT'],
+    script: [{ bar: 1, do: 'buy', order: { qty: '10', type: 'limit', limit_price: '95' } }],
+  })
+  await placed(id, 1)
+  const [order] = await orders(id)
+  const next = emulator.control.replace(order?.client_order_id as string, { qty: '4', limit_price: '96' })
+  emulator.control.fill(next, '4', '96')
+  await minutes(2)
+  const parity = await replay(id)
+  expect(parity.differences?.map(({ class: name, what, recorded }) => [name, what, recorded])).toEqual([
+    ['order', 'replaced', 'qty 4, price 96, gtc'],
+  ])
+  expect(parity.verdict).toBe('diverged')
+  const { db } = paper.weaver.system
+  const run = (await getRun(db.reader, id)) as RunRow
+  const { tables, left_out } = await rebuildRun({ db, ...wallClock }, run, { swap: false, most: 10, onReport: () => {} })
+  expect([tables.filter(({ total }) => total > 0), left_out]).toEqual([[], []])
 })
 
 test('told: the venue kept another fee than was booked', async () => {

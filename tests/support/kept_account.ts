@@ -87,6 +87,8 @@ export async function sentOrder(
     refusals: 0,
     at_market: false,
     qty_increment: null,
+    replaced_ids: [],
+    filled_before: '0',
     cancel_attempts: 0,
   }
   await db.write((tx) =>

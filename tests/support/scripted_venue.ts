@@ -67,7 +67,7 @@ export interface ScriptedVenue extends Venue {
   readonly submits: OrderToSend[]
   /** Every cancel that was called, by exchange order id. */
   readonly cancels: string[]
-  /** Every lookup by client order id. */
+  /** Every lookup, by client order id or the venue's own. */
   readonly lookups: string[]
   /** Orders in its book, oldest first. */
   readonly book: readonly VenueOrder[]
@@ -88,7 +88,12 @@ export interface ScriptedVenue extends Venue {
   /** Called within a submit, after the venue has done its part and before the caller hears of it. */
   whileSubmitting: ((order: VenueOrder | null) => Promise<void>) | null
   fill(clientOrderId: string, qty: string, price: string, extra?: Partial<Execution>): VenueUpdate
-  /** Its end: cancelled, rejected, expired, replaced. */
+  /**
+   * Somebody changes it there: another order takes its place, with a client id of its own, which is given. What is told of the
+   * two is pushed in that order, or the other way round.
+   */
+  replace(clientOrderId: string, changes?: Partial<VenueOrder>, newFirst?: boolean): string
+  /** Its end: cancelled, rejected, expired. */
   end(clientOrderId: string, status: VenueStatus, reason?: string): VenueUpdate
   /** What a stream would tell of it now. */
   snapshot(clientOrderId: string): VenueOrder
@@ -176,6 +181,8 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
       qty: asked.qty,
       limit_price: asked.limit_price,
       stop_price: asked.stop_price,
+      trail_price: asked.trail_price,
+      trail_percent: asked.trail_percent,
       time_in_force: asked.time_in_force,
       status: 'accepted',
       filled_qty: '0',
@@ -184,6 +191,7 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
       fee_qty: null,
       reject_reason: null,
       replaced_by: null,
+      replaces: null,
       submitted_at: now(),
       updated_at: now(),
     }
@@ -191,6 +199,17 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
     hideNext = 0
     tell({ order: { ...order }, execution: null })
     return order
+  }
+  const lookUp = async (id: string, isIt: (order: VenueOrder) => boolean): Promise<VenueOrder | null> => {
+    venue.lookups.push(id)
+    failUnlessOk(scripts.lookup.shift() ?? 'ok')
+    const entry = entries.findLast(({ order }) => isIt(order))
+    if (!entry) return null
+    if (entry.hidden > 0) {
+      entry.hidden -= 1
+      return null
+    }
+    return { ...entry.order }
   }
   const knows = (id: string) => entries.some(({ order }) => order.client_order_id === id)
 
@@ -276,6 +295,19 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
       move(positions, order.symbol, new Decimal(qty).minus(execution.fee_qty ?? '0'), order.side, price)
       return tell({ order: { ...order }, execution })
     },
+    replace(id, changes = {}, newFirst = false) {
+      const { order } = entryOf(id)
+      const next: VenueOrder = {
+        ...order,
+        ...{ exchange_order_id: `x${nextOrder++}`, client_order_id: randomUUID(), replaces: order.exchange_order_id },
+        ...{ filled_qty: '0', filled_avg_price: null, status: 'accepted' as const, submitted_at: now(), updated_at: now() },
+        ...changes,
+      }
+      entries.push({ order: next, hidden: 0 })
+      Object.assign(order, { status: 'replaced', replaced_by: next.exchange_order_id, updated_at: now() })
+      for (const one of newFirst ? [next, order] : [order, next]) tell({ order: { ...one }, execution: null })
+      return next.client_order_id
+    },
     end(id, status, reason) {
       const { order } = entryOf(id)
       Object.assign(order, { status, reject_reason: reason ?? null, updated_at: now() })
@@ -301,17 +333,8 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
         'open' in which ? OPEN.includes(status) : updated_at >= which.since
       return entries.filter(({ order }) => wanted(order)).map(({ order }) => ({ ...order }))
     },
-    async orderByClientId(id) {
-      venue.lookups.push(id)
-      failUnlessOk(scripts.lookup.shift() ?? 'ok')
-      const entry = entries.findLast(({ order }) => order.client_order_id === id)
-      if (!entry) return null
-      if (entry.hidden > 0) {
-        entry.hidden -= 1
-        return null
-      }
-      return { ...entry.order }
-    },
+    orderByClientId: (id) => lookUp(id, (order) => order.client_order_id === id),
+    orderById: (id) => lookUp(id, (order) => order.exchange_order_id === id),
     async executions(since) {
       return executions.filter(({ at }) => at >= since).map((one) => ({ ...one }))
     },

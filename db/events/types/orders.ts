@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { SIDES } from '../../../strategies/api.ts'
+import { SIDES, TIMES_IN_FORCE } from '../../../strategies/api.ts'
 import { evt } from './kinds.ts'
 import { clientOrderId, count, decimal, id, instant, symbol } from './shared.ts'
 
@@ -54,6 +54,24 @@ const created = {
   placed_at: instant,
 }
 
+/** Somebody changed it at its venue, where another order took its place: from here on the terms are these. */
+const replaced = {
+  ...order,
+  /** The venue's id of the one that took its place, and of the one that it was. */
+  exchange_order_id: z.string(),
+  replaces: z.string(),
+  /** In all, with what was filled before. */
+  qty: decimal,
+  price: decimal.nullable(),
+  stop_price: decimal.nullable(),
+  trail_price: decimal.nullable(),
+  trail_percent: decimal.nullable(),
+  time_in_force: z.enum(TIMES_IN_FORCE),
+  /** As it was then. */
+  filled_qty: decimal,
+  filled_avg_price: decimal.nullable(),
+}
+
 const ended = { ...order, reason: z.string().nullable() }
 
 export const orderEvents = {
@@ -61,6 +79,7 @@ export const orderEvents = {
   'orders.Submitted': evt(order),
   /** The venue's id of the order; a simulated one has none. */
   'orders.Accepted': evt({ ...order, exchange_order_id: z.string().exactOptional() }),
+  'orders.Replaced': evt(replaced),
   'orders.PartiallyFilled': evt(filled),
   'orders.Filled': evt(filled),
   'orders.Cancelled': evt(ended),

@@ -27,6 +27,10 @@ export function evolveOrder(row: OrderRow | null, event: OrderEvent): OrderRow |
   switch (event.type) {
     case 'orders.Accepted':
       return { ...moved, exchange_order_id: event.payload.exchange_order_id ?? row.exchange_order_id }
+    case 'orders.Replaced': {
+      const { exchange_order_id, qty, price, stop_price, trail_price, trail_percent, time_in_force } = event.payload
+      return { ...moved, exchange_order_id, qty, price, stop_price, trail_price, trail_percent, time_in_force }
+    }
     case 'orders.Submitted':
       return { ...moved, submitted_at: event.ts }
     case 'orders.PartiallyFilled':

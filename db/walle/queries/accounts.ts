@@ -113,9 +113,13 @@ export async function purchasesOf(
   )
 }
 
-export type AccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null }
+export type AccountOrder = OrderRow & { send_state: OrderSendRow['state'] | null } & Pick<
+    OrderSendRow,
+    'replaced_ids' | 'filled_before'
+  >
 
-const ACCOUNT_ORDERS = `select ${selectList(ORDERS, 'o')}, s.state as send_state
+const ACCOUNT_ORDERS = `select ${selectList(ORDERS, 'o')}, s.state as send_state,
+    coalesce(s.replaced_ids, '[]') as replaced_ids, coalesce(s.filled_before, 0) as filled_before
   from weaver.orders o join weaver.runs r on r.id = o.run_id left join weaver.order_sends s on s.order_id = o.id`
 
 /** Our orders of the account that may still change. */
@@ -128,9 +132,23 @@ export function openAccountOrders(reader: Reader, { exchange, mode }: AccountNam
   )
 }
 
-/** Those of them that are ours. */
-export function ordersByClientId(reader: Reader, clientOrderIds: readonly string[]): Promise<AccountOrder[]> {
-  return reader.query<AccountOrder>(`${ACCOUNT_ORDERS} where o.client_order_id = any ($1::text[])`, [clientOrderIds])
+/** Those of them that are ours: by the ids that Weaver gave, or by the venue's of what took the place of ours. */
+export async function ordersNamed(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  clientOrderIds: readonly string[],
+  exchangeOrderIds: readonly string[],
+): Promise<AccountOrder[]> {
+  const own = await reader.query<AccountOrder>(`${ACCOUNT_ORDERS} where o.client_order_id = any ($1::text[])`, [
+    clientOrderIds,
+  ])
+  const replaced = await reader.query<AccountOrder>(
+    `${ACCOUNT_ORDERS} where s.exchange = $1 and s.mode = $2 and s.replaced_ids <> '[]' and o.id in (
+       select id from weaver.orders where exchange_order_id = any ($3::text[])
+       union all select order_id from weaver.order_sends where replaced_ids <> '[]' and replaced_ids ?| $3::text[])`,
+    [exchange, mode, exchangeOrderIds],
+  )
+  return [...new Map([...own, ...replaced].map((order) => [order.id, order])).values()]
 }
 
 /** Symbols of the account in which something may have filled in the last moments. */

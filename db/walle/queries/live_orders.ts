@@ -9,22 +9,38 @@ export interface OrderPlace {
   run_id: string
 }
 
-/** Which of the account's orders is meant: by the id that Weaver gave it, else by the venue's. */
+type Account = { exchange: string; mode: TradingMode }
+
+/**
+ * Which of the account's orders is meant: by the id that Weaver gave it, else by the venue's, which is that of the newest of
+ * the orders that took each other's place, of one before it, or of one that is about to take its place.
+ */
 export async function findOrder(
   reader: Reader,
-  account: { exchange: string; mode: TradingMode },
-  ids: { client_order_id: string | null; exchange_order_id: string | null },
+  account: Account,
+  ids: { client_order_id: string | null; exchange_order_id: string | null; replaces: string | null },
 ): Promise<OrderPlace | null> {
-  const [column, id] =
-    ids.client_order_id === null
-      ? ['exchange_order_id', ids.exchange_order_id]
-      : ['client_order_id', ids.client_order_id]
-  const [row] = await reader.query<OrderPlace>(
-    `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
-     where r.exchange = $1 and r.mode = $2 and o.${column} = $3`,
-    [account.exchange, account.mode, id],
-  )
-  return row ?? null
+  if (ids.client_order_id !== null) {
+    const [row] = await reader.query<OrderPlace>(
+      `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
+       where r.exchange = $1 and r.mode = $2 and o.client_order_id = $3`,
+      [account.exchange, account.mode, ids.client_order_id],
+    )
+    if (row !== undefined) return row
+  }
+  for (const id of [ids.exchange_order_id, ids.replaces]) {
+    const [row] = id === null ? [] : await reader.query<OrderPlace>(
+      `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
+       where r.exchange = $1 and r.mode = $2 and o.exchange_order_id = $3
+       union all
+       select s.order_id, s.run_id from weaver.order_sends s
+       where s.exchange = $1 and s.mode = $2 and s.replaced_ids <> '[]' and s.replaced_ids ? $3
+       limit 1`,
+      [account.exchange, account.mode, id],
+    )
+    if (row !== undefined) return row
+  }
+  return null
 }
 
 /** Needs the run's lock, which whoever changes an order holds. */

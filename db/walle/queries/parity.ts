@@ -92,7 +92,7 @@ export async function getDecisionById(reader: Reader, id: string): Promise<Decis
   return row ?? null
 }
 
-/** The most that a venue ever reported of an order. */
+/** The most that a venue ever reported of an order, with what was reported of those whose place it took. */
 export interface VenueSaid {
   client_order_id: string
   filled_qty: string
@@ -101,13 +101,24 @@ export interface VenueSaid {
 
 export function listVenueSaid(reader: Reader, runId: string): Promise<VenueSaid[]> {
   return reader.query<VenueSaid>(
-    `select distinct on (u.client_order_id) u.client_order_id, trim_scale(t.filled_qty)::text as filled_qty,
-       u.payload #>> '{order,filled_avg_price}' as filled_avg_price
-     from weaver.orders o join weaver.venue_updates u on u.client_order_id = o.client_order_id
-       cross join lateral (select greatest((u.payload #>> '{order,filled_qty}')::numeric,
-         (u.payload #>> '{execution,cum_qty}')::numeric) as filled_qty) t
-     where o.run_id = $1 and t.filled_qty is not null
-     order by u.client_order_id, t.filled_qty desc, u.id desc`,
+    `with said as (
+       select distinct on (u.client_order_id, t.place) u.client_order_id, t.filled_qty,
+         u.payload #>> '{order,filled_avg_price}' as filled_avg_price
+       from weaver.orders o join weaver.venue_updates u on u.client_order_id = o.client_order_id
+         left join weaver.order_sends s on s.order_id = o.id
+         cross join lateral (select greatest((u.payload #>> '{order,filled_qty}')::numeric,
+           (u.payload #>> '{execution,cum_qty}')::numeric) as filled_qty,
+           case when s.replaced_ids <> '[]' then coalesce(u.payload #>> '{order,exchange_order_id}',
+             u.payload #>> '{execution,exchange_order_id}') else '' end as place) t
+       where o.run_id = $1 and t.filled_qty is not null
+         and (t.place = '' or t.place = o.exchange_order_id or s.replaced_ids ? t.place)
+       order by u.client_order_id, t.place, t.filled_qty desc, u.id desc)
+     select client_order_id, trim_scale(sum(filled_qty))::text as filled_qty,
+       case when count(*) = 1 then min(filled_avg_price)
+         when bool_or(filled_qty > 0 and filled_avg_price is null) or sum(filled_qty) = 0 then null
+         else trim_scale(round(sum(filled_qty * coalesce(filled_avg_price, '0')::numeric) / sum(filled_qty), 12))::text
+       end as filled_avg_price
+     from said group by client_order_id order by client_order_id`,
     [runId],
   )
 }

@@ -91,11 +91,11 @@ test.each<[string, (reader: Reader) => Promise<unknown>]>([
   ['open orders of an account', (reader) => openAccountOrders(reader, ACCOUNT)],
   [
     'an order by its client id',
-    (reader) => findOrder(reader, ACCOUNT, { client_order_id: `${LIVE.id}-7`, exchange_order_id: null }),
+    (reader) => findOrder(reader, ACCOUNT, { client_order_id: `${LIVE.id}-7`, exchange_order_id: null, replaces: null }),
   ],
   [
     "an order by its venue's id",
-    (reader) => findOrder(reader, ACCOUNT, { client_order_id: null, exchange_order_id: 'x-7' }),
+    (reader) => findOrder(reader, ACCOUNT, { client_order_id: null, exchange_order_id: 'x-7', replaces: null }),
   ],
   ['sends that nobody has a job for', (reader) => unfinishedSends(reader, ACCOUNT)],
   ['bars that came late', (reader) => countLateBars(reader, LIVE.id)],

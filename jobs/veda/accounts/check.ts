@@ -7,12 +7,13 @@ import {
   knownExecutions,
   lockAccount,
   openAccountOrders,
-  ordersByClientId,
+  ordersNamed,
   runsOfAccount,
 } from '../../../db/walle/queries/accounts.ts'
 import { tradedSymbols } from '../../../db/walle/queries/market.ts'
 import type { Live } from '../../live/live.ts'
 import { runOfClientOrder } from '../../marvin/contract.ts'
+import { askFor, type Followed, successorsOf } from '../following.ts'
 import type { Heard, Reported } from '../orders/reports.ts'
 import type { Differences, Settling } from '../positions.ts'
 import {
@@ -21,8 +22,11 @@ import {
   fitFindings,
   judgeMissing,
   type Missing,
+  type OurOrder,
+  replacedIn,
   restingLost,
   turnOf,
+  unnamedIn,
 } from '../reconcile.ts'
 import {
   type Execution,
@@ -53,7 +57,7 @@ export interface Memory {
 export const NO_MEMORY: Memory = { missing: new Map(), differences: new Map(), told: new Set(), money: null }
 
 /** What of a venue is asked here. */
-export type AskedVenue = Pick<Venue, 'account' | 'positions' | 'orders' | 'executions' | 'orderByClientId'>
+export type AskedVenue = Followed & Pick<Venue, 'account' | 'positions' | 'orders' | 'executions'>
 
 export interface Check extends AccountName {
   venue: AskedVenue
@@ -116,30 +120,34 @@ export async function checkAccount(live: Live, apply: ApplyReport, check: Check)
   const open = await openAccountOrders(live.db.reader, check)
   const look = await lookAt(venue, since)
   await mustBeTheirs(live, check, before, look.account)
-  const closed = await ordersByClientId(live.db.reader, namedIn(look))
-  const ours = new Map([...open, ...closed].map((order) => [order.client_order_id, order]))
+  const named = await ordersNamed(live.db.reader, check, namedIn(look), venueIdsIn(look))
+  const ours = [...new Map([...open, ...named].map((order) => [order.client_order_id, order])).values()]
   const runs = await runsOfAccount(live.db.reader, check, runsNamedIn(look))
-  const first = compareOrders([...ours.values()], look.orders, look.executions, runs)
-  const turn = turnOf(first.unnamed, memory.missing, MOST_LOOKUPS)
-  const asked = await lookUp(venue, turn.asked)
-  const found = compareOrders([...ours.values()], asked.orders, [])
+  const unnamed = new Map(unnamedIn(ours, look.orders).map((our) => [our.client_order_id, our]))
+  const turn = turnOf([...unnamed.keys()], memory.missing, MOST_LOOKUPS)
+  const asked = await lookUp(
+    venue,
+    turn.asked.flatMap((id) => unnamed.get(id) ?? []),
+    startedAt,
+  )
+  const orders = await withSuccessors(venue, ours, newestOf([...look.orders, ...asked.orders]), startedAt)
+  const found = compareOrders(ours, orders, look.executions, startedAt, runs)
   const missing = judgeMissing(open, { notFound: asked.notFound, notAsked: turn.rest }, memory.missing, live.now())
   const known = await knownExecutions(live.db.reader, check, idsOf(look.executions))
   let newsAt: number | null = null
-  for (const { order, execution } of [...first.reports, ...found.reports]) {
+  for (const { client_order_id: _, ...report } of found.reports) {
+    const { order, execution } = report
     if (execution !== null && known.has(execution.execution_id)) continue
     const { exchange, mode, source } = check
-    await apply({ exchange, mode, source, order, execution })
+    await apply({ exchange, mode, source, ...report })
     newsAt = Math.max(newsAt ?? 0, order?.updated_at ?? execution?.at ?? 0)
   }
-  const news = [...first.findings, ...found.findings].filter((finding) =>
-    isNews(finding, look.orders, check, startedAt),
-  )
-  const alive = [...first.alive, ...found.alive]
-  const foreign = first.foreign.filter(({ execution_id }) => !known.has(execution_id))
-  const lost = first.lost.filter(({ execution }) => !known.has(execution.execution_id))
+  const news = found.findings.filter((finding) => isNews(finding, look.orders, check, startedAt))
+  const { alive } = found
+  const foreign = found.foreign.filter(({ execution_id }) => !known.has(execution_id))
+  const lost = found.lost.filter(({ execution }) => !known.has(execution.execution_id))
   const told = await live.db.write(async (tx) => {
-    const seen = { look, startedAt, foreign, lost, resting: restingLost(look.orders, first) }
+    const seen = { look, startedAt, foreign, lost, resting: restingLost(look.orders, found) }
     const judged = await judgeHoldings(live, tx, check, seen)
     const findings = [...news, ...alive, ...missing.findings, ...judged.positions.findings]
     const account = accountAfter(live, check, { startedAt, look, judged })
@@ -207,6 +215,15 @@ function namedIn({ orders, executions }: Look): string[] {
   return [...new Set(named)]
 }
 
+/** With what they took the place of. */
+function venueIdsIn({ orders, executions }: Look): string[] {
+  const ids = [
+    ...orders.flatMap(({ exchange_order_id, replaces }) => [exchange_order_id, replaces ?? exchange_order_id]),
+    ...executions.map(({ exchange_order_id }) => exchange_order_id),
+  ]
+  return [...new Set(ids)]
+}
+
 function runsNamedIn(look: Look): string[] {
   return [...new Set(namedIn(look).flatMap((id) => runOfClientOrder(id) ?? []))]
 }
@@ -217,16 +234,29 @@ function idsOf(executions: readonly Execution[]): string[] {
 
 async function lookUp(
   venue: AskedVenue,
-  ids: readonly string[],
+  ours: readonly OurOrder[],
+  now: number,
 ): Promise<{ orders: VenueOrder[]; notFound: string[] }> {
   const orders: VenueOrder[] = []
   const notFound: string[] = []
-  for (const id of ids) {
-    const order = await venue.orderByClientId(id)
-    if (order === null) notFound.push(id)
-    else orders.push(order)
+  for (const our of ours) {
+    const report = await askFor(venue, our, now)
+    if (report?.order == null) notFound.push(our.client_order_id)
+    else orders.push(report.order, ...(report.successors ?? []))
   }
   return { orders, notFound }
+}
+
+/** With what took the place of ours, as far as the venue knows it. */
+async function withSuccessors(
+  venue: AskedVenue,
+  ours: readonly OurOrder[],
+  orders: readonly VenueOrder[],
+  now: number,
+): Promise<VenueOrder[]> {
+  const all = [...orders]
+  for (const order of replacedIn(ours, orders)) all.push(...(await successorsOf(venue, order, now, all)).successors)
+  return newestOf(all)
 }
 
 /** With a stream that is up, only what it should have told by now; where updates are polled, news is what polls are for. */

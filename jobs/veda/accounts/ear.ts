@@ -1,8 +1,10 @@
 /** What hears an account's stream of order updates: whether it is up, and each update recorded in the order it came. */
 import type { AccountName } from '../../../db/walle/queries/accounts.ts'
+import type { OrderPlace } from '../../../db/walle/queries/live_orders.ts'
 import type { TradedSymbol } from '../../../db/walle/queries/market.ts'
 import type { Live } from '../../live/live.ts'
 import type { MarketNews } from '../marks.ts'
+import { askVenue } from '../orders/asking.ts'
 import type { OrderReport } from '../reports.ts'
 import type { StreamHandlers, Venue, VenueStream } from '../venue.ts'
 import type { ApplyReport } from './check.ts'
@@ -160,7 +162,7 @@ export class Ear {
     try {
       const told = await apply({ ...name, source: 'stream', ...report })
       if (told.kind === 'foreign') this.stir = true
-      else if (told.gap) await this.fillGap(venue, report)
+      else if (told.gap) await this.fillGap(venue, told.order)
     } catch (error) {
       this.news = true
       const told = { err: error, account: labelOf(name) }
@@ -170,11 +172,12 @@ export class Ear {
   }
 
   /** Something was missed before this update: the order as it is now tells it. */
-  private async fillGap(venue: Venue, { order, execution }: OrderReport): Promise<void> {
-    const id = order?.client_order_id ?? execution?.client_order_id ?? null
-    const whole = id === null ? null : await venue.orderByClientId(id)
-    if (whole === null) this.news = true
-    else await this.options.apply({ ...this.options.name, source: 'poll', order: whole, execution: null })
+  private async fillGap(venue: Venue, { order_id }: OrderPlace): Promise<void> {
+    const { live, apply, name } = this.options
+    const whole = await askVenue(live.db.reader, venue, order_id, live.now())
+    const told = whole === null ? null : await apply({ ...name, source: 'poll', ...whole })
+    // What took an order's place may not be there to be asked for yet.
+    if (told === null || told.kind === 'foreign' || told.gap) this.news = true
   }
 
   private async closeStream(why: string): Promise<void> {

@@ -347,6 +347,7 @@ function patient(live: Live, mostMs: number, venue: Venue): AskedVenue & Pick<Ve
     orders: (which) => wait(venue.orders(which)),
     executions: (since) => wait(venue.executions(since)),
     orderByClientId: (id) => wait(venue.orderByClientId(id)),
+    orderById: (id) => wait(venue.orderById(id)),
     time: () => wait(venue.time()),
   }
 }

@@ -94,6 +94,8 @@ export function newOrderOutcome(seed: OrderSeed): BornOrder {
     refusals: 0,
     at_market: false,
     qty_increment: null,
+    replaced_ids: [],
+    filled_before: '0',
   }
   const writes: Outcome['writes'] = [
     { kind: 'insert_orders', rows: [order] },

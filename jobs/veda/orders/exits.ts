@@ -45,7 +45,7 @@ interface Changed {
   fills: readonly FillRow[]
   ledger: RunLedgerRow
   position: PositionRow | null
-  /** What is held was changed by no order. */
+  /** What is held was changed by no order, or how much an exit closes by no doing of Weaver's. */
   fits?: true
 }
 
@@ -212,8 +212,15 @@ async function placeLegs(
   return { outcome: { writes, events, jobs }, ledger: { ...ledger, next_order: next } }
 }
 
-function legIntent(entry: OrderRow, { role, client_order_id, qty }: NewLeg): PlaceIntent {
+/** One that follows another has its prices: somebody may have changed them at the venue. */
+function legIntent(entry: OrderRow, { role, client_order_id, qty, after }: NewLeg): PlaceIntent {
   const stop = role === 'sl'
+  if (after !== null) {
+    const { symbol, side, order_type, price: limit_price, stop_price, trail_price, trail_percent, reason } = after
+    return ownIntent({
+      ...{ client_order_id, symbol, side, order_type, qty, limit_price, stop_price, trail_price, trail_percent, reason },
+    })
+  }
   const trails = stop && entry.stop_loss === null
   return ownIntent({
     client_order_id,
@@ -246,6 +253,31 @@ export function exitAlarms(
   if (cancelled === undefined || lost === null) return []
   const why = `it was ended there without Weaver's wish: ${cancelled.payload.reason ?? 'cancelled'}${after}`
   return [exitAlarm(order, { fact: 'alarm', cause: cancelled.id, ts, why })]
+}
+
+/** Whoever made it smaller meant it: what it does not close any more stays without it, and is told of. */
+export function smallerAlarms(before: OrderRow, bodies: readonly OrderBody[], ts: string): NewEvent[] {
+  const replaced = bodies.findLast((body) => body.type === 'orders.Replaced')
+  if (before.parent_order_id === null || replaced === undefined) return []
+  const { qty, exchange_order_id } = replaced.payload
+  const less = new Decimal(before.qty).minus(qty)
+  if (less.lte(ZERO)) return []
+  const what = `${before.reason ?? before.order_type}, ${before.side} ${before.qty} ${before.symbol}`
+  return [
+    {
+      id: venueEventId(before.run_id, before.client_order_id, `alarm:smaller:${exchange_order_id}`),
+      type: 'system.Error',
+      run_id: before.run_id,
+      corr_id: before.corr_id,
+      causation_id: replaced.id,
+      ts,
+      producer: 'veda',
+      payload: {
+        part: 'orders',
+        message: `the exit ${before.client_order_id} (${what}) was made smaller at the venue: it closes ${qty}, and ${less} are without it`,
+      },
+    },
+  ]
 }
 
 interface Alarm {

@@ -31,9 +31,9 @@ import { type Booked, type Books, closeBooks, openBooks } from '../../greta/book
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { applyFill } from '../../greta/ledger.ts'
 import type { Live } from '../../live/live.ts'
-import { applyReport, isOther, type OrderBody, type OrderReport } from '../reports.ts'
+import { applyReport, isOther, type KnownOrder, type OrderBody, type OrderReport } from '../reports.ts'
 import type { VenueStatus } from '../venue.ts'
-import { exitAlarms, exitOutcome } from './exits.ts'
+import { exitAlarms, exitOutcome, smallerAlarms } from './exits.ts'
 import { cancelJob } from './job_specs.ts'
 
 export type ReportSource = VenueUpdateRow['source']
@@ -65,6 +65,7 @@ export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Repo
   const ids = {
     client_order_id: heard.order?.client_order_id ?? heard.execution?.client_order_id ?? null,
     exchange_order_id: heard.order?.exchange_order_id ?? heard.execution?.exchange_order_id ?? null,
+    replaces: heard.order?.replaces ?? null,
   }
   const place = await findOrder(jobs.db.reader, heard, ids)
   if (place === null) return { kind: 'foreign' }
@@ -73,9 +74,11 @@ export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Repo
     const order = await getOrder(jobs.db.reader, place.order_id)
     const send = await getOrderSend(jobs.db.reader, place.order_id)
     const fills = await fillsOfOrder(jobs.db.reader, place.order_id)
-    const decidedClose = send?.decided_close ?? null
-    const news = order === null ? null : applyReport({ row: order, fills, decidedClose }, heard, 0)
-    const lives = order !== null && isZombie(order, heard) && !(await isBeingCancelled(jobs.db.reader, order.id))
+    const news = order === null || send === null ? null : applyReport(knownOf(order, send, fills), heard, 0)
+    const lives =
+      order !== null &&
+      isZombie(order, send?.replaced_ids ?? [], heard) &&
+      !(await isBeingCancelled(jobs.db.reader, order.id))
     if (news?.events.length === 0 && send?.state === 'answered' && !lives) {
       return { kind: 'known', order: place, told: [], gap: news.gap }
     }
@@ -87,6 +90,11 @@ export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Repo
     await jobs.record(tx, outcome)
     return { kind: 'known', order: place, told, gap }
   })
+}
+
+function knownOf(row: OrderRow, send: OrderSendRow, fills: readonly FillRow[]): KnownOrder {
+  const { decided_close: decidedClose, replaced_ids: replacedIds, filled_before: filledBefore } = send
+  return { row, fills, decidedClose, replacedIds, filledBefore }
 }
 
 export interface LockedOrder {
@@ -122,14 +130,17 @@ export async function reportOutcome(
   heard: Heard,
 ): Promise<ReportOutcome> {
   const { order, run } = locked
-  if (heard.made !== true && isOther(order, heard)) return otherOutcome(jobs, tx, locked, heard)
+  if (heard.made !== true && isOther(order, heard, locked.send.replaced_ids)) return otherOutcome(jobs, tx, locked, heard)
   const ledger = await getRunLedger(tx, run.id)
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   const fills = await fillsOfOrder(tx, order.id)
-  const known = { row: order, fills, decidedClose: locked.send.decided_close }
-  const { events, gap } = applyReport(known, heard, ledger.next_fill)
-  const send: OrderSendRow = { ...locked.send, state: 'answered', last_error: null }
-  const zombie = isZombie(order, heard)
+  const known = knownOf(order, locked.send, fills)
+  const { events, gap, replacedIds, filledBefore } = applyReport(known, heard, ledger.next_fill)
+  const send: OrderSendRow = {
+    ...locked.send,
+    ...{ state: 'answered', last_error: null, replaced_ids: [...replacedIds], filled_before: filledBefore },
+  }
+  const zombie = isZombie(order, locked.send.replaced_ids, heard)
   const cancels = zombie && !(await isBeingCancelled(tx, order.id))
   if (zombie && order.exchange_order_id === null && send.cancel_requested_at === null) {
     send.cancel_requested_at = new Date(jobs.now()).toISOString()
@@ -140,7 +151,7 @@ export async function reportOutcome(
   return {
     outcome: {
       writes: [
-        { kind: 'insert_venue_updates', rows: [updateOf(order, heard)] },
+        { kind: 'insert_venue_updates', rows: updatesOf(order, heard) },
         ...(changed ? [{ kind: 'save_order_sends' as const, rows: [send] }] : []),
         ...change.outcome.writes,
       ],
@@ -155,9 +166,14 @@ export async function reportOutcome(
   }
 }
 
-function updateOf({ client_order_id }: OrderRow, { exchange, mode, source, order, execution }: Heard): VenueUpdateRow {
-  const execution_id = execution?.execution_id ?? null
-  return { exchange, mode, source, client_order_id, execution_id, payload: { order, execution } as unknown as Json }
+/** One for each of the venue's orders. */
+function updatesOf({ client_order_id }: OrderRow, heard: Heard): VenueUpdateRow[] {
+  const { exchange, mode, source, order, execution, successors = [] } = heard
+  const of = (payload: Pick<Heard, 'order' | 'execution'>): VenueUpdateRow => ({
+    ...{ exchange, mode, source, client_order_id, execution_id: payload.execution?.execution_id ?? null },
+    payload: payload as unknown as Json,
+  })
+  return [of({ order, execution }), ...successors.map((one) => of({ order: one, execution: null }))]
 }
 
 /** Nothing is booked. What it traded no order explains: the comparison of positions pauses its symbol. Told once. */
@@ -169,7 +185,7 @@ async function otherOutcome(
 ): Promise<ReportOutcome> {
   const id = venueEventId(order.run_id, order.client_order_id, 'other')
   const nothing = { outcome: { writes: [], events: [] }, order, send, told: [], gap: false, other: true }
-  const update = { kind: 'insert_venue_updates' as const, rows: [updateOf(order, heard)] }
+  const update = { kind: 'insert_venue_updates' as const, rows: updatesOf(order, heard) }
   if ((await getEvent(tx, id)) !== null) {
     // On record, so that it is not asked for again.
     return heard.execution === null ? nothing : { ...nothing, outcome: { writes: [update], events: [] } }
@@ -193,14 +209,18 @@ export function otherWords(ours: OrderRow, { order, execution }: OrderReport): s
   return `the venue has its client order id for another order, ${theirs.exchange_order_id}: ${words(theirs)}, not ${words(ours)}`
 }
 
-const AT_VENUE: readonly unknown[] = ['pending', 'accepted', 'partial'] satisfies VenueStatus[]
+const AT_VENUE: readonly VenueStatus[] = ['pending', 'accepted', 'partial']
 
 /**
  * It has ended with Weaver, which gave it up as never having reached the venue, or heard wrongly of its end; and there it is.
  * What a stream or an answer says of an order that the venue has acknowledged may be older than its end.
  */
-function isZombie({ status, exchange_order_id }: OrderRow, { order, source }: Heard): boolean {
-  if (isOpen(status) || !AT_VENUE.includes(order?.status)) return false
+function isZombie({ status, exchange_order_id }: OrderRow, replacedIds: readonly string[], heard: Heard): boolean {
+  const { order, source, successors = [] } = heard
+  const newest = successors.find((one) => one.exchange_order_id === exchange_order_id) ?? order
+  if (isOpen(status) || newest === null || !AT_VENUE.includes(newest.status)) return false
+  // What another took the place of ended there, whatever a late word says.
+  if (replacedIds.includes(newest.exchange_order_id)) return false
   return exchange_order_id === null || source === 'poll' || source === 'reconcile'
 }
 
@@ -237,6 +257,8 @@ export async function ordersChange(
     fills,
     ledger: booked.ledger,
     position: booked.position,
+    // An exit of another size, and nobody here made it so.
+    ...(bodies.some(({ type }) => type === 'orders.Replaced') && order.parent_order_id !== null ? { fits: true } : {}),
   })
   return {
     outcome: {
@@ -252,6 +274,7 @@ export async function ordersChange(
         ...events,
         ...positionChanged(run, order, fills, booked.position, ts),
         ...exitAlarms(order, bodies, exits.lost, ts),
+        ...smallerAlarms(before, bodies, ts),
         ...exits.outcome.events,
       ],
       jobs: exits.outcome.jobs ?? [],

@@ -12,7 +12,6 @@ import { redact } from '../../../db/secrets.ts'
 import type { OrderSendRow } from '../../../db/walle/live_rows.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
 import { getOrderSend, hasOtherSubmit, hindranceOf } from '../../../db/walle/queries/live_orders.ts'
-import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
 import { type Job, LostLease, messageOf } from '../../attempt.ts'
 import { wallClock } from '../../glados/clock.ts'
@@ -20,9 +19,10 @@ import { isProtector } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { refuseAccount } from '../accounts/refusal.ts'
 import { orderToSend } from '../checks.ts'
-import { isOther, type OrderBody } from '../reports.ts'
+import { isOther, newestOf, type OrderBody, type OrderReport } from '../reports.ts'
 import { type SubmitAnswer, type Venue, type VenueAsset, VenueError, type VenueOrder } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
+import { askVenue } from './asking.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
 import { isFree, mayLeave } from './hindrances.ts'
@@ -205,7 +205,9 @@ function isLatest({ state, attempts }: OrderSendRow, { attempt }: Pick<Sent, 'at
 async function takeAnswer(jobs: SendJobs, payload: Payload, job: SendJob, answered: Answered): Promise<Step> {
   const { venue, answer } = answered
   if (answer instanceof VenueError) return takeError(jobs, payload, job, answered, answer)
-  if (answer.kind === 'accepted') return takeFound(jobs, payload, job, venue, answer.order, { made: true })
+  if (answer.kind === 'accepted') {
+    return takeFound(jobs, payload, job, venue, { order: answer.order, execution: null }, { made: true })
+  }
   if (answer.kind === 'duplicate') {
     await note(jobs, payload, job, answered, 'unclear', 'the venue has had this client order id')
     return lookUp(jobs, payload, job, venue)
@@ -254,7 +256,7 @@ async function refusedBy(
   const { venue, resend } = answered
   if (resend) {
     await note(jobs, payload, job, answered, 'unclear', `refused: ${reason}`)
-    let found: VenueOrder | null
+    let found: OrderReport | null
     try {
       found = await ask(jobs, payload, venue)
     } catch (error) {
@@ -297,7 +299,7 @@ function reject(
 
 /** Asks the venue what became of an order that may be in. */
 async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue): Promise<Step> {
-  let found: VenueOrder | null
+  let found: OrderReport | null
   try {
     found = await ask(jobs, payload, venue)
   } catch (error) {
@@ -325,15 +327,8 @@ async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Ven
   })
 }
 
-async function ask(jobs: SendJobs, { order_id }: Payload, venue: Venue): Promise<VenueOrder | null> {
-  const row = await getOrder(jobs.db.reader, order_id)
-  if (row === null) return null
-  try {
-    return await venue.orderByClientId(row.client_order_id)
-  } catch (error) {
-    if (error instanceof VenueError && error.kind === 'not_found') return null
-    throw error
-  }
+function ask(jobs: SendJobs, { order_id }: Payload, venue: Venue): Promise<OrderReport | null> {
+  return askVenue(jobs.db.reader, venue, order_id, jobs.now())
 }
 
 async function retryLater(jobs: SendJobs, venue: Venue, error: unknown): Promise<Step> {
@@ -351,7 +346,7 @@ function takeFound(
   payload: Payload,
   job: SendJob,
   venue: Venue,
-  found: VenueOrder,
+  found: OrderReport,
   how: Pick<Heard, 'made'> = {},
 ): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
@@ -443,17 +438,21 @@ async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
   if (venue === 'done' || 'again' in venue) return venue
   try {
     const found = await ask(jobs, payload, venue)
-    const before = found !== null && isOther(entered.order, { order: found, execution: null }) ? null : found
+    const { order, send } = entered
+    const before = found !== null && isOther(order, found, send.replaced_ids) ? null : found
     // Ended by Weaver, and the venue does not know it.
-    if (before === null && !isOpen(entered.order.status)) return 'done'
-    const again = Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (entered.send.cancel_attempts + 1))
+    if (before === null && !isOpen(order.status)) return 'done'
+    const again = Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (send.cancel_attempts + 1))
     if (before === null) return await unknown(jobs, payload, job, again)
-    if (!AT_VENUE.has(before.status)) return await takeFoundEnd(jobs, payload, job, venue, before)
-    await venue.cancel({ exchange_order_id: before.exchange_order_id })
+    const newest = newestOf(before) as VenueOrder
+    if (!AT_VENUE.has(newest.status)) return await takeFoundEnd(jobs, payload, job, venue, before, again)
+    // Somebody replaced it, unheard: what is cancelled is on record as ours before it is.
+    if (before.successors !== undefined) await takeSuccessor(jobs, payload, job, venue, before)
+    await venue.cancel({ exchange_order_id: newest.exchange_order_id })
     await countCancel(jobs, payload, job)
     const after = await ask(jobs, payload, venue)
-    if (after !== null && !AT_VENUE.has(after.status)) return await takeFoundEnd(jobs, payload, job, venue, after)
-    return { again }
+    if (after === null || AT_VENUE.has((newestOf(after) as VenueOrder).status)) return { again }
+    return await takeFoundEnd(jobs, payload, job, venue, after, again)
   } catch (error) {
     return retryLater(jobs, venue, error)
   }
@@ -487,13 +486,34 @@ function countCancel(jobs: SendJobs, payload: Payload, job: SendJob): Promise<un
 
 const AT_VENUE: ReadonlySet<VenueOrder['status']> = new Set(['pending', 'accepted', 'partial'])
 
-function takeFoundEnd(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
+/** What took its place, or what it was filled at, may not be known yet. */
+function takeFoundEnd(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  venue: Venue,
+  found: OrderReport,
+  again: number,
+): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
-    const { outcome } = await reportOutcome(jobs, tx, locked, answerOf(venue, found))
-    return { outcome, step: 'done' }
+    const { outcome, order } = await reportOutcome(jobs, tx, locked, answerOf(venue, found))
+    return { outcome, step: isOpen(order.status) ? { again } : 'done' }
   })
 }
 
-function answerOf({ exchange, mode }: Venue, order: VenueOrder): Heard {
-  return { exchange, mode, source: 'answer', order, execution: null }
+function takeSuccessor(
+  jobs: SendJobs,
+  payload: Payload,
+  job: SendJob,
+  venue: Venue,
+  found: OrderReport,
+): Promise<unknown> {
+  return within(jobs, payload, job, async (tx, locked) => {
+    const { outcome } = await reportOutcome(jobs, tx, locked, answerOf(venue, found))
+    return { outcome, step: {} }
+  })
+}
+
+function answerOf({ exchange, mode }: Venue, report: OrderReport): Heard {
+  return { exchange, mode, source: 'answer', ...report }
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Decimal } from '../../../jobs/greta/decimals.ts'
-import { type Book, createBook, type EmulatedStatus, type EmulatedUpdate, leaves } from './book.ts'
+import { type Book, createBook, type EmulatedOrder, type EmulatedStatus, type EmulatedUpdate, leaves } from './book.ts'
 import { forbidden, Refusal, unauthorised } from './errors.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { createLife, type Life } from './life.ts'
@@ -80,8 +80,19 @@ export interface Control {
   cancelAtVenue(id: string): void
   expire(id: string): void
   reject(id: string): void
-  /** By another order, as when somebody changes it on the venue's page. */
-  replace(id: string, changes: { qty?: string; limit_price?: string }): string
+  /**
+   * By another order, as when somebody changes it on the venue's page; gives its client id. Without a quantity it asks for all of
+   * the old one's, whatever that has filled. What is told of the two comes in that order, or the other way round.
+   */
+  replace(
+    id: string,
+    changes: Partial<Pick<EmulatedOrder, 'limit_price' | 'stop_price' | 'trail_price' | 'time_in_force'>> & {
+      qty?: string
+    },
+    newFirst?: boolean,
+  ): string
+  /** Somebody asks for that, and the old one fills before it is done: what was to take its place is rejected. */
+  replaceInVain(id: string, price: string): void
   setStatus(id: string, status: EmulatedStatus): void
   /** An order of somebody else's. */
   foreignOrder(order: Foreign): string
@@ -295,6 +306,11 @@ type VenueHands = Omit<
 
 function venueHands(side: VenueSide, life: Life): VenueHands {
   const { book, market } = side
+  const successor = (old: EmulatedOrder, changes: Partial<EmulatedOrder>) =>
+    book.place({
+      ...{ ...old, ...changes, client_order_id: randomUUID() },
+      ...{ status: 'pending_new', replaces: old.id, replaced_by: null },
+    })
   return {
     autoFill(isOn) {
       life.autoFill = isOn
@@ -316,20 +332,21 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
     cancelAtVenue: (id) => book.end(book.order(id), 'canceled'),
     expire: (id) => book.end(book.order(id), 'expired'),
     reject: (id) => book.end(book.order(id), 'rejected'),
-    replace(id, changes) {
+    replace(id, { qty, ...changes }, newFirst = false) {
       const old = book.order(id)
-      const order = book.place({
-        ...old,
-        client_order_id: randomUUID(),
-        qty: new Decimal(changes.qty ?? old.qty),
-        limit_price: changes.limit_price ?? old.limit_price,
-        status: 'new',
-        replaces: old.id,
-        replaced_by: null,
-      })
+      const order = successor(old, { ...changes, qty: new Decimal(qty ?? old.qty) })
+      if (newFirst) book.tell(order, 'new', 'new')
       old.replaced_by = order.id
       book.end(old, 'replaced')
+      if (!newFirst) book.tell(order, 'new', 'new')
       return order.client_order_id
+    },
+    replaceInVain(id, price) {
+      const old = book.order(id)
+      const order = successor(old, {})
+      book.tell(old, 'pending_replace', 'pending_replace')
+      book.fill(old, leaves(old), price)
+      book.end(order, 'rejected')
     },
     setStatus: (id, status) => book.tell(book.order(id), status, status),
     foreignOrder({ symbol, side: way, qty, limit_price, order_class }) {

@@ -31,6 +31,9 @@ const ORDER = {
   extended_hours: false,
   legs: null,
   replaced_by: null,
+  replaces: null,
+  trail_price: null,
+  trail_percent: null,
 }
 const order = (changes: object = {}) => orderOf(wireOrder.parse({ ...ORDER, ...changes }), PAIRS)
 
@@ -44,6 +47,8 @@ test('an order is understood to the millisecond, in whatever zone its times are 
     qty: '15',
     limit_price: '105.5',
     stop_price: null,
+    trail_price: null,
+    trail_percent: null,
     time_in_force: 'day',
     status: 'accepted',
     filled_qty: '0',
@@ -52,6 +57,7 @@ test('an order is understood to the millisecond, in whatever zone its times are 
     fee_qty: null,
     reject_reason: null,
     replaced_by: null,
+    replaces: null,
     submitted_at: Date.UTC(2026, 2, 2, 15, 0, 30, 123),
     updated_at: Date.UTC(2026, 2, 2, 15, 0, 31, 500),
   })

@@ -40,6 +40,8 @@ export function orderOf(wire: WireOrder, pairs: Pairs): VenueOrder {
     qty: wire.qty ?? filled,
     limit_price: wire.limit_price,
     stop_price: wire.stop_price,
+    trail_price: wire.trail_price,
+    trail_percent: wire.trail_percent,
     time_in_force: known<TimeInForce>(TIMES_IN_FORCE, wire.time_in_force, 'day'),
     status: statusOf(wire.status, filled),
     filled_qty: filled,
@@ -48,6 +50,7 @@ export function orderOf(wire: WireOrder, pairs: Pairs): VenueOrder {
     ...costOf(symbol, wire.side, filled, wire.filled_avg_price ?? '0', TAKER_BPS),
     reject_reason: null,
     replaced_by: wire.replaced_by,
+    replaces: wire.replaces,
     submitted_at: wire.submitted_at,
     updated_at: wire.updated_at ?? wire.submitted_at ?? wire.created_at ?? 0,
   }

@@ -83,6 +83,14 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
       if ('failure' in answer) return nullIfNotFound(answer.failure, what)
       return orderOf(answer.value, assets.pairsNow())
     },
+    async orderById(orderId) {
+      if (!UUID.test(orderId)) return null
+      const what = `order ${orderId}`
+      const send = () => rest.orders.getOrderByOrderIDRaw({ orderId })
+      const answer = await rest.attempt({ what, urgent: true, send, shape: wireOrder })
+      if ('failure' in answer) return nullIfNotFound(answer.failure, what)
+      return orderOf(answer.value, assets.pairsNow())
+    },
     executions: async (since) => executionsSince(await reading(), since),
     submit: (order, mayLeave) => submit(rest, order, assets.pairsNow(), mayLeave),
     cancel: ({ exchange_order_id }) => cancel(rest, exchange_order_id),

@@ -275,6 +275,8 @@ export function orderOf(row: SimOrderRow): VenueOrder {
     qty: row.qty,
     limit_price: row.limit_price,
     stop_price: row.stop_price,
+    trail_price: row.trail_price,
+    trail_percent: row.trail_percent,
     time_in_force: row.time_in_force,
     status: row.status,
     filled_qty: row.filled_qty,
@@ -283,6 +285,7 @@ export function orderOf(row: SimOrderRow): VenueOrder {
     fee_qty: row.fee_qty,
     reject_reason: row.reject_reason,
     replaced_by: null,
+    replaces: null,
     submitted_at: Date.parse(row.submitted_at),
     updated_at: Date.parse(row.changed_at),
   }

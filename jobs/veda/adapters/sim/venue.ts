@@ -1,7 +1,7 @@
 /** The simulator as Weaver sees it: one venue among others. */
 import { DatabaseUnavailable } from '../../../../db/database.ts'
 import { Decimal } from '../../../greta/decimals.ts'
-import { type Venue, VenueError, type VenueStream, type VenueWorld } from '../../venue.ts'
+import { type Venue, VenueError, type VenueOrder, type VenueStream, type VenueWorld } from '../../venue.ts'
 import { assetOf, featuresOf } from './assets.ts'
 import { buyingPowerOf, equityOf } from './books.ts'
 import { cancelOrder, createExchange, executionOf, type Look, orderOf, situationOf, submitOrder } from './exchange.ts'
@@ -85,7 +85,7 @@ type Read = <T>(work: (look: Look) => Promise<T> | T) => Promise<T>
 function readings(
   read: Read,
   settings: SimSettings,
-): Pick<Venue, 'account' | 'positions' | 'asset' | 'fees' | 'orders' | 'orderByClientId' | 'executions'> {
+): Pick<Venue, 'account' | 'positions' | 'asset' | 'fees' | 'orders' | 'orderByClientId' | 'orderById' | 'executions'> {
   return {
     account: () =>
       read((look) => ({
@@ -109,11 +109,8 @@ function readings(
       read(async ({ tx, open }) =>
         ('since' in which ? await tx.ordersSince(new Date(which.since).toISOString()) : open).map(orderOf),
       ),
-    orderByClientId: (client_order_id) =>
-      read(async ({ tx }) => {
-        const row = await tx.order({ client_order_id })
-        return row === null ? null : orderOf(row)
-      }),
+    orderByClientId: (client_order_id) => read((look) => orderNamed(look, { client_order_id })),
+    orderById: (exchange_order_id) => read((look) => orderNamed(look, { exchange_order_id })),
     executions: (since) =>
       read(async ({ tx }) =>
         (await tx.executionsSince(new Date(since).toISOString())).map(({ client_order_id, ...row }) =>
@@ -121,6 +118,11 @@ function readings(
         ),
       ),
   }
+}
+
+async function orderNamed({ tx }: Look, by: Parameters<Look['tx']['order']>[0]): Promise<VenueOrder | null> {
+  const row = await tx.order(by)
+  return row === null ? null : orderOf(row)
 }
 
 /** The simulator is as far away as its book. */
