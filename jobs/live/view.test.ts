@@ -3,12 +3,14 @@ import { append } from '../../db/events/append.ts'
 import type { LogEvent, NewEvent } from '../../db/events/envelope.ts'
 import { tickEventId } from '../../db/events/ids.ts'
 import { getEvent } from '../../db/events/read.ts'
+import type { OrderEvent } from '../../db/walle/projections/orders.ts'
 import { record } from '../../db/walle/record.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { startLiveRun } from '../../tests/support/live_run.ts'
 import { partsOf, windowEvents } from '../greta/window_events.ts'
-import { readWindows, type WindowEvent } from './view.ts'
+import { anOrder } from '../../tests/support/walle_rows.ts'
+import { heardView, readWindows, type WindowEvent } from './view.ts'
 
 const MINUTE = 60_000
 const T0 = Date.parse('2026-03-01T00:00:00.000Z')
@@ -62,6 +64,20 @@ test.each([
   expect(shown).toEqual(shownOf(windows as Record<string, ReturnType<typeof columnsOf>>))
   const bars = Object.values(windows).map(({ time }) => time.length)
   expect(events).toBe(event.type === 'data.WindowReady' ? 1 : partsOf(bars).length + 1)
+})
+
+test('of an order that somebody changed at the venue the strategy hears what it was changed to, whatever came of it since', () => {
+  const since = { status: 'filled', qty: '9', price: '95', filled_qty: '9', filled_avg_price: '96' } as const
+  const order = { ...anOrder(run.id, 1, since), parent_client_order_id: null }
+  const payload = {
+    ...{ order_id: order.id, client_order_id: order.client_order_id, exchange_order_id: 'x2', replaces: 'x1', qty: '12' },
+    ...{ price: '97', stop_price: null, trail_price: null, trail_percent: null, time_in_force: 'day' },
+    ...{ filled_qty: '4', filled_avg_price: '98' },
+  }
+  expect(heardView(order, { type: 'orders.Replaced', payload } as OrderEvent)).toMatchObject({
+    ...{ id: order.client_order_id, status: 'partial', qty: '12', limit_price: '97', time_in_force: 'day' },
+    ...{ filled_qty: '4', filled_avg_price: '98' },
+  })
 })
 
 test('windows by reference are read where they are stored, and one that was changed since is an error', async () => {

@@ -48,7 +48,7 @@ export async function successorsOf(
     const next = told ?? asked
     if (next === null || !takesPlaceOf(next, before)) {
       const isLost = now - before.updated_at >= LOST_AFTER_MS
-      return { successors, ...(isLost ? { lost: true } : {}) }
+      return { successors, ...(isLost ? { lost: true as const } : {}) }
     }
     successors.push(next)
     last = next

@@ -140,12 +140,9 @@ test('an order that filled, one that was cancelled and one that was rejected whi
     unattributed_qty: '0',
     paused_reason: null,
   })
-  expect((await findings()).map((found) => [found.class, found.client_order_id])).toEqual([
-    ['missed_fill', 'c0'],
-    ['missed_fill', 'c1'],
-    ['order_state', 'c2'],
-    ['order_state', 'c3'],
-    ['order_state', 'c4'],
+  const found = (await findings()).map((one) => `${one.client_order_id} ${one.class}`)
+  expect(found.toSorted()).toEqual([
+    ...['c0 missed_fill', 'c1 missed_fill', 'c2 order_state', 'c3 order_state', 'c4 order_state'],
   ])
 })
 

@@ -124,15 +124,13 @@ test('replaced while its cancel is on the way: what took its place is cancelled 
 test('a cancel waits for what took its place, and ends the order when the venue does not come to know it', async () => {
   const id = await resting()
   venue.replace(id)
-  const { orderById } = venue
   venue.orderById = async () => null
   await world.cancel(id)
   const [job] = world.waiting
   expect(job && (await world.step(job))).toBeGreaterThan(0)
   expect((await world.order(id)).status).toBe('accepted')
-  await world.drain()
+  await world.drain(200)
   expect(await world.told(id)).toEqual(['Created', 'Submitted', 'Accepted', 'Cancelled'])
-  venue.orderById = orderById
 })
 
 test('a stop loss that somebody drags stays the exit, also when it has to make room and comes back', async () => {
@@ -181,17 +179,11 @@ test('a dragged stop loss makes way for its take profit, and comes back where it
   venue.replace(`${id}-sl0`, { stop_price: '95' })
   await follow(`${id}-sl0`)
   await world.drain()
-  const reached = (close: string) => {
-    const time = world.clock.now - 60_000
-    venue.setBars('BTC/USD', [{ time, open: close, high: close, low: close, close, volume: '1', trade_count: null }])
-  }
   world.clock.now += 120_000
-  reached('121')
+  const bar = { open: '121', high: '121', low: '121', close: '121', volume: '1', trade_count: null }
+  venue.setBars('BTC/USD', [{ time: world.clock.now - 60_000, ...bar }])
+  // Not filled within its time.
   await world.drain()
-  // Not filled within its time: the stop loss is back.
-  world.clock.now += 120_000
-  reached('110')
-  await world.drain()
-  await world.drain()
+  expect(venue.submits.map(({ order_type }) => order_type)).toEqual(['market', 'stop', 'limit', 'stop'])
   expect(openAtVenue()).toEqual(['sell stop 10 95'])
 })

@@ -219,8 +219,9 @@ function isZombie({ status, exchange_order_id }: OrderRow, replacedIds: readonly
   const { order, source, successors = [] } = heard
   const newest = successors.find((one) => one.exchange_order_id === exchange_order_id) ?? order
   if (isOpen(status) || newest === null || !AT_VENUE.includes(newest.status)) return false
-  // What another took the place of ended there, whatever a late word says.
+  // What another took the place of ended there, whatever a late word says; what took its place after its end is not ours.
   if (replacedIds.includes(newest.exchange_order_id)) return false
+  if (newest.replaces !== null && newest.exchange_order_id !== exchange_order_id) return false
   return exchange_order_id === null || source === 'poll' || source === 'reconcile'
 }
 
