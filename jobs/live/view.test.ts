@@ -8,8 +8,8 @@ import { record } from '../../db/walle/record.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { startLiveRun } from '../../tests/support/live_run.ts'
-import { partsOf, windowEvents } from '../greta/window_events.ts'
 import { anOrder } from '../../tests/support/walle_rows.ts'
+import { partsOf, windowEvents } from '../greta/window_events.ts'
 import { heardView, readWindows, type WindowEvent } from './view.ts'
 
 const MINUTE = 60_000
@@ -70,7 +70,13 @@ test('of an order that somebody changed at the venue the strategy hears what it 
   const since = { status: 'filled', qty: '9', price: '95', filled_qty: '9', filled_avg_price: '96' } as const
   const order = { ...anOrder(run.id, 1, since), parent_client_order_id: null }
   const payload = {
-    ...{ order_id: order.id, client_order_id: order.client_order_id, exchange_order_id: 'x2', replaces: 'x1', qty: '12' },
+    ...{
+      order_id: order.id,
+      client_order_id: order.client_order_id,
+      exchange_order_id: 'x2',
+      replaces: 'x1',
+      qty: '12',
+    },
     ...{ price: '97', stop_price: null, trail_price: null, trail_percent: null, time_in_force: 'day' },
     ...{ filled_qty: '4', filled_avg_price: '98' },
   }

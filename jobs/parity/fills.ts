@@ -73,7 +73,11 @@ async function judge(story: OrderStory, parts: JudgeParts): Promise<Slipped | 'u
 }
 
 /** From then on it was another order than was asked for: what the model would have made of that says nothing of it. */
-function tellReplaced(story: OrderStory, { place, terms }: NonNullable<OrderStory['replaced']>, parts: JudgeParts): void {
+function tellReplaced(
+  story: OrderStory,
+  { place, terms }: NonNullable<OrderStory['replaced']>,
+  parts: JudgeParts,
+): void {
   const { intent } = story
   const cause = 'the order was changed at the venue, by somebody else'
   const expected = termsOf({ ...intent, price: intent.limit_price })

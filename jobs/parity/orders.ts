@@ -296,7 +296,10 @@ function told({ side, qty, symbol, order_type }: Created['payload']): string {
   return `${side} ${qty} ${symbol} ${order_type}`
 }
 
-type Terms = Pick<Created['payload'], 'qty' | 'price' | 'stop_price' | 'trail_price' | 'trail_percent' | 'time_in_force'>
+type Terms = Pick<
+  Created['payload'],
+  'qty' | 'price' | 'stop_price' | 'trail_price' | 'trail_percent' | 'time_in_force'
+>
 
 export function termsOf({ qty, price, stop_price, trail_price, trail_percent, time_in_force }: Terms): string {
   const named = { price, stop_price, trail_price, trail_percent }

@@ -44,7 +44,8 @@ export async function successorsOf(
   for (let last = order; last.status === 'replaced' && successors.length < MOST_FOLLOWED; ) {
     const before = last
     const told = known.find((one) => takesPlaceOf(one, before))
-    const asked = told === undefined && last.replaced_by !== null ? await orNull(venue.orderById(last.replaced_by)) : null
+    const asked =
+      told === undefined && last.replaced_by !== null ? await orNull(venue.orderById(last.replaced_by)) : null
     const next = told ?? asked
     if (next === null || !takesPlaceOf(next, before)) {
       const isLost = now - before.updated_at >= LOST_AFTER_MS

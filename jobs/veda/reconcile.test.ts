@@ -147,7 +147,14 @@ const CHAIN = [
     ...{ exchange_order_id: 'x2', client_order_id: 'd2', replaces: 'x1', replaced_by: 'x3', qty: '8' },
     ...{ status: 'replaced', filled_qty: '2', updated_at: 4 },
   }),
-  theirs({ exchange_order_id: 'x3', client_order_id: 'd3', replaces: 'x2', qty: '5', filled_qty: '3', status: 'partial' }),
+  theirs({
+    exchange_order_id: 'x3',
+    client_order_id: 'd3',
+    replaces: 'x2',
+    qty: '5',
+    filled_qty: '3',
+    status: 'partial',
+  }),
 ]
 const FILLS = [
   fill({ execution_id: 'e1', qty: '1', cum_qty: '1', at: 1 }),
@@ -183,7 +190,13 @@ test('what was replaced unheard is followed, each before its own fills, and it i
 test('what is on record as replaced says nothing more, and what took its place counts from what was filled before', () => {
   const followed = { exchange_order_id: 'x3', replaced_ids: ['x1', 'x2'], filled_before: '3', qty: '8' }
   const known = our({ ...followed, status: 'partial', filled_qty: '6' })
-  expect(compareOrders([known], CHAIN, [], NOW)).toEqual({ reports: [], findings: [], foreign: [], lost: [], alive: [] })
+  expect(compareOrders([known], CHAIN, [], NOW)).toEqual({
+    reports: [],
+    findings: [],
+    foreign: [],
+    lost: [],
+    alive: [],
+  })
   const behind = compareOrders([our({ ...followed, status: 'accepted', filled_qty: '4' })], CHAIN, FILLS, NOW)
   expect(inWords(behind)).toEqual(['c1 e1', 'c1 e2', 'c1 e3', 'c1 x3 partial'])
   expect(behind.findings.map(({ detail }) => detail)).toEqual([

@@ -294,7 +294,14 @@ describe('an order that somebody replaced at the venue', () => {
     })
     expect(record.events.at(-1)).toMatchObject({
       type: 'orders.Replaced',
-      payload: { exchange_order_id: 'x2', replaces: 'x1', qty: '12', price: null, filled_qty: '4', filled_avg_price: '100' },
+      payload: {
+        exchange_order_id: 'x2',
+        replaces: 'x1',
+        qty: '12',
+        price: null,
+        filled_qty: '4',
+        filled_avg_price: '100',
+      },
     })
     expect(record.known).toMatchObject({
       row: { status: 'partial', exchange_order_id: 'x2', client_order_id: 'o1', qty: '12', time_in_force: 'gtc' },
@@ -361,7 +368,12 @@ describe('an order that somebody replaced at the venue', () => {
       ...['orders.Accepted', 'orders.PartiallyFilled', 'orders.Replaced', 'orders.PartiallyFilled'],
       ...['orders.Replaced', 'orders.Cancelled'],
     ])
-    expect(record.known.row).toMatchObject({ status: 'cancelled', qty: '13', filled_qty: '10', exchange_order_id: 'x3' })
+    expect(record.known.row).toMatchObject({
+      status: 'cancelled',
+      qty: '13',
+      filled_qty: '10',
+      exchange_order_id: 'x3',
+    })
   })
 
   test('what took its place is not followed where it is of another side, or does not say that it does', () => {
@@ -476,10 +488,13 @@ test('in whatever order, however often and however few: the same order, the same
 /** Orders that took each other's place, each with what it filled before that, and all that a venue tells of them at any time. */
 const chain = fc
   .record({
-    links: fc.array(fc.record({ fills: fc.array(filledArbitrary, { maxLength: 3 }), rest: fc.integer({ min: 1, max: 3 }) }), {
-      minLength: 1,
-      maxLength: 4,
-    }),
+    links: fc.array(
+      fc.record({ fills: fc.array(filledArbitrary, { maxLength: 3 }), rest: fc.integer({ min: 1, max: 3 }) }),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    ),
     rest: fc.integer({ min: 0, max: 2 }),
     end: fc.constantFrom<VenueStatus>('cancelled', 'expired', 'partial'),
   })
@@ -551,7 +566,9 @@ test('however often it was replaced, and in whatever order that was heard: once 
         list.reduce((sum, fill) => sum.plus(new Decimal(fill.qty).times(fill.price)), ZERO)
       expect(paid(record.known.fills).minus(paid(fills)).abs().lt('0.000000001')).toBe(true)
       const kept = record.known.fills.reduce((sum, fill) => sum.plus(fill.fee_qty), ZERO)
-      expect(kept.toString()).toBe((amount(fills, 'fee_qty') === null ? ZERO : new Decimal(amount(fills, 'fee_qty') as string)).toString())
+      expect(kept.toString()).toBe(
+        (amount(fills, 'fee_qty') === null ? ZERO : new Decimal(amount(fills, 'fee_qty') as string)).toString(),
+      )
     }),
     { numRuns: 500 },
   )
@@ -613,9 +630,10 @@ test.each([
 test('what ours was before it was replaced, and what is about to take its place, is no other order', () => {
   const ours = { exchange_order_id: 'x2', symbol: 'AAPL', side: 'buy', qty: '8' } as const
   const was = snapshot('10', [])
-  expect([isOther(ours, { order: was, execution: null }, []), isOther(ours, { order: was, execution: null }, ['x1'])]).toEqual(
-    [true, false],
-  )
+  expect([
+    isOther(ours, { order: was, execution: null }, []),
+    isOther(ours, { order: was, execution: null }, ['x1']),
+  ]).toEqual([true, false])
   const next = { ...was, exchange_order_id: 'x3', replaces: 'x2' }
   expect(isOther(ours, { order: next, execution: null }, [])).toBe(false)
   expect(isOther(ours, { order: { ...next, side: 'sell' }, execution: null }, [])).toBe(true)

@@ -126,7 +126,12 @@ export function applyReport(known: KnownOrder, report: OrderReport, nextFill: nu
   const links = linksOf(known, report)
   const first = links[0]?.order
   // It is about to take the place of ours, or has done so unheard.
-  if (first != null && first.replaces !== null && isTrackedBy(known, first.replaces) && !isTrackedBy(known, idOf(first))) {
+  if (
+    first != null &&
+    first.replaces !== null &&
+    isTrackedBy(known, first.replaces) &&
+    !isTrackedBy(known, idOf(first))
+  ) {
     return { ...applied(telling), gap: isOpen(known.row.status) }
   }
   for (const [index, link] of links.entries()) {

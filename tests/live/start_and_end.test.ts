@@ -92,7 +92,14 @@ async function put(run: string, ordinal: number, order: Partial<OrderRow>, send:
     ...{ order_id: row.id, run_id: run, exchange: 'scripted', mode: 'paper', state: 'answered', attempts: 1 },
     wanted_at: iso(T),
     ...{ lookups: 0, last_sent_at: null, last_error: null, cancel_requested_at: null, cancel_attempts: 0 },
-    ...{ cancel_reason: null, decided_close: null, refusals: 0, at_market: false, qty_increment: null, replaced_ids: [] },
+    ...{
+      cancel_reason: null,
+      decided_close: null,
+      refusals: 0,
+      at_market: false,
+      qty_increment: null,
+      replaced_ids: [],
+    },
     ...{ filled_before: '0', ...send },
   } as OrderSendRow
   await database.db.write((tx) =>

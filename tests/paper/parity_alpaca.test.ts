@@ -361,7 +361,11 @@ test('told: somebody changed an order at the venue; its rows can be made again',
   expect(parity.verdict).toBe('diverged')
   const { db } = paper.weaver.system
   const run = (await getRun(db.reader, id)) as RunRow
-  const { tables, left_out } = await rebuildRun({ db, ...wallClock }, run, { swap: false, most: 10, onReport: () => {} })
+  const { tables, left_out } = await rebuildRun({ db, ...wallClock }, run, {
+    swap: false,
+    most: 10,
+    onReport: () => {},
+  })
   expect([tables.filter(({ total }) => total > 0), left_out]).toEqual([[], []])
 })
 

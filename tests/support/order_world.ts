@@ -12,10 +12,11 @@ import { cancelOrder, placeOrder } from '../../jobs/veda/orders/placing.ts'
 import { type Heard, type Reported, recordReport } from '../../jobs/veda/orders/reports.ts'
 import { type SendJobs, sendCancel, submitOrder } from '../../jobs/veda/orders/sending.ts'
 import { WATCH_MS } from '../../jobs/veda/orders/take_profit.ts'
+import type { OrderReport } from '../../jobs/veda/reports.ts'
 import { VenueError } from '../../jobs/veda/venue.ts'
 import type { OrderType, PlaceIntent } from '../../strategies/api.ts'
 import { startLiveRun, toldBy } from './live_run.ts'
-import type { ScriptedVenue, VenueUpdate } from './scripted_venue.ts'
+import type { ScriptedVenue } from './scripted_venue.ts'
 
 /** The handler gave its job back. */
 class GivenBack extends Error {
@@ -44,7 +45,7 @@ export interface OrderWorld {
   step(job: NewJob): Promise<number | null>
   /** Works on the jobs until none is left but those that watch prices, the clock jumping over the waits. */
   drain(atMost?: number): Promise<void>
-  report(update: Partial<VenueUpdate>, source?: Heard['source']): Promise<Reported>
+  report(update: Partial<OrderReport>, source?: Heard['source']): Promise<Reported>
   order(clientOrderId: string): Promise<OrderRow>
   send(clientOrderId: string): Promise<OrderSendRow | null>
   fills(clientOrderId: string): Promise<FillRow[]>

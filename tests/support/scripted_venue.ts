@@ -300,7 +300,13 @@ export function createScriptedVenue(options: ScriptedVenueOptions = {}): Scripte
       const next: VenueOrder = {
         ...order,
         ...{ exchange_order_id: `x${nextOrder++}`, client_order_id: randomUUID(), replaces: order.exchange_order_id },
-        ...{ filled_qty: '0', filled_avg_price: null, status: 'accepted' as const, submitted_at: now(), updated_at: now() },
+        ...{
+          filled_qty: '0',
+          filled_avg_price: null,
+          status: 'accepted' as const,
+          submitted_at: now(),
+          updated_at: now(),
+        },
         ...changes,
       }
       entries.push({ order: next, hidden: 0 })

@@ -29,15 +29,18 @@ export async function findOrder(
     if (row !== undefined) return row
   }
   for (const id of [ids.exchange_order_id, ids.replaces]) {
-    const [row] = id === null ? [] : await reader.query<OrderPlace>(
-      `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
+    const [row] =
+      id === null
+        ? []
+        : await reader.query<OrderPlace>(
+            `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
        where r.exchange = $1 and r.mode = $2 and o.exchange_order_id = $3
        union all
        select s.order_id, s.run_id from weaver.order_sends s
        where s.exchange = $1 and s.mode = $2 and s.replaced_ids <> '[]' and s.replaced_ids ? $3
        limit 1`,
-      [account.exchange, account.mode, id],
-    )
+            [account.exchange, account.mode, id],
+          )
     if (row !== undefined) return row
   }
   return null

@@ -91,7 +91,8 @@ test.each<[string, (reader: Reader) => Promise<unknown>]>([
   ['open orders of an account', (reader) => openAccountOrders(reader, ACCOUNT)],
   [
     'an order by its client id',
-    (reader) => findOrder(reader, ACCOUNT, { client_order_id: `${LIVE.id}-7`, exchange_order_id: null, replaces: null }),
+    (reader) =>
+      findOrder(reader, ACCOUNT, { client_order_id: `${LIVE.id}-7`, exchange_order_id: null, replaces: null }),
   ],
   [
     "an order by its venue's id",

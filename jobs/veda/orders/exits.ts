@@ -218,7 +218,18 @@ function legIntent(entry: OrderRow, { role, client_order_id, qty, after }: NewLe
   if (after !== null) {
     const { symbol, side, order_type, price: limit_price, stop_price, trail_price, trail_percent, reason } = after
     return ownIntent({
-      ...{ client_order_id, symbol, side, order_type, qty, limit_price, stop_price, trail_price, trail_percent, reason },
+      ...{
+        client_order_id,
+        symbol,
+        side,
+        order_type,
+        qty,
+        limit_price,
+        stop_price,
+        trail_price,
+        trail_percent,
+        reason,
+      },
     })
   }
   const trails = stop && entry.stop_loss === null

@@ -8,14 +8,17 @@ import { askVenue } from './asking.ts'
 let database: TestDatabase
 let venue: ScriptedVenue
 let world: OrderWorld
+let venues = 0
 
 beforeAll(async () => {
   database = await createTestDatabase()
 })
 afterAll(() => database.drop())
 beforeEach(async () => {
-  venue = createScriptedVenue()
-  world = await openOrderWorld(database.db, venue)
+  // Its ids are those of an account: no two tests share one.
+  const exchange = `venue${++venues}`
+  venue = createScriptedVenue({ exchange })
+  world = await openOrderWorld(database.db, venue, { exchange })
 })
 
 const LIMIT = { order_type: 'limit', limit_price: '90', qty: '10' } as const
@@ -44,7 +47,9 @@ async function entered(exits: object): Promise<string> {
 const openAtVenue = () =>
   venue.book
     .filter(({ status }) => status === 'accepted' || status === 'partial')
-    .map(({ side, order_type, qty, stop_price, limit_price }) => [side, order_type, qty, stop_price ?? limit_price].join(' '))
+    .map(({ side, order_type, qty, stop_price, limit_price }) =>
+      [side, order_type, qty, stop_price ?? limit_price].join(' '),
+    )
 
 const alarms = async () =>
   (await world.events())
@@ -67,7 +72,11 @@ test('what took its place is heard of by the venue’s ids alone, and what it wa
     await world.report({ order: venue.snapshot(id) }, source)
     await world.report({ execution }, source)
   }
-  expect(await world.order(id)).toMatchObject({ status: 'filled', filled_qty: '7', filled_avg_price: '90.714285714286' })
+  expect(await world.order(id)).toMatchObject({
+    status: 'filled',
+    filled_qty: '7',
+    filled_avg_price: '90.714285714286',
+  })
   expect((await world.fills(id)).map(({ qty, price }) => `${qty}@${price}`)).toEqual(['2@90', '5@91'])
   expect(await world.told(id)).toEqual([
     ...['Created', 'Submitted', 'Accepted', 'PartiallyFilled', 'Replaced', 'Filled'],
@@ -101,7 +110,12 @@ test('a cancel reaches what it is now, however often it was replaced unheard', a
   await world.cancel(id)
   await world.drain()
   expect([venue.cancels, openAtVenue(), venue.submits.length]).toEqual([['x3'], [], 1])
-  expect(await world.order(id)).toMatchObject({ status: 'cancelled', filled_qty: '3', qty: '9', exchange_order_id: 'x3' })
+  expect(await world.order(id)).toMatchObject({
+    status: 'cancelled',
+    filled_qty: '3',
+    qty: '9',
+    exchange_order_id: 'x3',
+  })
   expect(await world.told(id)).toEqual([
     ...['Created', 'Submitted', 'Accepted', 'Replaced', 'PartiallyFilled', 'Replaced', 'Cancelled'],
   ])
@@ -129,7 +143,8 @@ test('a cancel waits for what took its place, and ends the order when the venue 
   const [job] = world.waiting
   expect(job && (await world.step(job))).toBeGreaterThan(0)
   expect((await world.order(id)).status).toBe('accepted')
-  await world.drain(200)
+  world.clock.now += 300_000
+  await world.drain()
   expect(await world.told(id)).toEqual(['Created', 'Submitted', 'Accepted', 'Cancelled'])
 })
 

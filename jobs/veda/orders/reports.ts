@@ -130,7 +130,8 @@ export async function reportOutcome(
   heard: Heard,
 ): Promise<ReportOutcome> {
   const { order, run } = locked
-  if (heard.made !== true && isOther(order, heard, locked.send.replaced_ids)) return otherOutcome(jobs, tx, locked, heard)
+  if (heard.made !== true && isOther(order, heard, locked.send.replaced_ids))
+    return otherOutcome(jobs, tx, locked, heard)
   const ledger = await getRunLedger(tx, run.id)
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   const fills = await fillsOfOrder(tx, order.id)
