@@ -141,30 +141,36 @@ test('replaced at the venue, by somebody else, twice, after a part was filled: t
   expect(count('POST', /^\/v2\/orders$/)).toBe(posted)
 })
 
-test('somebody asks to replace it, and it fills first: what was to take its place is nothing', async () => {
-  const id = await at.resting()
-  at.emulator.control.replaceInVain(id, '99')
-  await at.ends('filled')
-  expectFilled(await at.outcome())
-  expect(await at.findings()).not.toContain('foreign_order')
-})
+test.runIf(all)(
+  'WEAVER_ALL_FAULTS: somebody asks to replace it, and it fills first: what was to take its place is nothing',
+  async () => {
+    const id = await at.resting()
+    at.emulator.control.replaceInVain(id, '99')
+    await at.ends('filled')
+    expectFilled(await at.outcome())
+    expect(await at.findings()).not.toContain('foreign_order')
+  },
+)
 
-test('replaced unheard, and then its run stops: what took its place is cancelled, and nothing else is sent', async () => {
-  const { control, count } = at.emulator
-  const id = await at.resting()
-  control.updates.drop(2)
-  const next = control.replace(id, { qty: '6' })
-  const posted = count('POST', /^\/v2\/orders$/)
-  const [run] = await at.paper.query<{ id: string }>(`select id from weaver.runs where status = 'running'`)
-  await at.paper.stop(run?.id as string)
-  await at.ends('cancelled')
-  expect(control.book.order(next).status).toBe('canceled')
-  expect(await at.outcome()).toEqual({
-    ...{ status: 'cancelled', filled: '0', fills: [], held: ['0', '0'], sent: [1, 1], paused: [] },
-    events: ['Created', 'Submitted', 'Accepted', 'Replaced', 'Cancelled'],
-  })
-  expect(count('POST', /^\/v2\/orders$/)).toBe(posted)
-})
+test.runIf(all)(
+  'WEAVER_ALL_FAULTS: replaced unheard, and then its run stops: what took its place is cancelled, and nothing else is sent',
+  async () => {
+    const { control, count } = at.emulator
+    const id = await at.resting()
+    control.updates.drop(2)
+    const next = control.replace(id, { qty: '6' })
+    const posted = count('POST', /^\/v2\/orders$/)
+    const [run] = await at.paper.query<{ id: string }>(`select id from weaver.runs where status = 'running'`)
+    await at.paper.stop(run?.id as string)
+    await at.ends('cancelled')
+    expect(control.book.order(next).status).toBe('canceled')
+    expect(await at.outcome()).toEqual({
+      ...{ status: 'cancelled', filled: '0', fills: [], held: ['0', '0'], sent: [1, 1], paused: [] },
+      events: ['Created', 'Submitted', 'Accepted', 'Replaced', 'Cancelled'],
+    })
+    expect(count('POST', /^\/v2\/orders$/)).toBe(posted)
+  },
+)
 
 test('a stop loss that somebody drags to another price stays the exit: no second one, and no alarm', async () => {
   const { control, count } = at.emulator

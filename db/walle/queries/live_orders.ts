@@ -13,7 +13,8 @@ type Account = { exchange: string; mode: TradingMode }
 
 /**
  * Which of the account's orders is meant: by the id that Weaver gave it, else by the venue's, which is that of the newest of
- * the orders that took each other's place, of one before it, or of one that is about to take its place.
+ * the orders that took each other's place, of one before it, or of one that is about to take its place. Whoever names a client
+ * id that Weaver did not give means one of those that were replaced.
  */
 export async function findOrder(
   reader: Reader,
@@ -28,19 +29,22 @@ export async function findOrder(
     )
     if (row !== undefined) return row
   }
-  for (const id of [ids.exchange_order_id, ids.replaces]) {
-    const [row] =
-      id === null
-        ? []
-        : await reader.query<OrderPlace>(
-            `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
-       where r.exchange = $1 and r.mode = $2 and o.exchange_order_id = $3
+  const isNamed = ids.client_order_id !== null
+  for (const [id, onlyReplaced] of [
+    [ids.exchange_order_id, isNamed],
+    [ids.replaces, false],
+  ] as const) {
+    if (id === null) continue
+    const [row] = await reader.query<OrderPlace>(
+      `select o.id as order_id, o.run_id from weaver.orders o join weaver.runs r on r.id = o.run_id
+         left join weaver.order_sends s on s.order_id = o.id
+       where r.exchange = $1 and r.mode = $2 and o.exchange_order_id = $3 and (not $4::boolean or s.replaced_ids <> '[]')
        union all
        select s.order_id, s.run_id from weaver.order_sends s
        where s.exchange = $1 and s.mode = $2 and s.replaced_ids <> '[]' and s.replaced_ids ? $3
        limit 1`,
-            [account.exchange, account.mode, id],
-          )
+      [account.exchange, account.mode, id, onlyReplaced],
+    )
     if (row !== undefined) return row
   }
   return null

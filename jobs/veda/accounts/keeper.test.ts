@@ -146,37 +146,6 @@ test('an order that filled, one that was cancelled and one that was rejected whi
   ])
 })
 
-test('an order that somebody replaces while it is heard of is followed at once, whichever of the two is told of first', async () => {
-  const venue = aVenue()
-  keep(venue)
-  await ready()
-  const orders = [await anSentOrder(0), await anSentOrder(1)] as const
-  for (const order of orders) await atVenue(venue, order)
-  const seen = (order: OrderRow, exchange_order_id: string) =>
-    until('it is followed', async () => (await getOrder(db.reader, order.id))?.exchange_order_id === exchange_order_id)
-  await seen(orders[0], 'x1')
-  await seen(orders[1], 'x2')
-  venue.fill('c0', '1', '99')
-  const next = [venue.replace('c0', { qty: '4', limit_price: '98' }), venue.replace('c1', { qty: '5' }, true)] as const
-  await seen(orders[0], 'x3')
-  await seen(orders[1], 'x4')
-  venue.fill(next[0], '4', '98')
-  venue.fill(next[1], '2', '97')
-  await until('both have filled', async () => (await fills(orders[1])).length === 1)
-  expect(await getOrder(db.reader, orders[0].id)).toMatchObject({ status: 'filled', qty: '5', price: '98' })
-  expect(await getOrder(db.reader, orders[1].id)).toMatchObject({ status: 'partial', qty: '5', price: '100' })
-  expect([await fills(orders[0]), await fills(orders[1])]).toEqual([
-    [
-      { execution_id: 'e1', qty: '1', price: '99' },
-      { execution_id: 'e2', qty: '4', price: '98' },
-    ],
-    [{ execution_id: 'e3', qty: '2', price: '97' }],
-  ])
-  await until('positions are compared', async () => (await positionOf('BTC/USD'))?.runs_qty === '7')
-  expect(await positionOf('BTC/USD')).toMatchObject({ venue_qty: '7', unattributed_qty: '0', paused_reason: null })
-  expect((await findings()).filter((one) => one.class === 'foreign_order')).toEqual([])
-})
-
 test('an order whose answer was lost with the process is found, and nothing is sent', async () => {
   const venue = aVenue()
   const order = await anSentOrder(0)

@@ -93,9 +93,7 @@ export function newOrderOutcome(seed: OrderSeed): BornOrder {
     decided_close: seed.decidedClose,
     refusals: 0,
     at_market: false,
-    qty_increment: null,
-    replaced_ids: [],
-    filled_before: '0',
+    ...{ qty_increment: null, replaced_ids: [], filled_before: '0' },
   }
   const writes: Outcome['writes'] = [
     { kind: 'insert_orders', rows: [order] },

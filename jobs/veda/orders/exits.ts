@@ -217,20 +217,8 @@ function legIntent(entry: OrderRow, { role, client_order_id, qty, after }: NewLe
   const stop = role === 'sl'
   if (after !== null) {
     const { symbol, side, order_type, price: limit_price, stop_price, trail_price, trail_percent, reason } = after
-    return ownIntent({
-      ...{
-        client_order_id,
-        symbol,
-        side,
-        order_type,
-        qty,
-        limit_price,
-        stop_price,
-        trail_price,
-        trail_percent,
-        reason,
-      },
-    })
+    const prices = { limit_price, stop_price, trail_price, trail_percent }
+    return ownIntent({ client_order_id, symbol, side, order_type, qty, reason, ...prices })
   }
   const trails = stop && entry.stop_loss === null
   return ownIntent({

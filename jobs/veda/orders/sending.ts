@@ -1,5 +1,5 @@
 /**
- * The way of an order to its venue, and of the wish to cancel it (ADR 15). What is about to be done is committed before it
+ * The way of an order to its venue (ADR 15). What is about to be done is committed before it
  * is done: a process may die between any two lines, another may be doing the same at the same time, and any answer may be
  * lost. Whoever does not know what became of a call asks the venue, by the one id that the order has for ever. A call of
  * a venue is never within a transaction.
@@ -19,8 +19,8 @@ import { isProtector } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { refuseAccount } from '../accounts/refusal.ts'
 import { orderToSend } from '../checks.ts'
-import { isOther, newestOf, type OrderBody, type OrderReport } from '../reports.ts'
-import { type SubmitAnswer, type Venue, type VenueAsset, VenueError, type VenueOrder } from '../venue.ts'
+import type { OrderBody, OrderReport } from '../reports.ts'
+import { type SubmitAnswer, type Venue, type VenueAsset, VenueError } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
 import { askVenue } from './asking.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
@@ -39,27 +39,24 @@ export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
 export const GIVE_UP_AFTER_MS = 60_000
 const LOOKUP_EVERY_MS = 3_400
 const TROUBLE_MS = 5_000
-const MOST_WAIT_MS = 60_000
-/** A venue that was asked to cancel is asked what became of it after this long, each time once more: some take days. */
-const CANCEL_CHECK_MS = 3_000
+export const MOST_WAIT_MS = 60_000
 /** A price that a take profit waits for is asked for again later. */
 const PRICE_MS = 2_000
-/** What is to be cancelled and was not found so often, for so long, has ended. */
-const UNKNOWN = { times: 8, afterMs: 120_000 } as const
 
 /** The job is done, or comes again after `again` ms. */
-type Step = 'done' | { again: number }
+export type Step = 'done' | { again: number }
 
 export function submitOrder(jobs: SendJobs, payload: TaskPayload<'veda.submit_order'>, job: SendJob): Promise<void> {
   return untilDone(jobs, payload, job, () => submitStep(jobs, payload, job))
 }
 
-export function sendCancel(jobs: SendJobs, payload: TaskPayload<'veda.send_cancel'>, job: SendJob): Promise<void> {
-  return untilDone(jobs, payload, job, () => cancelStep(jobs, payload, job))
-}
-
 /** Whatever goes wrong, the job stays: an order whose job is lost would never be heard of again. */
-async function untilDone(jobs: SendJobs, payload: object, job: SendJob, step: () => Promise<Step>): Promise<void> {
+export async function untilDone(
+  jobs: SendJobs,
+  payload: object,
+  job: SendJob,
+  step: () => Promise<Step>,
+): Promise<void> {
   let result: Step
   try {
     result = await step()
@@ -72,7 +69,7 @@ async function untilDone(jobs: SendJobs, payload: object, job: SendJob, step: ()
 }
 
 /** Records within the order's lock, and says how it goes on. `done` finishes the job in the same transaction. */
-async function within<T extends Step | object>(
+export async function within<T extends Step | object>(
   jobs: SendJobs,
   payload: { run_id: string; order_id: string },
   job: SendJob,
@@ -88,7 +85,7 @@ async function within<T extends Step | object>(
   })
 }
 
-type Payload = TaskPayload<'veda.submit_order'>
+export type Payload = TaskPayload<'veda.submit_order'>
 type Entered = Step | { call: 'submit' | 'lookup' | 'watch'; order: OrderRow }
 /** Which call it is, and whether one before it may have brought the order in. */
 interface Sent {
@@ -327,11 +324,11 @@ async function lookUp(jobs: SendJobs, payload: Payload, job: SendJob, venue: Ven
   })
 }
 
-function ask(jobs: SendJobs, { order_id }: Payload, venue: Venue): Promise<OrderReport | null> {
+export function ask(jobs: SendJobs, { order_id }: Payload, venue: Venue): Promise<OrderReport | null> {
   return askVenue(jobs.db.reader, venue, order_id, jobs.now())
 }
 
-async function retryLater(jobs: SendJobs, venue: Venue, error: unknown): Promise<Step> {
+export async function retryLater(jobs: SendJobs, venue: Venue, error: unknown): Promise<Step> {
   if (!(error instanceof VenueError)) throw error
   if (error.kind === 'unauthorised') {
     await refuseAccount(jobs, { exchange: venue.exchange, mode: venue.mode }, redact(error.message))
@@ -412,7 +409,7 @@ function note(
 }
 
 /** Opened before anything is marked as sent. */
-async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Venue | Step> {
+export async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Venue | Step> {
   const row = await getOrderSend(jobs.db.reader, payload.order_id)
   if (row === null) return 'done'
   try {
@@ -427,93 +424,6 @@ async function openVenue(jobs: SendJobs, payload: Payload, job: SendJob): Promis
   }
 }
 
-/** The venue is asked to cancel, and asked what became of it until the order has ended there. */
-async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promise<Step> {
-  const entered = await within<Step | LockedOrder>(jobs, payload, job, async (_tx, locked) => {
-    // What is not answered yet is its submit's to end or to cancel. What has ended with us may live at the venue.
-    return { step: locked.send.state === 'answered' ? locked : 'done' }
-  })
-  if (entered === 'done' || 'again' in entered) return entered
-  const venue = await openVenue(jobs, payload, job)
-  if (venue === 'done' || 'again' in venue) return venue
-  try {
-    const found = await ask(jobs, payload, venue)
-    const { order, send } = entered
-    const before = found !== null && isOther(order, found, send.replaced_ids) ? null : found
-    // Ended by Weaver, and the venue does not know it.
-    if (before === null && !isOpen(order.status)) return 'done'
-    const again = Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (send.cancel_attempts + 1))
-    if (before === null) return await unknown(jobs, payload, job, again)
-    const newest = newestOf(before) as VenueOrder
-    if (!AT_VENUE.has(newest.status)) return await takeFoundEnd(jobs, payload, job, venue, before, again)
-    // Somebody replaced it, unheard: what is cancelled is on record as ours before it is.
-    if (before.successors !== undefined) await takeSuccessor(jobs, payload, job, venue, before)
-    await venue.cancel({ exchange_order_id: newest.exchange_order_id })
-    await countCancel(jobs, payload, job)
-    const after = await ask(jobs, payload, venue)
-    if (after === null || AT_VENUE.has((newestOf(after) as VenueOrder).status)) return { again }
-    return await takeFoundEnd(jobs, payload, job, venue, after, again)
-  } catch (error) {
-    return retryLater(jobs, venue, error)
-  }
-}
-
-/** The venue had it once. Gone for minutes it is gone: an account that was reset, or is another one. */
-function unknown(jobs: SendJobs, payload: Payload, job: SendJob, again: number): Promise<Step> {
-  return within<Step>(jobs, payload, job, async (tx, locked) => {
-    const { order, send } = locked
-    const asked = { ...send, lookups: send.lookups + 1, cancel_attempts: send.cancel_attempts + 1 }
-    const since = jobs.now() - Date.parse(send.cancel_requested_at ?? '')
-    if (!isOpen(order.status)) return { step: 'done' }
-    if (asked.lookups >= UNKNOWN.times && since >= UNKNOWN.afterMs) {
-      const body = ended(
-        order,
-        'orders.Cancelled',
-        `the venue does not know it any more: not found ${asked.lookups} times`,
-      )
-      return { outcome: await endOutcome(jobs, tx, { ...locked, send: asked }, body), step: 'done' }
-    }
-    return { outcome: { writes: [{ kind: 'save_order_sends', rows: [asked] }], events: [] }, step: { again } }
-  })
-}
-
-function countCancel(jobs: SendJobs, payload: Payload, job: SendJob): Promise<unknown> {
-  return within(jobs, payload, job, async (_tx, { send }) => {
-    const counted: OrderSendRow = { ...send, cancel_attempts: send.cancel_attempts + 1 }
-    return { outcome: { writes: [{ kind: 'save_order_sends', rows: [counted] }], events: [] }, step: {} }
-  })
-}
-
-const AT_VENUE: ReadonlySet<VenueOrder['status']> = new Set(['pending', 'accepted', 'partial'])
-
-/** What took its place, or what it was filled at, may not be known yet. */
-function takeFoundEnd(
-  jobs: SendJobs,
-  payload: Payload,
-  job: SendJob,
-  venue: Venue,
-  found: OrderReport,
-  again: number,
-): Promise<Step> {
-  return within<Step>(jobs, payload, job, async (tx, locked) => {
-    const { outcome, order } = await reportOutcome(jobs, tx, locked, answerOf(venue, found))
-    return { outcome, step: isOpen(order.status) ? { again } : 'done' }
-  })
-}
-
-function takeSuccessor(
-  jobs: SendJobs,
-  payload: Payload,
-  job: SendJob,
-  venue: Venue,
-  found: OrderReport,
-): Promise<unknown> {
-  return within(jobs, payload, job, async (tx, locked) => {
-    const { outcome } = await reportOutcome(jobs, tx, locked, answerOf(venue, found))
-    return { outcome, step: {} }
-  })
-}
-
-function answerOf({ exchange, mode }: Venue, report: OrderReport): Heard {
+export function answerOf({ exchange, mode }: Venue, report: OrderReport): Heard {
   return { exchange, mode, source: 'answer', ...report }
 }

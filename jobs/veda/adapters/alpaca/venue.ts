@@ -76,21 +76,12 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
       const read = await reading()
       return 'open' in which ? allOrders(read, which) : changedOrders(read, which.since)
     },
-    async orderByClientId(clientOrderId) {
-      const what = `order ${clientOrderId}`
-      const send = () => rest.orders.getOrderByClientOrderIdRaw({ clientOrderId })
-      const answer = await rest.attempt({ what, urgent: true, send, shape: wireOrder })
-      if ('failure' in answer) return nullIfNotFound(answer.failure, what)
-      return orderOf(answer.value, assets.pairsNow())
-    },
-    async orderById(orderId) {
-      if (!UUID.test(orderId)) return null
-      const what = `order ${orderId}`
-      const send = () => rest.orders.getOrderByOrderIDRaw({ orderId })
-      const answer = await rest.attempt({ what, urgent: true, send, shape: wireOrder })
-      if ('failure' in answer) return nullIfNotFound(answer.failure, what)
-      return orderOf(answer.value, assets.pairsNow())
-    },
+    orderByClientId: (clientOrderId) =>
+      oneOrder(rest, assets.pairsNow, clientOrderId, () => rest.orders.getOrderByClientOrderIdRaw({ clientOrderId })),
+    orderById: async (orderId) =>
+      UUID.test(orderId)
+        ? oneOrder(rest, assets.pairsNow, orderId, () => rest.orders.getOrderByOrderIDRaw({ orderId }))
+        : null,
     executions: async (since) => executionsSince(await reading(), since),
     submit: (order, mayLeave) => submit(rest, order, assets.pairsNow(), mayLeave),
     cancel: ({ exchange_order_id }) => cancel(rest, exchange_order_id),
@@ -118,6 +109,17 @@ export function openAlpaca(settings: AlpacaSettings, mode: TradingMode, world: V
       await Promise.all(open.splice(0).map((stream) => stream.close()))
     },
   }
+}
+
+async function oneOrder(
+  rest: Rest,
+  pairsNow: () => readonly string[],
+  id: string,
+  send: () => Promise<{ raw: Response }>,
+): Promise<VenueOrder | null> {
+  const what = `order ${id}`
+  const answer = await rest.attempt({ what, urgent: true, send, shape: wireOrder })
+  return 'failure' in answer ? nullIfNotFound(answer.failure, what) : orderOf(answer.value, pairsNow())
 }
 
 function nullIfNotFound(failure: Failure, what: string): null {
