@@ -31,8 +31,8 @@ import { type Booked, type Books, closeBooks, openBooks } from '../../greta/book
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { applyFill } from '../../greta/ledger.ts'
 import type { Live } from '../../live/live.ts'
-import { applyReport, isOther, type OrderBody, type OrderReport } from '../reports.ts'
-import type { VenueStatus } from '../venue.ts'
+import { SPLIT } from '../exits.ts'
+import { AT_VENUE, applyReport, isOther, isResizedThere, type OrderBody, type OrderReport } from '../reports.ts'
 import { exitAlarms, exitOutcome } from './exits.ts'
 import { cancelJob } from './job_specs.ts'
 
@@ -75,7 +75,8 @@ export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Repo
     const fills = await fillsOfOrder(jobs.db.reader, place.order_id)
     const decidedClose = send?.decided_close ?? null
     const news = order === null ? null : applyReport({ row: order, fills, decidedClose }, heard, 0)
-    const lives = order !== null && isZombie(order, heard) && !(await isBeingCancelled(jobs.db.reader, order.id))
+    const isWrong = order !== null && (isZombie(order, heard) || isResizedThere(order, heard.order))
+    const lives = isWrong && !(await isBeingCancelled(jobs.db.reader, order.id))
     if (news?.events.length === 0 && send?.state === 'answered' && !lives) {
       return { kind: 'known', order: place, told: [], gap: news.gap }
     }
@@ -130,10 +131,15 @@ export async function reportOutcome(
   const { events, gap } = applyReport(known, heard, ledger.next_fill)
   const send: OrderSendRow = { ...locked.send, state: 'answered', last_error: null }
   const zombie = isZombie(order, heard)
-  const cancels = zombie && !(await isBeingCancelled(tx, order.id))
+  const resized = isResizedThere(order, heard.order)
+  const cancels = (zombie || resized) && !(await isBeingCancelled(tx, order.id))
   if (zombie && order.exchange_order_id === null && send.cancel_requested_at === null) {
     send.cancel_requested_at = new Date(jobs.now()).toISOString()
     send.cancel_reason = 'it was given up, and the venue has it'
+  }
+  if (resized && send.cancel_requested_at === null) {
+    send.cancel_requested_at = new Date(jobs.now()).toISOString()
+    send.cancel_reason = SPLIT
   }
   const change = await ordersChange(jobs, tx, { run, order, send }, events, ledger)
   const changed = JSON.stringify(send) !== JSON.stringify(locked.send)
@@ -193,14 +199,12 @@ export function otherWords(ours: OrderRow, { order, execution }: OrderReport): s
   return `the venue has its client order id for another order, ${theirs.exchange_order_id}: ${words(theirs)}, not ${words(ours)}`
 }
 
-const AT_VENUE: readonly unknown[] = ['pending', 'accepted', 'partial'] satisfies VenueStatus[]
-
 /**
  * It has ended with Weaver, which gave it up as never having reached the venue, or heard wrongly of its end; and there it is.
  * What a stream or an answer says of an order that the venue has acknowledged may be older than its end.
  */
 function isZombie({ status, exchange_order_id }: OrderRow, { order, source }: Heard): boolean {
-  if (isOpen(status) || !AT_VENUE.includes(order?.status)) return false
+  if (isOpen(status) || order === null || !AT_VENUE.includes(order.status)) return false
   return exchange_order_id === null || source === 'poll' || source === 'reconcile'
 }
 

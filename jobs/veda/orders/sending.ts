@@ -20,7 +20,7 @@ import { isProtector } from '../../live/end.ts'
 import type { Live } from '../../live/live.ts'
 import { refuseAccount } from '../accounts/refusal.ts'
 import { orderToSend } from '../checks.ts'
-import { isOther, type OrderBody } from '../reports.ts'
+import { AT_VENUE, isOther, type OrderBody } from '../reports.ts'
 import { type SubmitAnswer, type Venue, type VenueAsset, VenueError, type VenueOrder } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
@@ -30,7 +30,7 @@ import { cancelJob } from './job_specs.ts'
 import { isUnwanted, LOOKUPS, leavesAgain, stoppedFrom, WAIT_MS } from './leaving.ts'
 import { pauseLeft, refusedExit } from './refused_exits.ts'
 import { type Heard, type LockedOrder, lockOrder, otherWords, reportOutcome } from './reports.ts'
-import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './take_profit.ts'
+import { lookAfter, reachedAt, swapStep, turnOf, WATCH_MS } from './take_profit.ts'
 
 export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
 export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
@@ -384,20 +384,17 @@ function takeFound(
 
 /** A take profit that is not at the venue: has the price reached it? */
 async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, order: OrderRow): Promise<Step> {
-  let reached: boolean
+  let reached: number | null
   try {
     // Whoever waits here waits in the place of an order.
-    reached = await inTime(wallClock.sleep, PRICE_MS, isReached(jobs.db.reader, venue, order, jobs.now()))
+    reached = await inTime(wallClock.sleep, PRICE_MS, reachedAt(jobs.db.reader, venue, order, jobs.now()))
   } catch (error) {
     if (!(error instanceof VenueError)) throw error
     return { again: WATCH_MS }
   }
-  if (!reached) return { again: WATCH_MS }
-  return within<Step>(jobs, payload, job, async (tx, locked) => {
-    // Since it was looked at the last time: the stop loss is not given up for what cannot leave.
-    if (!isFree(await hindranceOf(tx, locked.run, order.symbol), order)) return { step: { again: WATCH_MS } }
-    return { outcome: await swapOutcome(tx, locked, jobs.now()), step: { again: WAIT_MS } }
-  })
+  if (reached === null) return { again: WATCH_MS }
+  const at = reached
+  return within<Step>(jobs, payload, job, (tx, locked) => swapStep(tx, locked, at, jobs.now()))
 }
 
 /** Keeps what is known of the call, unless more is known by now. */
@@ -448,11 +445,11 @@ async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
     if (before === null && !isOpen(entered.order.status)) return 'done'
     const again = Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (entered.send.cancel_attempts + 1))
     if (before === null) return await unknown(jobs, payload, job, again)
-    if (!AT_VENUE.has(before.status)) return await takeFoundEnd(jobs, payload, job, venue, before)
+    if (!AT_VENUE.includes(before.status)) return await takeFoundEnd(jobs, payload, job, venue, before)
     await venue.cancel({ exchange_order_id: before.exchange_order_id })
     await countCancel(jobs, payload, job)
     const after = await ask(jobs, payload, venue)
-    if (after !== null && !AT_VENUE.has(after.status)) return await takeFoundEnd(jobs, payload, job, venue, after)
+    if (after !== null && !AT_VENUE.includes(after.status)) return await takeFoundEnd(jobs, payload, job, venue, after)
     return { again }
   } catch (error) {
     return retryLater(jobs, venue, error)
@@ -484,8 +481,6 @@ function countCancel(jobs: SendJobs, payload: Payload, job: SendJob): Promise<un
     return { outcome: { writes: [{ kind: 'save_order_sends', rows: [counted] }], events: [] }, step: {} }
   })
 }
-
-const AT_VENUE: ReadonlySet<VenueOrder['status']> = new Set(['pending', 'accepted', 'partial'])
 
 function takeFoundEnd(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, found: VenueOrder): Promise<Step> {
   return within<Step>(jobs, payload, job, async (tx, locked) => {
