@@ -13,7 +13,15 @@ function taken(...steps: { closes: [number, number]; qty: string; splits?: [numb
     const close = Float64Array.from(closes)
     const columns = { time: Float64Array.from([n, n + 1]), open: close, high: close, low: close, close, volume: close }
     const splits = applied.map(([fresh, old]) => ({ symbol: 'AAPL', fresh, old, next_order: 0 }))
-    const position = { run_id: run.id, symbol: 'AAPL', qty, avg_price: '200', realised_pnl: '0', cost: '0', last_price: null }
+    const position = {
+      run_id: run.id,
+      symbol: 'AAPL',
+      qty,
+      avg_price: '200',
+      realised_pnl: '0',
+      cost: '0',
+      last_price: null,
+    }
     const account = { positions: [position], splits }
     const windows = { shown: [{ symbol: 'AAPL', timeframe: run.timeframe, columns }], events: 1 }
     takeIn({ run, checkpoint, windows, account })

@@ -138,7 +138,10 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
   const { equity, gross } = equityAt({ cash: ledger?.cash ?? run.initial_cash, positions, splits }, newest)
   // The clock has gone past ticks that were missed meanwhile.
   const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
-  const marked = positions.map((row) => ({ ...row, last_price: heldClose(row.symbol, newest, splits) ?? row.last_price }))
+  const marked = positions.map((row) => ({
+    ...row,
+    last_price: heldClose(row.symbol, newest, splits) ?? row.last_price,
+  }))
   const point = { ts: tick.ts, equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
   const hour = Math.floor(tick.ts / STATS_EVERY_MS)
   const stats = hour === checkpoint.stats_hour ? {} : { stats: await liveStats(tx, run, point) }

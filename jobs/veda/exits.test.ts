@@ -47,7 +47,11 @@ test.each([null, SPLIT, RESIZED, REACHED, MISSED])(
 )
 
 test('what a pair has closed before a split is closed after it', () => {
-  const before = leg('sl0', { status: 'cancelled', filled_qty: '4' }, { cancelReason: SPLIT, ratio: { fresh: 4, old: 1 } })
+  const before = leg(
+    'sl0',
+    { status: 'cancelled', filled_qty: '4' },
+    { cancelReason: SPLIT, ratio: { fresh: 4, old: 1 } },
+  )
   expect(placed(planExits('24', '0', [before], [], SURE))).toEqual([['e-sl0r1', '24']])
   const after = leg('sl0r1', { qty: '24', filled_qty: '20', status: 'cancelled' }, { cancelReason: RESIZED })
   expect(placed(planExits('4', '0', [before, after], [], SURE))).toEqual([['e-sl0r2', '4']])

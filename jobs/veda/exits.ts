@@ -155,7 +155,7 @@ interface Share {
 }
 
 /** It lay at the venue and is gone, and nobody here asked for that: cancelled or replaced there, or rejected after all. */
-export function endedElsewhere({ order, cancelReason }: Leg): boolean {
+export function endedElsewhere({ order, cancelReason }: Omit<Leg, 'ratio'>): boolean {
   if (cancelReason !== null) return false
   return order.status === 'cancelled' || (order.status === 'rejected' && order.exchange_order_id !== null)
 }

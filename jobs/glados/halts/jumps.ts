@@ -93,6 +93,9 @@ function alarm({ id: run_id }: RunAtRisk, symbols: string, limit: string, id: st
   return {
     ...{ id, type: 'system.Error', run_id, corr_id: id, causation_id: null },
     ...{ ts: new Date(now).toISOString(), producer: 'glados' },
-    payload: { part: 'limits', message: `${symbols}: the price has gone so far that it may be a split. By it ${limit}; ${why}` },
+    payload: {
+      part: 'limits',
+      message: `${symbols}: the price has gone so far that it may be a split. By it ${limit}; ${why}`,
+    },
   }
 }

@@ -362,7 +362,14 @@ async function holdingShares(qty: string, risk: RunRow['risk']): Promise<RunRow>
   })
   const position = { avg_price: '100', realised_pnl: '0', cost: String(Number(qty) * 100), last_price: 100 }
   const ledger = { run_id: run.id, cash: '10000', fees: '0', turnover: '0', next_order: 0, next_fill: 0 }
-  const account = { account_number: null, number_since: null, currency: 'USD', cash: '0', equity: '0', buying_power: '0' }
+  const account = {
+    account_number: null,
+    number_since: null,
+    currency: 'USD',
+    cash: '0',
+    equity: '0',
+    buying_power: '0',
+  }
   const state = { state: 'ready', state_reason: null, blocked: null, keeper: 'test', stream: 'up' } as const
   const times = { reconcile_requested_at: null, checked_at: null, reconciled_at: null }
   await database.db.write((tx) =>
@@ -414,7 +421,9 @@ test('a crash of shares halts the run when the account was compared after it, an
   const at = await askedAt()
   await hearShares('50')
   expect(await haltOf(run)).toEqual([])
-  expect(await alarmsOf(run)).toEqual([expect.stringContaining('AAPL: the price has gone so far that it may be a split')])
+  expect(await alarmsOf(run)).toEqual([
+    expect.stringContaining('AAPL: the price has gone so far that it may be a split'),
+  ])
   await found({ equal_at: at })
   await until('the halt', async () => {
     await hearShares('50')

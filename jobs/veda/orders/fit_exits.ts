@@ -38,7 +38,7 @@ export async function fitExits(
       const { symbol, how } = event.payload
       const tooMuch = how === 'transfer' ? closingTooMuch(await listOpenOrders(tx, run_id), event.payload) : []
       await jobs.record(tx, await cancelOutcome(tx, tooMuch, 'it would close more than the run holds', jobs.now()))
-      await fit(jobs, tx, run, symbol)
+      await fitToHeld(jobs, tx, run, symbol)
     }
     await job.finish(tx)
   })
@@ -55,12 +55,12 @@ export async function fitSymbol(
     if (run !== null && (await isPausedAsSplit(tx, run, symbol))) {
       const open = (await listOpenOrders(tx, run_id)).filter((order) => order.symbol === symbol)
       await jobs.record(tx, await cancelOutcome(tx, open, SPLIT, jobs.now()))
-    } else if (run !== null) await fit(jobs, tx, run, symbol)
+    } else if (run !== null) await fitToHeld(jobs, tx, run, symbol)
     await job.finish(tx)
   })
 }
 
-async function fit(jobs: FitJobs, tx: WriteTx, run: RunRow, symbol: string): Promise<void> {
+async function fitToHeld(jobs: FitJobs, tx: WriteTx, run: RunRow, symbol: string): Promise<void> {
   const ledger = await getRunLedger(tx, run.id)
   if (ledger === null) return
   // Of before a split that was applied. Exits are seen to below.

@@ -233,7 +233,8 @@ type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
 }
 
 function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
-  const { hindrance, nonsense, open, position, closes, lastClose, splits, onlyCloses, words, watch, now } = circumstances
+  const { hindrance, nonsense, open, position, closes, lastClose, splits, onlyCloses, words, watch, now } =
+    circumstances
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
   const halted = haltedBy(hindrance, null)
   if (halted !== null) return { reason: 'halt', rule: null, detail: halted }
