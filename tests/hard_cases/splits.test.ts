@@ -1,23 +1,44 @@
 /**
- * A share that is held over a split, with a stop loss at the venue: nothing is sold and no run is halted by it, whatever the
+ * Shares that are held over a split, each with a stop loss at the venue: nothing is sold and no run is halted by it, whatever the
  * venue does with the order, and the stop loss comes back as the split makes it. What counts is what the venue received.
  */
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import type { RunRow } from '../../db/walle/rows.ts'
-import { type Asked, openWeaverAtAlpaca, type WeaverAtAlpaca } from '../support/alpaca/weaver.ts'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { openWeaverAtAlpaca, type WeaverAtAlpaca } from '../support/alpaca/weaver.ts'
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 240_000 })
 
-/** Mondays and Tuesdays of June: open from 13:30 UTC. */
-const june = (day: number, hour: number, minute = 0) => Date.UTC(2025, 5, day, hour, minute)
+/** A Monday, and its Tuesday: open from 14:30 UTC. */
+const march = (day: number, hour: number, minute = 0) => Date.UTC(2025, 2, day, hour, minute)
+const MORNING = march(4, 12)
+
+interface Share {
+  qty: string
+  stop_loss: string
+  ratio: [fresh: number, old: number]
+  /** What becomes of its stop loss at the venue. */
+  orders: 'cancel' | 'leave'
+  max_drawdown: number
+}
+
+const SHARES: Record<string, Share> = {
+  AAPL: { qty: '10', stop_loss: '80', ratio: [4, 1], orders: 'cancel', max_drawdown: 0.005 },
+  SPY: { qty: '10', stop_loss: '80', ratio: [4, 1], orders: 'leave', max_drawdown: 0.005 },
+  'BRK.A': { qty: '900', stop_loss: '10', ratio: [1, 10], orders: 'cancel', max_drawdown: 0.2 },
+}
+const NAMES = Object.keys(SHARES)
+const PAUSED = `select symbol from weaver.account_positions
+  where exchange = 'alpaca' and paused_reason is not null and ($1::text is null or paused_class = $1)`
+const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020101' }
 
 let at: WeaverAtAlpaca
+const runs = new Map<string, string>()
+/** By share: what the venue had received before a person said anything, and what it received then. */
+const before = new Map<string, string[]>()
+const after = new Map<string, string[]>()
+
 const moveTo = (moment: number) => at.paper.leap(moment - at.paper.time.now())
-beforeAll(async () => {
-  at = await openWeaverAtAlpaca('paper', { patienceMs: 400 })
-})
-afterEach(() => at.reset())
-afterAll(() => at.close())
+const paused = async (kind: string | null) => (await at.paper.query(PAUSED, [kind])).length
+const haltOf = async (symbol: string) => (await at.paper.run(runs.get(symbol) as string)).halted
 
 function bars(symbol: string, priceAt: (t: number) => number): void {
   at.emulator.control.market.serve(symbol, '1Min', 60_000, (t) => {
@@ -26,75 +47,61 @@ function bars(symbol: string, priceAt: (t: number) => number): void {
   })
 }
 
-/** In the session of that day, the run holds what it has bought and its stop loss lies at the venue. */
-async function entered(day: number, asked: Asked, risk: object): Promise<RunRow> {
-  at.emulator.control.autoFill(true)
-  await moveTo(june(day, 13, 29))
-  const run = await at.trade({ time_in_force: 'day', ...asked }, risk)
-  await at.until('the stop loss to be accepted', async () => {
-    const orders = await at.orders()
-    return orders.length === 2 && orders[1]?.status === 'accepted'
-  })
-  return run
-}
-
-/** Before the opening of that day; and what Weaver does of itself then. */
-async function splits(symbol: string, day: number, [fresh, old]: [number, number], orders: 'cancel' | 'leave') {
-  await moveTo(june(day, 11))
-  at.emulator.control.split(symbol, fresh, old, orders)
-  bars(symbol, (t) => (t < june(day, 11) ? 100 : (100 * old) / fresh))
-  await at.until('the symbol to be paused', async () => {
-    const rows = await at.paper.query<{ why: string | null }>(
-      `select paused_class as why from weaver.account_positions where exchange = 'alpaca' and symbol = $1`,
-      [symbol],
-    )
-    return rows[0]?.why === 'split'
-  })
-  await at.paper.pass(10_000)
-}
-
-/** What the venue has received. */
-const posted = (symbol: string) =>
-  at.emulator.control.book.orders
+function posted(symbol: string): string[] {
+  return at.emulator.control.book.orders
     .filter((order) => order.symbol === symbol)
     .map(({ side, type, qty, stop_price, status }) => [side, type, qty, stop_price ?? '', status].join(' '))
-const CORR = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020101' }
-const said = (symbol: string, ratio: string) =>
-  at.paper.weaver.control.commands.splitPosition({ exchange: 'alpaca', mode: 'paper' }, { symbol, ratio }, CORR)
-/** The session goes on: ticks, and what they set off. */
-async function trades(day: number): Promise<void> {
-  await moveTo(june(day, 13, 29))
-  await at.paper.pass(150_000)
 }
-const haltOf = async ({ id }: RunRow) => (await at.paper.run(id)).halted
+
+beforeAll(async () => {
+  at = await openWeaverAtAlpaca('paper', { patienceMs: 400 })
+  const { control } = at.emulator
+  control.autoFill(true)
+  await moveTo(march(3, 14, 29))
+  for (const [symbol, { qty, stop_loss, max_drawdown }] of Object.entries(SHARES)) {
+    const run = await at.trade({ symbol, qty, stop_loss, time_in_force: 'day' }, { max_drawdown })
+    runs.set(symbol, run.id)
+  }
+  await at.until('the stop losses to lie there', async () =>
+    NAMES.every((symbol) => posted(symbol)[1]?.endsWith('new')),
+  )
+  await at.settle()
+  await moveTo(MORNING)
+  for (const [symbol, { ratio, orders }] of Object.entries(SHARES)) {
+    const [fresh, old] = ratio
+    control.split(symbol, fresh, old, orders)
+    bars(symbol, (t) => (t < MORNING ? 100 : (100 * old) / fresh))
+  }
+  await at.until('all to be paused', async () => (await paused('split')) === NAMES.length)
+  await moveTo(march(4, 14, 29))
+  await at.paper.pass(130_000)
+  for (const symbol of NAMES) before.set(symbol, posted(symbol))
+  const { splitPosition } = at.paper.weaver.control.commands
+  for (const [symbol, { ratio }] of Object.entries(SHARES)) {
+    await splitPosition({ exchange: 'alpaca', mode: 'paper' }, { symbol, ratio: ratio.join(':') }, CORR)
+  }
+  await at.until('all to lie there again', async () => NAMES.every((symbol) => posted(symbol)[2]?.endsWith('new')))
+  await at.paper.pass(130_000)
+  for (const symbol of NAMES) after.set(symbol, posted(symbol).slice(2))
+})
+afterAll(() => at.close())
 
 test.each([
-  ['cancelled', 'cancel', 'AAPL', 2],
-  ['left as it was', 'leave', 'SPY', 9],
-] as const)('a split of 4 for 1 with a stop loss that the venue has %s', async (_what, orders, symbol, day) => {
-  const run = await entered(day, { symbol, qty: '10', stop_loss: '80' }, { max_drawdown: 0.005 })
-  await splits(symbol, day + 1, [4, 1], orders)
-  await trades(day + 1)
-  expect(posted(symbol)).toEqual(['buy market 10  filled', 'sell stop 10 80 canceled'])
-  await said(symbol, '4:1')
-  await at.until('it to lie there again', async () => posted(symbol).length === 3)
-  await at.settle()
-  expect(posted(symbol).slice(2)).toEqual(['sell stop 40 20 new'])
+  ['cancelled', 'AAPL'],
+  ['left as it was', 'SPY'],
+])('a split of 4 for 1 with a stop loss that the venue has %s', async (_what, symbol) => {
+  expect(before.get(symbol)).toEqual(['buy market 10  filled', 'sell stop 10 80 canceled'])
+  expect(after.get(symbol)).toEqual(['sell stop 40 20 new'])
   expect(at.emulator.control.book.position(symbol).toString()).toBe('40')
-  expect(await haltOf(run)).toBe(null)
+  expect([await haltOf(symbol), await paused(null)]).toEqual([null, 0])
 })
 
 test('a split of 1 for 10 does not halt a run for what it gained and lost by it, and a crash does', async () => {
   const symbol = 'BRK.A'
-  const run = await entered(16, { symbol, qty: '900', stop_loss: '10' }, { max_drawdown: 0.2 })
-  await splits(symbol, 17, [1, 10], 'cancel')
-  await trades(17)
-  await said(symbol, '1:10')
-  await at.until('it to lie there again', async () => posted(symbol).length === 3)
-  await at.paper.pass(130_000)
-  expect(posted(symbol).slice(2)).toEqual(['sell stop 90 100 new'])
-  expect(await haltOf(run)).toBe(null)
+  expect(before.get(symbol)).toEqual(['buy market 900  filled', 'sell stop 900 10 canceled'])
+  expect(after.get(symbol)).toEqual(['sell stop 90 100 new'])
+  expect(await haltOf(symbol)).toBe(null)
   bars(symbol, () => 700)
-  await at.until('the halt', async () => (await haltOf(run)) !== null)
-  expect(await haltOf(run)).toMatchObject({ rule: 'max_drawdown' })
+  await at.until('the halt', async () => (await haltOf(symbol)) !== null)
+  expect(await haltOf(symbol)).toMatchObject({ rule: 'max_drawdown' })
 })

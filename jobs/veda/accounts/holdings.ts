@@ -98,9 +98,11 @@ export async function judgeHoldings(live: Live, tx: WriteTx, check: Check, seen:
     qty === (was.get(symbol) ?? '0') ? [] : [{ symbol, qty }],
   )
   const corrId = live.newId()
-  const turned = await runsWithSymbols(tx, check, turnedSymbols(rows, positions.rows))
+  // What was held in another account is not to be sold in this one.
+  const turned = isAnother(account, seen) ? [] : turnedSymbols(rows, positions.rows)
+  const fits = (await runsWithSymbols(tx, check, turned)).map(fitJob)
   const attributed = await attribute(live, tx, runs, compared, positions, corrId)
-  return { account, positions, moved, corrId, attributed, fits: turned.map(fitJob) }
+  return { account, positions, moved, corrId, attributed, fits }
 }
 
 /** The credentials are those of another account than before. */

@@ -396,10 +396,9 @@ async function found(changes: { equal_at: string | null; paused_class?: string }
 const shares = (close: string): BarNews => ({ ...bar(time.now() - 60_000, close), symbol: 'AAPL' })
 /** Looked at again, on the same watch. */
 async function hearShares(close: string): Promise<void> {
-  const done = writes + 1
   time.move(MARK_EVERY_MS)
   hear(shares(close))
-  await until('the marks to be written', async () => writes >= done)
+  await until('the mark', async () => (await mark())?.[2] === time.now() - LIVE_START)
 }
 const askedAt = () =>
   until('it is asked', async () => {
@@ -443,8 +442,8 @@ test.each([
   }
   const run = await holdingShares('100', { max_drawdown: 0.2 })
   await found(row)
-  for (let times = 0; times < 4; times++) await hearShares('50')
-  await look(shares('50'))
+  for (let times = 0; times < 5; times++) await hearShares('50')
+  await watch.stop()
   expect(await haltOf(run)).toEqual([])
 })
 
@@ -455,10 +454,9 @@ test('shares that were split with their bars are worth what they were', async ()
   await database.db.write((tx) =>
     record(tx, { writes: [{ kind: 'save_checkpoint', run_id: run.id, next_tick: 0, state }], events: [] }),
   )
-  await hearShares('49')
-  await hearShares('41')
-  await look(shares('41'))
+  for (const price of ['49', '41', '41']) await hearShares(price)
+  expect(await alarmsOf(run)).toEqual([])
+  await hearShares('20')
+  await until('it is told', async () => (await alarmsOf(run)).length > 0)
   expect(await haltOf(run)).toEqual([])
-  await look(shares('20'))
-  await until('it is asked', async () => (await alarmsOf(run)).length > 0)
 })

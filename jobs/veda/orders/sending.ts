@@ -23,6 +23,7 @@ import { orderToSend } from '../checks.ts'
 import { AT_VENUE, isOther, type OrderBody } from '../reports.ts'
 import { type SubmitAnswer, type Venue, type VenueAsset, VenueError, type VenueOrder } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
+import { awaitsSplit } from './compared.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
 import { isFree, mayLeave } from './hindrances.ts'
@@ -108,6 +109,7 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
       ? lookUp(jobs, payload, job, venue)
       : watch(jobs, payload, job, venue, entered.order)
   }
+  if (await awaitsSplit(jobs, venue, entered.order)) return { again: WATCH_MS }
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
   // A halt that was pressed while the database was away is on its way into it.
   if (await jobs.isHalted()) return { again: WAIT_MS }

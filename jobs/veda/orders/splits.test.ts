@@ -110,6 +110,34 @@ test('a stop that the venue has cancelled comes back when the account was compar
   expect(await alarms()).toEqual([expect.stringMatching(/-sl0 .*corporate action. Another takes its place$/)])
 })
 
+test('where the exchange’s data tell of a split that the position has not had yet, a stop does not come back by comparing', async () => {
+  const close = (price: string) => ({
+    time: 0,
+    open: price,
+    high: price,
+    low: price,
+    close: price,
+    volume: '1',
+    trade_count: null,
+  })
+  const id = await entered()
+  venue.bars = async ({ adjustment }) => [close(adjustment === 'raw' ? '200' : '50')]
+  await world.report(venue.end(`${id}-sl0`, 'cancelled', 'corporate action'))
+  world.clock.now += 1_000
+  await compared()
+  await step()
+  await step()
+  expect(sent().length).toBe(2)
+  await position('40', { paused: 'split' })
+  await fitted()
+  await step()
+  await split('4:1')
+  world.clock.now += 1_000
+  await position('40', { equalAt: world.clock.now })
+  await step()
+  expect(sent().slice(2)).toEqual(['sell stop 40 40'])
+})
+
 test('one that expired there waits as well, and one that made way for an order of the run does not', async () => {
   const id = await entered()
   await world.report(venue.end(`${id}-sl0`, 'expired'))
