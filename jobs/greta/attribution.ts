@@ -11,8 +11,8 @@ import type { OrderRow, PositionRow, RunRow } from '../../db/walle/rows.ts'
 import type { Json } from '../../strategies/api.ts'
 import { type Booked, closeBooks, openBooks } from './books.ts'
 import { Decimal, ZERO } from './decimals.ts'
-import { applyFeeInKind, applySplit, applyTransfer, type Ledger, type SplitRatio } from './ledger.ts'
-import { splitsOf } from './splits.ts'
+import { applyFeeInKind, applySplit, applyTransfer, type Ledger } from './ledger.ts'
+import { type SplitRatio, splitsOf } from './splits.ts'
 import type { TradeMatcher } from './trades.ts'
 
 type Payload = PayloadOf<'account.PositionAttributed'>

@@ -3,7 +3,11 @@ import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { RunLedgerRow } from '../../db/walle/live_rows.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from './decimals.ts'
-import type { SplitRatio } from './ledger.ts'
+
+export interface SplitRatio {
+  fresh: number
+  old: number
+}
 
 /** One that was applied to what a run holds. */
 export interface AppliedSplit extends SplitRatio {

@@ -4,8 +4,7 @@ import { expect, test } from 'vitest'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { anOrder, aRun } from '../../tests/support/walle_rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
-import type { SplitRatio } from '../greta/ledger.ts'
-import { splitQty } from '../greta/splits.ts'
+import { type SplitRatio, splitQty } from '../greta/splits.ts'
 import { type Leg, MISSED, planExits, REACHED, RESIZED, SPENT, SPLIT } from './exits.ts'
 
 const RUN = aRun(1).id

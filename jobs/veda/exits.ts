@@ -8,8 +8,7 @@
 import { isOpen } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
-import type { SplitRatio } from '../greta/ledger.ts'
-import { isSplit, splitQty } from '../greta/splits.ts'
+import { isSplit, type SplitRatio, splitQty } from '../greta/splits.ts'
 import { closableQty } from './checks.ts'
 
 export type ExitRole = 'sl' | 'tp'

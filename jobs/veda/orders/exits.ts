@@ -15,9 +15,8 @@ import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { FillRow, OrderRow, PositionRow, RunRow } from '../../../db/walle/rows.ts'
 import type { PlaceIntent } from '../../../strategies/api.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
-import type { SplitRatio } from '../../greta/ledger.ts'
 import { ownIntent } from '../../greta/order_events.ts'
-import { type AppliedSplit, splitPrice, splitSince, splitsOf } from '../../greta/splits.ts'
+import { type AppliedSplit, type SplitRatio, splitPrice, splitSince, splitsOf } from '../../greta/splits.ts'
 import {
   type Birth,
   type ExitPlan,
