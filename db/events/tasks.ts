@@ -93,6 +93,8 @@ export const TASKS = {
   },
   /** A run's exits close no more than what it holds, where no order of its own has changed that. */
   'veda.fit_exits': { payload: caused, ...LIVE, drivesRun: false },
+  /** A symbol looks like a split, or is in order again: the run's orders in it are cancelled, or its exits come back. */
+  'veda.fit_symbol': { payload: z.strictObject({ run_id: id, symbol: z.string() }), ...LIVE, drivesRun: false },
   /** The kill switch, run by run: asks for all open orders of a run to be cancelled. */
   'veda.cancel_run': { payload: z.strictObject({ run_id: id }), ...SENT, pool: 'cancels' },
   /** The kill switch: asks a venue to cancel whatever else is open in the account. */

@@ -61,6 +61,8 @@ export interface RunLedgerRow {
   trade_matcher: Json
   /** What the limits on losses and on the flow of orders remember. */
   risk_watch: Json
+  /** That were applied to what it holds (greta/splits.ts). Null: none. */
+  splits: Json
 }
 
 export type SendState = 'to_send' | 'sent' | 'unclear' | 'answered'
@@ -193,6 +195,7 @@ export const RUN_LEDGERS: Table<RunLedgerRow> = {
     next_fill: 'bigint',
     trade_matcher: 'jsonb',
     risk_watch: 'jsonb',
+    splits: 'jsonb',
   },
 }
 

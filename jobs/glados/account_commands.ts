@@ -1,7 +1,7 @@
 /** What a person may ask of an account: to compare it with its venue now, and to say whose a difference is. */
 import type { NewEvent } from '../../db/events/envelope.ts'
 import type { AccountPositionRow, AccountRow } from '../../db/walle/live_rows.ts'
-import { type AccountName, heldByRuns, lockAccount } from '../../db/walle/queries/accounts.ts'
+import { type AccountName, heldByRuns, lockAccount, runsWithSymbols } from '../../db/walle/queries/accounts.ts'
 import { beyondNobodys } from '../greta/attribution.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import { type AttributeRequest, attributePosition, type SplitRequest, splitPosition } from './attribution_commands.ts'
@@ -75,6 +75,7 @@ function acceptPosition(
         left_out: 0,
       },
     }
+    const runs = position.paused_class === 'split' ? await runsWithSymbols(reader, name, [symbol]) : []
     // The keeper looks at once whether the venue still holds what was accepted.
     await reader.query(`select pg_notify('weaver_account', '')`)
     return {
@@ -84,6 +85,8 @@ function acceptPosition(
           { kind: 'save_accounts', rows: [{ ...account, reconcile_requested_at: at }] },
         ],
         events: [event],
+        // It was no split: exits that had made way for one come back.
+        jobs: runs.map((run) => ({ task: 'veda.fit_symbol', payload: run, queue: `run:${run.run_id}` })),
       },
       result: accepted,
     }

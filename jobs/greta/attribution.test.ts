@@ -23,7 +23,7 @@ const split = (fresh: number, old: number): Attribution => ({ ...base, how: 'spl
 function play(...steps: Attribution[]) {
   let ledger: RunLedgerRow = {
     ...{ run_id: run.id, cash: '1000', fees: '0', turnover: '0', next_order: 0, next_fill: 0 },
-    ...{ trade_matcher: null, risk_watch: null },
+    ...{ trade_matcher: null, risk_watch: null, splits: null },
   }
   let held: PositionRow | null = null
   const again = createLiveAccount(run)

@@ -8,9 +8,11 @@ import type { PayloadOf } from '../../db/events/registry.ts'
 import type { RunLedgerRow } from '../../db/walle/live_rows.ts'
 import type { Write } from '../../db/walle/outcome.ts'
 import type { OrderRow, PositionRow, RunRow } from '../../db/walle/rows.ts'
+import type { Json } from '../../strategies/api.ts'
 import { type Booked, closeBooks, openBooks } from './books.ts'
 import { Decimal, ZERO } from './decimals.ts'
-import { applyFeeInKind, applySplit, applyTransfer, type Ledger, type SplitRatio } from './ledger.ts'
+import { applyFeeInKind, applySplit, applyTransfer, type Ledger } from './ledger.ts'
+import { type SplitRatio, splitsOf } from './splits.ts'
 import type { TradeMatcher } from './trades.ts'
 
 type Payload = PayloadOf<'account.PositionAttributed'>
@@ -77,7 +79,7 @@ export function attributed(
   bookLedger(books.ledger, 0, { ...told, fee })
   const ratioOfPrice = ratio === null ? 1 : ratio.old / ratio.fresh
   const last_price = held?.last_price == null ? Number(told.price ?? 0) : held.last_price * ratioOfPrice
-  const booked = closeBooks(books, before, { symbol, last_price })
+  const booked = closeBooks(books, { ...before, splits: splitsAfter(before, symbol, ratio) }, { symbol, last_price })
   const { qty: position_qty, avg_price } = booked.position
   return {
     ...booked,
@@ -92,6 +94,12 @@ export function attributed(
       payload: { ...told, fee, position_qty, avg_price },
     },
   }
+}
+
+function splitsAfter(before: RunLedgerRow, symbol: string, ratio: SplitRatio | null): Json {
+  if (ratio === null) return before.splits
+  const { next_order } = before
+  return [...splitsOf(before), { symbol, ...ratio, next_order }] as unknown as Json
 }
 
 function changeOf(attribution: Attribution, held: Decimal): Decimal {

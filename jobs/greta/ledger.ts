@@ -4,6 +4,7 @@
  * taken as negative, cash + sum(cost) - sum(realised) + fees is the same before and after every fill.
  */
 import { Decimal, ZERO } from './decimals.ts'
+import type { SplitRatio } from './splits.ts'
 
 /** The last decimal place of a quotient. */
 const LAST_PLACE = new Decimal('0.000000000001')
@@ -83,11 +84,6 @@ export function applyFeeInKind(ledger: Ledger, symbol: number, qty: Decimal, fee
 export function applySplit(ledger: Ledger, symbol: number, { fresh, old }: SplitRatio): void {
   const position = positionAt(ledger, symbol)
   position.qty = position.qty.times(fresh).div(old)
-}
-
-export interface SplitRatio {
-  fresh: number
-  old: number
 }
 
 function positionAt(ledger: Ledger, symbol: number): Position {

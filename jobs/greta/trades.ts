@@ -8,7 +8,7 @@ import type { TradeRow } from '../../db/walle/rows.ts'
 import type { Side } from '../../strategies/api.ts'
 import { Decimal, ZERO } from './decimals.ts'
 import { iso } from './iso.ts'
-import type { SplitRatio } from './ledger.ts'
+import type { SplitRatio } from './splits.ts'
 
 export interface TradeFill {
   symbol: string

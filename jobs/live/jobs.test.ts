@@ -283,7 +283,7 @@ test('between two ticks the strategy hears of an order, at the older tick, and w
     record(tx, {
       writes: [
         { kind: 'insert_orders', rows: [{ ...resting(run), status: 'cancelled' }] },
-        { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null }] },
+        { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null, splits: null }] },
         { kind: 'save_positions', rows: [{ ...held, last_price: null }] },
       ],
       events: [],

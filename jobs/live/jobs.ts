@@ -10,11 +10,13 @@ import type { LogEvent } from '../../db/events/envelope.ts'
 import { getEvent } from '../../db/events/read.ts'
 import { lastOfRun } from '../../db/events/run_log.ts'
 import type { TaskName, TaskPayload } from '../../db/events/tasks.ts'
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
 import type { HopRow } from '../../db/walle/parity_rows.ts'
 import { getRun, lockRun } from '../../db/walle/queries/runs.ts'
-import type { RunError, RunRow } from '../../db/walle/rows.ts'
+import type { CandleColumns, RunError, RunRow } from '../../db/walle/rows.ts'
 import type { RunningJob } from '../backtest/jobs.ts'
+import { sharesPerHeld, splitOfPrice } from '../greta/splits.ts'
 import type { HopAnswer, HopView } from '../hosts/hop_view.ts'
 import { addLogContext } from '../log.ts'
 import type { StrategyMemory } from '../marvin/contract.ts'
@@ -22,7 +24,7 @@ import { StrategyFailure } from '../marvin/failure.ts'
 import { unmarkedBars } from './account.ts'
 import { BEFORE_WINDOWS, furtherFetch, furtherPart, noteRejection, tickDecision } from './decisions.ts'
 import type { Live } from './live.ts'
-import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markLedger } from './ticks.ts'
+import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markLedger, type NewestBar } from './ticks.ts'
 import {
   type Account,
   emptyWindows,
@@ -209,7 +211,8 @@ async function hearTick(jobs: LiveHopJobs, hop: Hop, event: WindowEvent): Promis
   checkpoint.tick = tick
   checkpoint.windows = event.id
   noteTold(checkpoint, event, windows)
-  const due = takeIn(hop)
+  const { account } = hop.seen as NonNullable<Hop['seen']>
+  const due = takeIn({ ...hop, account })
   if (!due && !checkpoint.hears.ticks) {
     note(hop, 'window', tick, null)
     return decided(jobs, hop, event, due)
@@ -273,11 +276,32 @@ function noteTold({ told }: LiveCheckpoint, { id }: WindowEvent, { shown }: Read
   }
 }
 
+interface TakenIn extends Pick<Hop, 'run' | 'checkpoint' | 'windows'> {
+  account: Pick<Account, 'positions' | 'splits'>
+}
+
+/**
+ * After a split all bars are of the new shares: the one that was seen last has another price than it had then. Where that cannot
+ * be seen, or nothing is held, bars are taken to be of the shares that are held.
+ */
+function scaleOf(
+  symbol: string,
+  known: NewestBar | undefined,
+  { time, close }: CandleColumns,
+  { positions, splits }: TakenIn['account'],
+): number {
+  if (tradesAroundTheClock(symbol)) return 1
+  const isHeld = positions.some((one) => one.symbol === symbol && one.qty !== '0')
+  const before = known === undefined || !isHeld ? undefined : close[time.lastIndexOf(known.time)]
+  if (known === undefined || before === undefined) return 1 / sharesPerHeld(splits, symbol)
+  return (known.scale ?? 1) * splitOfPrice(known.close, before)
+}
+
 /**
  * Notes the newest bars, never back in time. True when at least one symbol got a new one and all have as many as the
  * strategy wants.
  */
-export function takeIn({ run, checkpoint, windows }: Pick<Hop, 'run' | 'checkpoint' | 'windows'>): boolean {
+export function takeIn({ run, checkpoint, windows, account }: TakenIn): boolean {
   let anyNew = false
   let ready = true
   for (const symbol of run.symbols) {
@@ -287,7 +311,9 @@ export function takeIn({ run, checkpoint, windows }: Pick<Hop, 'run' | 'checkpoi
     if (time.length < run.window_bars) ready = false
     if (newest === undefined || (known !== undefined && newest < known)) continue
     if (newest !== known) anyNew = true
-    checkpoint.newest[symbol] = { time: newest, close: close.at(-1) as number }
+    const bar = { time: newest, close: close.at(-1) as number }
+    const scale = own === undefined ? 1 : scaleOf(symbol, checkpoint.newest[symbol], own.columns, account)
+    checkpoint.newest[symbol] = scale === 1 ? bar : { ...bar, scale }
   }
   return anyNew && ready
 }

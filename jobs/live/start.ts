@@ -53,6 +53,7 @@ export async function startLiveRun(
       next_fill: 0,
       trade_matcher: null,
       risk_watch: null,
+      splits: null,
     }
     return {
       writes: [

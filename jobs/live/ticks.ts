@@ -3,8 +3,10 @@
  * the run's checkpoint, which changes only under the run's lock.
  */
 import type { Reader } from '../../db/database.ts'
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { Outcome, Write } from '../../db/walle/outcome.ts'
 import { getCheckpoint } from '../../db/walle/queries/checkpoints.ts'
+import { symbolsPausedAsSplit } from '../../db/walle/queries/live_orders.ts'
 import { getClockTick, getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { listPositions } from '../../db/walle/queries/results.ts'
 import type { PositionRow, RunRow } from '../../db/walle/rows.ts'
@@ -13,6 +15,7 @@ import { haltRunOutcome } from '../glados/halt_commands.ts'
 import { checkHalt, type RiskLimits } from '../glados/risk.ts'
 import { lossesOf, markEquity, newWatch, type RiskWatch } from '../greta/risk_watch.ts'
 import type { SkipState } from '../greta/skips.ts'
+import { type AppliedSplit, sharesPerHeld, splitsOf } from '../greta/splits.ts'
 import { createTradeMatcher, type TradeMatcherState } from '../greta/trades.ts'
 import type { HopAnswer } from '../hosts/hop_view.ts'
 import type { Asked, StrategyMemory } from '../marvin/contract.ts'
@@ -43,14 +46,22 @@ export interface LiveTick {
   pending: string[]
 }
 
+export interface NewestBar {
+  /** When it opened. */
+  time: number
+  close: number
+  /** So many shares as bars tell of now are one as they told of before: the splits that they have shown. Absent: none. */
+  scale?: number
+}
+
 /** JSON. */
 export interface LiveCheckpoint {
   /** Null until the strategy has spoken for the first time. */
   memory: StrategyMemory | null
   hears: HopAnswer['hears']
   skips: SkipState
-  /** By symbol, of the newest bar seen: open time, close. */
-  newest: Record<string, { time: number; close: number }>
+  /** By symbol, of the newest bar seen. */
+  newest: Record<string, NewestBar>
   marked: Marked
   /** Hours since 1970 of the tick at which statistics were made last. */
   stats_hour: number | null
@@ -82,16 +93,32 @@ export async function getLiveCheckpoint(reader: Reader, runId: string): Promise<
   return { ...newLiveCheckpoint(), ...(stored?.state as unknown as LiveCheckpoint | undefined) }
 }
 
+/** What one share that is held is worth at the newest close, be it that bars tell of other shares already. */
+function heldClose(
+  symbol: string,
+  newest: LiveCheckpoint['newest'],
+  splits: readonly AppliedSplit[],
+): number | undefined {
+  const bar = newest[symbol]
+  return bar && bar.close * sharesPerHeld(splits, symbol, bar.scale)
+}
+
+export interface Worth {
+  cash: string
+  positions: readonly Pick<PositionRow, 'symbol' | 'qty' | 'avg_price'>[]
+  /** That were applied to what is held. */
+  splits: readonly AppliedSplit[]
+}
+
 /** Cash and positions at the newest closes seen, in float64; what was never seen is worth what it cost. */
 export function equityAt(
-  cash: string,
-  positions: readonly Pick<PositionRow, 'symbol' | 'qty' | 'avg_price'>[],
+  { cash, positions, splits }: Worth,
   newest: LiveCheckpoint['newest'],
 ): { equity: number; gross: number } {
   let equity = Number(cash)
   let gross = 0
   for (const { symbol, qty, avg_price } of positions) {
-    const value = Number(qty) * (newest[symbol]?.close ?? Number(avg_price))
+    const value = Number(qty) * (heldClose(symbol, newest, splits) ?? Number(avg_price))
     equity += value
     gross += Math.abs(value)
   }
@@ -109,7 +136,7 @@ export function statsAreDue(hour: number, last: number | null, ticks: number): b
 
 /** Under the run's lock: everything that the newest tick's end leaves. Marks it `done`. */
 export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoint, now: number): Promise<Write[]> {
-  const { tick, newest } = checkpoint
+  const { tick } = checkpoint
   if (tick === null) throw new Error(`The run ${run.id} has no tick to end`)
   tick.stage = 'done'
   const [ledger, positions, clockTick] = await Promise.all([
@@ -117,10 +144,15 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
     listPositions(tx, run.id),
     getClockTick(tx, run.id, tick.bar_index),
   ])
-  const { equity, gross } = equityAt(ledger?.cash ?? run.initial_cash, positions, newest)
+  const splits = splitsOf(ledger)
+  const newest = await sureCloses(tx, run, { newest: checkpoint.newest, positions, splits })
+  const { equity, gross } = equityAt({ cash: ledger?.cash ?? run.initial_cash, positions, splits }, newest)
   // The clock has gone past ticks that were missed meanwhile.
   const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
-  const marked = positions.map((row) => ({ ...row, last_price: newest[row.symbol]?.close ?? row.last_price }))
+  const marked = positions.map((row) => ({
+    ...row,
+    last_price: heldClose(row.symbol, newest, splits) ?? row.last_price,
+  }))
   const point = { ts: tick.ts, equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
   const hour = Math.floor(tick.ts / HOUR_MS)
   const due = statsAreDue(hour, checkpoint.stats_hour, tick.bar_index)
@@ -133,6 +165,27 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
     { kind: 'save_checkpoint', run_id: run.id, next_tick, state: checkpoint },
     { kind: 'update_run', id: run.id, changes: { next_tick, open_corr_id: null, ...stats } },
   ]
+}
+
+/**
+ * Where a symbol looks like a split, what is held of it and its price may be of different shares: it is worth what it was, unless
+ * its bars have shown what became of one.
+ */
+async function sureCloses(
+  tx: Reader,
+  run: RunRow,
+  { newest, positions, splits }: Pick<Worth, 'splits'> & Pick<LiveCheckpoint, 'newest'> & { positions: PositionRow[] },
+): Promise<LiveCheckpoint['newest']> {
+  const shares = positions.filter(({ symbol, qty }) => qty !== '0' && !tradesAroundTheClock(symbol))
+  if (shares.length === 0) return newest
+  const unsure = await symbolsPausedAsSplit(tx, run)
+  const sure = { ...newest }
+  for (const { symbol, last_price } of shares) {
+    const bar = newest[symbol]
+    if (bar === undefined || last_price === null || !unsure.includes(symbol)) continue
+    if (sharesPerHeld(splits, symbol, bar.scale) === 1) sure[symbol] = { ...bar, close: last_price }
+  }
+  return sure
 }
 
 /** New bars were seen: what the limits on losses remember of equity, and what open trades have lived through. */
@@ -150,7 +203,9 @@ export async function markLedger(
   const changed = { ...ledger }
   if (limits.max_daily_loss != null || limits.max_drawdown != null) {
     const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
-    markEquity(watch, tick.ts, equityAt(ledger.cash, positions, newest).equity)
+    const splits = splitsOf(ledger)
+    const closes = await sureCloses(tx, run, { newest, positions, splits })
+    markEquity(watch, tick.ts, equityAt({ cash: ledger.cash, positions, splits }, closes).equity)
     changed.risk_watch = watch as unknown as Json
     const breach = checkHalt(limits, lossesOf(watch, tick.ts))
     if (breach !== null) halted = haltRunOutcome(run, tick.bar_index, breach, now)

@@ -10,6 +10,7 @@ import { readSeries } from '../../db/walle/queries/series.ts'
 import type { CandleColumns, PositionRow, RunRow } from '../../db/walle/rows.ts'
 import type { OrderView, PositionView, Timeframe } from '../../strategies/api.ts'
 import { specOf } from '../backtest/jobs.ts'
+import { type AppliedSplit, splitsOf } from '../greta/splits.ts'
 import type { HopView } from '../hosts/hop_view.ts'
 import { equityAt, type LiveCheckpoint, type LiveTick } from './ticks.ts'
 
@@ -23,6 +24,8 @@ export interface Account {
   cash: string
   positions: PositionRow[]
   orders: OrderWithParent[]
+  /** That were applied to what it holds. */
+  splits: readonly AppliedSplit[]
 }
 
 export async function readAccount(reader: Reader, run: RunRow): Promise<Account> {
@@ -31,7 +34,7 @@ export async function readAccount(reader: Reader, run: RunRow): Promise<Account>
     listPositions(reader, run.id),
     listOpenWithParents(reader, run.id),
   ])
-  return { cash: ledger?.cash ?? run.initial_cash, positions, orders }
+  return { cash: ledger?.cash ?? run.initial_cash, positions, orders, splits: splitsOf(ledger) }
 }
 
 interface Shown extends Pick<HopView, 'phase' | 'changed' | 'windows'> {
@@ -51,7 +54,7 @@ export function viewOf(
     bar_index: tick.bar_index,
     memory,
     cash: account.cash,
-    equity: equityAt(account.cash, account.positions, newest).equity,
+    equity: equityAt(account, newest).equity,
     positions: run.symbols.map((symbol) => positionView(account.positions.find((one) => one.symbol === symbol))),
     open_orders: account.orders.map(orderView),
     changed,

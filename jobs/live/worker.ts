@@ -15,7 +15,7 @@ import { type BarCache, createBarCache } from '../veda/market/bar_cache.ts'
 import { fetchCandlePage } from '../veda/market/candle_fetch.ts'
 import { createMarketWatch } from '../veda/market/watch.ts'
 import { sendCancel } from '../veda/orders/cancelling.ts'
-import { fitExits } from '../veda/orders/fit_exits.ts'
+import { fitExits, fitSymbol } from '../veda/orders/fit_exits.ts'
 import { cancelOrder, placeOrder } from '../veda/orders/placing.ts'
 import { recordReport } from '../veda/orders/reports.ts'
 import { submitOrder } from '../veda/orders/sending.ts'
@@ -61,15 +61,16 @@ export async function openLiveWorker(
   }
   const told: Live['log'] = (level, fields, message) => log[level](fields, message)
   const bars = createBarCache({ ...wallClock, db, record: recorded, now: time.now, log: told })
+  const venues = await openVenues(system, time)
   const market = createMarketWatch({
-    ...{ db, record: recorded, log: told, ...time },
+    ...{ db, record: recorded, venues, log: told, ...time },
     follows: config.marketEvents,
     throttle: createThrottle({ reader: db.reader, now: time.now }),
   })
   const live: Live = {
     db,
     record: recorded,
-    venues: await openVenues(system, time),
+    venues,
     hop: createHostRuns({ db, hosts: liveHosts, dataDir: config.dataDir }).hop,
     isHalted: async () => (await readHaltFile(config.dataDir)) !== null,
     market: {
@@ -129,6 +130,7 @@ export function liveHandlers(
     'veda.submit_order': places.handler('veda.submit_order', (payload, job) => submitOrder(live, payload, job)),
     'veda.send_cancel': places.handler('veda.send_cancel', (payload, job) => sendCancel(live, payload, job)),
     'veda.fit_exits': (payload, job) => fitExits(live, payload, job),
+    'veda.fit_symbol': (payload, job) => fitSymbol(live, payload, job),
     'veda.cancel_run': (payload, job) => cancelRun(live, payload, job),
     'veda.cancel_all': (payload, job) => cancelAll(live, payload, job),
     'veda.fetch_candles': (payload, job) => fetchCandlePage(live, payload, job),

@@ -9,6 +9,7 @@ import type { OrderRow, PositionRow, RunRow } from '../../db/walle/rows.ts'
 import { bookLedger } from '../greta/attribution.ts'
 import { Decimal } from '../greta/decimals.ts'
 import { applyFill, averagePrice, openLedger } from '../greta/ledger.ts'
+import type { AppliedSplit } from '../greta/splits.ts'
 import type { Account } from '../live/view.ts'
 
 export interface ReplayAccount {
@@ -25,6 +26,7 @@ export function createReplayAccount(run: RunRow, symbols: readonly string[]): Re
   const traded = new Set<string>()
   const orders = new Map<string, OrderRow>()
   const open = new Map<string, OrderRow>()
+  const splits: AppliedSplit[] = []
 
   const withParent = (order: OrderRow): OrderWithParent => {
     const parent = order.parent_order_id === null ? undefined : orders.get(order.parent_order_id)
@@ -63,8 +65,10 @@ export function createReplayAccount(run: RunRow, symbols: readonly string[]): Re
       book(event)
     },
     attribute({ payload }) {
-      bookLedger(ledger, run.symbols.indexOf(payload.symbol), payload)
-      traded.add(payload.symbol)
+      const { symbol, ratio } = payload
+      bookLedger(ledger, run.symbols.indexOf(symbol), payload)
+      traded.add(symbol)
+      if (ratio !== null) splits.push({ symbol, ...ratio, next_order: orders.size })
     },
     order(id) {
       const row = orders.get(id)
@@ -75,6 +79,7 @@ export function createReplayAccount(run: RunRow, symbols: readonly string[]): Re
       cash: ledger.cash.toString(),
       positions: symbols.filter((symbol) => traded.has(symbol)).map(positionOf),
       orders: [...open.values()].sort((one, other) => one.ordinal - other.ordinal).map(withParent),
+      splits: [...splits],
     }),
   }
 }

@@ -90,12 +90,12 @@ export function createDecisionReplay(parts: DecisionParts): DecisionReplay {
 
 /** Moves on to the event's windows. Null: it brought none; else whether there is something new to decide on. */
 function takeWindows(state: State, { row, event, windows }: Heard): boolean | null {
-  const { run, checkpoint } = state
+  const { run, account, checkpoint } = state
   if (windows === null || (row.phase === 'window' && row.memory_hash !== null)) return null
   state.own = windows
   state.carried = []
   checkpoint.tick = tickOf(row.bar_index, Date.parse(event.ts))
-  return takeIn({ run, checkpoint, windows })
+  return takeIn({ run, checkpoint, windows, account: account.now() })
 }
 
 async function answerOf(state: State, { row, event, windows }: Heard, tick: LiveTick): Promise<HopAnswer | null> {

@@ -27,7 +27,10 @@ function bookOf(risk: RiskLimits) {
   const book = createOrderBook(run, (one) => found.push(one))
   let place = 0
   let cash = '1000'
-  const now = () => ({ account: { cash, positions: [], orders: [] }, newest: { [S]: { time: T0, close: 100 } } })
+  const now = () => ({
+    account: { cash, positions: [], orders: [], splits: [] },
+    newest: { [S]: { time: T0, close: 100 } },
+  })
   const tell = (event: object) => {
     place += 1
     book.apply({ ts: new Date(T0 + place).toISOString(), ...event } as OrderEvent, place, now)

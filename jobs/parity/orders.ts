@@ -107,7 +107,7 @@ export function createOrderBook(run: RunRow, report: (found: Found) => void): Or
     marked(ts, circumstances) {
       if (!watchesEquity()) return
       const { account, newest } = circumstances()
-      markEquity(book.watch, ts, equityAt(account.cash, account.positions, newest).equity)
+      markEquity(book.watch, ts, equityAt(account, newest).equity)
     },
     resumed() {
       book.watch = forgetLosses(book.watch)

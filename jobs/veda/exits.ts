@@ -8,22 +8,27 @@
 import { isOpen } from '../../db/events/order_state.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
+import { isSplit, type SplitRatio, splitQty } from '../greta/splits.ts'
 import { closableQty } from './checks.ts'
 
 export type ExitRole = 'sl' | 'tp'
 
-/** Why Weaver cancels an exit. The first three are followed by another, where something is left to close. */
+/** Why Weaver cancels an exit. All but the last are followed by another, where something is left to close. */
 export const RESIZED = 'larger than what is left to close'
 /** Of a stop loss: its take profit's turn has come. It comes back when that does not fill. */
 export const REACHED = 'the take profit was reached'
 /** Of a take profit that was sent, and was not filled at once. */
 export const MISSED = 'the price went away again'
+/** It comes back when a person has said what the split was, as that makes it. */
+export const SPLIT = 'its price and quantity are of before a split'
 export const SPENT = 'nothing is left for it to close'
 
 export interface Leg {
   order: OrderRow
   /** Null: Weaver did not ask to cancel it, and may place another. */
   cancelReason: string | null
+  /** What its shares are now. */
+  ratio: SplitRatio
 }
 
 /** An entry's fill that is not protected yet. */
@@ -56,6 +61,14 @@ const COMES_BACK = 1
 
 const LEG = /^(?<entry>.+)-(?<role>sl|tp)(?<pair>\d+)(?:r(?<round>\d+))?$/
 
+/** An exit that has taken the place of the other one, or of one that had. */
+export function follows(clientOrderId: string, other: string): boolean {
+  const [leg, before] = [LEG.exec(clientOrderId)?.groups, LEG.exec(other)?.groups]
+  if (leg === undefined || before === undefined) return false
+  const same = leg.entry === before.entry && leg.role === before.role && leg.pair === before.pair
+  return same && Number(leg.round ?? 0) > Number(before.round ?? 0)
+}
+
 export function legId(entry: string, role: ExitRole, pair: number, round: number): string {
   return `${entry}-${role}${pair}${round === 0 ? '' : `r${round}`}`
 }
@@ -81,16 +94,23 @@ function named(leg: Leg): Named | null {
   return { ...leg, entry, role, pair: Number(pair), round: Number(round ?? 0) }
 }
 
+export interface Circumstances {
+  /** Of a quantity. */
+  increment: string | null
+  /** There seems to have been a split, of which nobody has said anything yet: what is held is not known. */
+  isUnsure: boolean
+}
+
 /**
  * `legs`: every exit of the run in the symbol, oldest first. `claimed`: what orders on their way to close the position will
- * take of it; the exits' shares go to them, since a venue does not sell the same share for two. `increment`: of a quantity.
+ * take of it; the exits' shares go to them, since a venue does not sell the same share for two.
  */
 export function planExits(
   position: string,
   claimed: string,
   legs: readonly Leg[],
   births: readonly Birth[],
-  increment: string | null,
+  { increment, isUnsure }: Circumstances,
 ): ExitPlan {
   const plan: ExitPlan = { cancel: [], place: [], retire: [] }
   const held = new Decimal(position)
@@ -99,8 +119,8 @@ export function planExits(
   const closes = (side: OrderRow['side']) => (side === 'sell' ? held.gt(ZERO) : held.lt(ZERO))
   for (const pair of pairsOf(legs)) {
     // The first leg's, unless somebody made that one smaller at the venue.
-    const entered = pair.legs.reduce((most, { order }) => (most.gt(order.qty) ? most : new Decimal(order.qty)), ZERO)
-    const filled = pair.legs.reduce((sum, { order }) => sum.plus(order.filled_qty), ZERO)
+    const entered = pair.legs.map(({ order, ratio }) => splitQty(order.qty, ratio)).reduce((a, b) => (a.gt(b) ? a : b))
+    const filled = pair.legs.reduce((sum, { order, ratio }) => sum.plus(splitQty(order.filled_qty, ratio)), ZERO)
     const wanted = closes((pair.legs[0] as Named).order.side) ? smaller(entered.minus(filled), closable) : ZERO
     closable = closable.minus(wanted)
     const rest = smaller(wanted, atLeastZero(unclaimed))
@@ -110,7 +130,7 @@ export function planExits(
       const latest = legsOfRole.at(-1)
       const taking = role === 'sl' && pair.legs.some((leg) => leg.role === 'tp' && isOpen(leg.order.status))
       const comesBack = legsOfRole.filter(endedElsewhere).length <= COMES_BACK
-      if (latest) planLeg(plan, latest, { wanted, rest: closableQty(rest, increment), taking, comesBack })
+      if (latest) planLeg(plan, latest, { wanted, rest: closableQty(rest, increment), taking, comesBack, isUnsure })
     }
   }
   for (const { entry, pair, qty } of births) {
@@ -132,34 +152,37 @@ interface Share {
   taking: boolean
   /** Where it was ended without Weaver's wish. */
   comesBack: boolean
+  isUnsure: boolean
 }
 
 /** It lay at the venue and is gone, and nobody here asked for that: cancelled there, or rejected after all. */
-export function endedElsewhere({ order, cancelReason }: Leg): boolean {
+export function endedElsewhere({ order, cancelReason }: Omit<Leg, 'ratio'>): boolean {
   if (cancelReason !== null) return false
   return order.status === 'cancelled' || (order.status === 'rejected' && order.exchange_order_id !== null)
 }
 
-function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking, comesBack }: Share): void {
+function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking, comesBack, isUnsure }: Share): void {
   const { order, cancelReason } = leg
   if (isOpen(order.status)) {
     const left = new Decimal(order.qty).minus(order.filled_qty)
     if (wanted.lte(ZERO)) {
       if (cancelReason === null || RETURNS.includes(cancelReason)) plan.cancel.push({ leg, reason: SPENT })
+    } else if (isSplit(leg.ratio) && cancelReason === null) {
+      plan.cancel.push({ leg, reason: SPLIT })
     } else if (left.gt(rest) && cancelReason === null) {
       plan.cancel.push({ leg, reason: RESIZED })
     }
     return
   }
   const returns = cancelReason !== null && RETURNS.includes(cancelReason) && !(cancelReason === REACHED && taking)
-  const follows =
+  const isFollowed =
     order.status === 'expired'
       ? cancelReason !== SPENT
       : (order.status === 'cancelled' && returns) || (endedElsewhere(leg) && comesBack)
-  if (!follows) return
+  if (!isFollowed) return
   if (wanted.lte(ZERO)) {
     plan.retire.push(leg)
-  } else if (rest.gt(ZERO)) {
+  } else if (rest.gt(ZERO) && !isUnsure) {
     plan.place.push({
       entry_id: order.parent_order_id as string,
       role: leg.role,
@@ -170,7 +193,12 @@ function planLeg(plan: ExitPlan, leg: Named, { wanted, rest, taking, comesBack }
   }
 }
 
-const RETURNS: readonly string[] = [RESIZED, REACHED, MISSED]
+const RETURNS: readonly string[] = [RESIZED, REACHED, MISSED, SPLIT]
+
+/** It made way for another of the run's orders, at prices that were known to be right. */
+export function madeWay({ cancelReason }: Pick<Leg, 'cancelReason'>): boolean {
+  return cancelReason !== null && cancelReason !== SPLIT && RETURNS.includes(cancelReason)
+}
 
 /** Of the same pair, by its client id; null where it is no exit. */
 export function pairKeyOf(clientOrderId: string): string | null {

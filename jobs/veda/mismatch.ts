@@ -1,7 +1,9 @@
 /** What is told of a difference that nothing explains: its class, what is known of it, and the command that settles it. Pure. */
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { AccountPositionRow } from '../../db/walle/live_rows.ts'
 import { beyondNobodys } from '../greta/attribution.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
+import { splitBetween } from '../greta/splits.ts'
 import type { ComparedPosition, Traded } from './positions.ts'
 import type { Finding, LostFill } from './reconcile.ts'
 
@@ -69,13 +71,17 @@ function attributing({ row, holders, difference }: ComparedPosition, traded: Tra
   return cures.join(' or ')
 }
 
+/** A part of a share that is paid out comes with the shares, or later: the cash grows by it, or not yet. */
 function split(row: AccountPositionRow, known: Known, cash: string): Told | null {
+  if (tradesAroundTheClock(row.symbol) || known.cash === null) return null
   const expected = new Decimal(row.runs_qty).plus(row.unattributed_qty)
-  const ratio = known.cash === cash ? splitRatio(expected, new Decimal(row.venue_qty)) : null
-  if (ratio === null) return null
-  const [fresh, old] = ratio
+  const found = splitBetween(expected, new Decimal(row.venue_qty))
+  const paid = new Decimal(cash).minus(known.cash)
+  if (found === null || !(paid.eq(ZERO) || (!found.isWhole && paid.gt(ZERO)))) return null
+  const { fresh, old } = found.ratio
   const cure = `${commandOf('split', row)} ${fresh}:${old}`
-  const detail = `${factsOf(row)}: that looks like a split of ${fresh} for ${old}, the cash being unchanged. No new order in ${row.symbol} until \`${cure}\` makes of what its runs hold what it is now`
+  const looks = found.isWhole ? 'the cash being unchanged' : 'but for a part of a share, which is paid out'
+  const detail = `${factsOf(row)}: that looks like a split of ${fresh} for ${old}, ${looks}. Its runs' open orders are cancelled, and no new one leaves until \`${cure}\` makes of what they hold what it is now; exits come back then, as the split makes them`
   return { class: 'split', detail }
 }
 
@@ -89,22 +95,4 @@ function plain(compared: ComparedPosition): Told {
     : `\`${commandOf('accept', row)}\` says that it is nobody's`
   const detail = `${factsOf(row)}: no order explains ${difference}. No new order in ${row.symbol} until it is explained, or ${cure}`
   return { class: 'position_mismatch', detail }
-}
-
-/** New shares for old ones, as splits are made. */
-const RATIOS: readonly (readonly [number, number])[] = [
-  ...[2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100].flatMap((n): [number, number][] => [
-    [n, 1],
-    [1, n],
-  ]),
-  [3, 2],
-  [4, 3],
-  [5, 4],
-  [5, 2],
-  [2, 3],
-]
-
-function splitRatio(before: Decimal, after: Decimal): readonly [number, number] | null {
-  if (before.eq(ZERO) || after.eq(ZERO)) return null
-  return RATIOS.find(([fresh, old]) => before.times(fresh).eq(after.times(old))) ?? null
 }

@@ -3,6 +3,7 @@
  * explains pauses its symbol until it is explained or a person says whose it is. What somebody else sold is taken from what is
  * nobody's first, then from what ended runs have left; what running runs hold is for a person.
  */
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { AccountPositionRow } from '../../db/walle/live_rows.ts'
 import { beyondNobodys } from '../greta/attribution.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
@@ -108,6 +109,18 @@ function compareOne(
     byHand: rest.eq(ZERO) || unseen ? null : { qty: rest.toString(), price: traded.price },
     lost: lost.filter(({ execution }) => execution.symbol === symbol),
   }
+}
+
+/** In which it begins, or ceases, to look like a split, or which go on: runs' orders in them are looked after. */
+export function turnedSymbols(before: readonly AccountPositionRow[], after: readonly AccountPositionRow[]): string[] {
+  const was = new Map(before.map((row) => [row.symbol, row]))
+  const looksSplit = (row: AccountPositionRow | undefined) => row?.paused_class === 'split'
+  const turned = after.filter((row) => {
+    const known = was.get(row.symbol)
+    const goesOn = known !== undefined && known.paused_reason !== null && row.paused_reason === null
+    return looksSplit(known) !== looksSplit(row) || goesOn
+  })
+  return turned.map(({ symbol }) => symbol).filter((symbol) => !tradesAroundTheClock(symbol))
 }
 
 const sumOf = (items: readonly { qty: string }[]) => items.reduce((sum, { qty }) => sum.plus(qty), ZERO)

@@ -9,8 +9,8 @@ import type { OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import { runOfClientOrder } from '../marvin/contract.ts'
 import { LOST_AFTER_MS } from './following.ts'
-import { isOther, type OrderReport, takesPlaceOf } from './reports.ts'
-import type { Execution, VenueOrder, VenueStatus } from './venue.ts'
+import { AT_VENUE, isOther, isResizedThere, type OrderReport, takesPlaceOf } from './reports.ts'
+import type { Execution, VenueOrder } from './venue.ts'
 
 export type Finding = PayloadOf<'account.Reconciled'>['findings'][number]
 
@@ -40,8 +40,6 @@ export interface LostFill {
   run_id: string
   execution: Execution
 }
-
-const VENUE_OPEN: readonly VenueStatus[] = ['pending', 'accepted', 'partial']
 
 /** Open with us, and what the venue has of them now is not among these: to be asked for one by one. */
 export function unnamedIn(ours: readonly OurOrder[], orders: readonly VenueOrder[]): OurOrder[] {
@@ -167,7 +165,7 @@ export function compareOrders(
     if (our === undefined) {
       const run_id = loserOf(order.client_order_id)
       if (run_id !== null) compared.findings.push(...lostOrder(order, run_id))
-      else if (VENUE_OPEN.includes(order.status) && !places.isAwaited(order)) {
+      else if (AT_VENUE.includes(order.status) && !places.isAwaited(order)) {
         compared.findings.push(foreignOrder(order))
       }
       continue
@@ -176,7 +174,7 @@ export function compareOrders(
     // What another took the place of is told with that one, or on record.
     if (before === null) continue
     if (before.length === 0 && isOther(our, { order, execution: null }, our.replaced_ids)) {
-      if (VENUE_OPEN.includes(order.status)) compared.findings.push(foreignOrder(order))
+      if (AT_VENUE.includes(order.status)) compared.findings.push(foreignOrder(order))
       continue
     }
     compareNewest(compared, our, { order, before, now, follow: () => follow(our, order.exchange_order_id) })
@@ -195,7 +193,8 @@ interface Newest {
 /** Of ours against what the venue has of it now. */
 function compareNewest(compared: OrdersCompared, our: OurOrder, { order, before, now, follow }: Newest): void {
   const filled = before.reduce((sum, one) => sum.plus(one.filled_qty), new Decimal(our.filled_before))
-  const whole = { ...order, filled_qty: filled.plus(order.filled_qty).toString() }
+  const withBefore = (qty: string) => filled.plus(qty).toString()
+  const whole = { ...order, qty: withBefore(order.qty), filled_qty: withBefore(order.filled_qty) }
   const [first] = before
   if (first === undefined && saysNothingNew(our, whole)) return
   follow()
@@ -254,22 +253,26 @@ function wasAcknowledged({ exchange_order_id, status }: OurOrder): boolean {
 }
 
 export function saysNothingNew(our: OurOrder, order: VenueOrder): boolean {
-  if (new Decimal(order.filled_qty).gt(our.filled_qty)) return false
-  const open = VENUE_OPEN.includes(order.status)
+  if (new Decimal(order.filled_qty).gt(our.filled_qty) || isResizedThere(our, order)) return false
+  const open = AT_VENUE.includes(order.status)
   return isOpen(our.status) ? open && our.exchange_order_id !== null : !open
 }
 
 function findingOf(our: OurOrder, order: VenueOrder): { alive: boolean; finding: Finding } | null {
   const ids = { symbol: our.symbol, client_order_id: our.client_order_id }
-  if (!isOpen(our.status) && VENUE_OPEN.includes(order.status)) {
+  if (!isOpen(our.status) && AT_VENUE.includes(order.status)) {
     const detail = `we hold it as ${our.status}, the venue as ${order.status}: it is cancelled there, order ${order.exchange_order_id}`
+    return { alive: true, finding: { class: 'order_state', ...ids, detail } }
+  }
+  if (isResizedThere(our, order)) {
+    const detail = `we hold it for ${our.qty}, the venue for ${order.qty}, as after a split: it is cancelled there, order ${order.exchange_order_id}`
     return { alive: true, finding: { class: 'order_state', ...ids, detail } }
   }
   if (new Decimal(order.filled_qty).gt(our.filled_qty)) {
     const detail = `the venue filled ${order.filled_qty} of ${our.qty}, we knew of ${our.filled_qty}; it is ${order.status} there`
     return { alive: false, finding: { class: 'missed_fill', ...ids, detail } }
   }
-  if (isOpen(our.status) && !VENUE_OPEN.includes(order.status)) {
+  if (isOpen(our.status) && !AT_VENUE.includes(order.status)) {
     const detail = `it was ${our.status} with us and is ${order.status} at the venue${reasonOf(order)}`
     return { alive: false, finding: { class: 'order_state', ...ids, detail } }
   }
@@ -309,7 +312,7 @@ export function turnOf(unnamed: readonly string[], before: Missing, most: number
 /** As after a restore from a backup. What it filled is told with the position. */
 function lostOrder(order: VenueOrder, runId: string): Finding[] {
   const { symbol, client_order_id, side, qty, filled_qty, exchange_order_id, status } = order
-  const open = VENUE_OPEN.includes(status)
+  const open = AT_VENUE.includes(status)
   if (!open && new Decimal(filled_qty).eq(ZERO)) return []
   const what = `the run ${runId} has placed it, and it is not on record, as after a restore: ${side} ${qty}, ${filled_qty} filled, ${status} at the venue as ${exchange_order_id}`
   const detail = open ? `${what}. No new order in ${symbol} until it is cancelled there` : what
@@ -318,7 +321,7 @@ function lostOrder(order: VenueOrder, runId: string): Finding[] {
 
 /** Symbols in which orders rest at the venue that a run of ours has placed and that are not on record; why, in words. */
 export function restingLost(orders: readonly VenueOrder[], { findings }: OrdersCompared): Map<string, string> {
-  const open = new Set(orders.filter(({ status }) => VENUE_OPEN.includes(status)).map((one) => one.client_order_id))
+  const open = new Set(orders.filter(({ status }) => AT_VENUE.includes(status)).map((one) => one.client_order_id))
   return new Map(
     findings.flatMap(({ class: kind, symbol, client_order_id, detail }) =>
       kind === 'lost_order' && symbol !== null && open.has(client_order_id as string) ? [[symbol, detail]] : [],

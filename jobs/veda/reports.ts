@@ -9,6 +9,7 @@
 import { venueEventId } from '../../db/events/ids.ts'
 import { isOpen, type OrderEventType, transition } from '../../db/events/order_state.ts'
 import type { PayloadOf } from '../../db/events/registry.ts'
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { FillRow, OrderRow } from '../../db/walle/rows.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import type { Execution, VenueOrder, VenueStatus } from './venue.ts'
@@ -106,6 +107,23 @@ export function takesPlaceOf(order: VenueOrder, before: VenueOrder): boolean {
 export function newestOf({ order, successors }: OrderReport): VenueOrder | null {
   return successors?.at(-1) ?? order
 }
+
+/**
+ * Of shares, an open order that the venue has made one of another size, as brokers do at a split: at other prices than those on
+ * record too. Where somebody changes an order there, another one takes its place.
+ */
+export function isResizedThere(
+  row: Pick<OrderRow, 'exchange_order_id' | 'symbol' | 'status' | 'qty'>,
+  order: Pick<VenueOrder, 'exchange_order_id' | 'status' | 'qty'> | null,
+  filledBefore = '0',
+): boolean {
+  if (order === null || order.exchange_order_id !== row.exchange_order_id || !isOpen(row.status)) return false
+  if (tradesAroundTheClock(row.symbol) || !AT_VENUE.includes(order.status)) return false
+  return new Decimal(order.qty).plus(filledBefore).minus(row.qty).abs().gt(new Decimal(row.qty).times(CUT))
+}
+
+/** It can still fill there. */
+export const AT_VENUE: readonly VenueStatus[] = ['pending', 'accepted', 'partial']
 
 /** Of a fill that was seen in the order's cumulative quantity alone. */
 export function cumulativeId(filledQty: string): string {

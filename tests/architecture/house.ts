@@ -26,7 +26,7 @@ const LOG = ['db/events/**', 'db/walle/queries/**', ...PURE_DATABASE]
 const CONTRACTS = [
   'jobs/marvin/{contract,intents,portable_math}.ts',
   'jobs/glados/{router,risk,errors}.ts',
-  'jobs/greta/{fill_model,decimals,attribution}.ts',
+  'jobs/greta/{fill_model,decimals,attribution,splits}.ts',
 ]
 
 /** Handlers and services: they read, ask the pure parts of the words, and record. In a word's folder where it is one word's. */

@@ -71,7 +71,7 @@ async function prepare(db: Database, now: number): Promise<void> {
         writes: [
           { kind: 'create_run', run },
           { kind: 'update_run', id: run.id, changes },
-          { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null }] },
+          { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null, splits: null }] },
         ],
         events: [],
       }),

@@ -34,7 +34,7 @@ async function aPaperRun(changes: Partial<NewRun> = {}, startedAt = T): Promise<
   const run = aRun(count, { mode: 'paper', exchange: 'sim', ...changes })
   const ledger = {
     ...{ run_id: run.id, cash: '1000', fees: '0', turnover: '0', next_order: 0, next_fill: 0 },
-    ...{ trade_matcher: null, risk_watch: null },
+    ...{ trade_matcher: null, risk_watch: null, splits: null },
   }
   await database.db.write((tx) =>
     record(tx, {

@@ -42,7 +42,7 @@ export async function startLiveRun(
       { kind: 'store_source', source },
       { kind: 'create_run', run },
       { kind: 'update_run', id: run.id, changes: { status: 'running', started_at: started } },
-      { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null }] },
+      { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null, splits: null }] },
     ],
     events: [],
   }

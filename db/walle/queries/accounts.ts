@@ -151,6 +151,24 @@ export async function ordersNamed(
   return [...new Map([...own, ...replaced].map((order) => [order.id, order])).values()]
 }
 
+/** Runs of the account that hold one of the symbols, or have orders in it that may be open at the venue. */
+export function runsWithSymbols(
+  reader: Reader,
+  { exchange, mode }: AccountName,
+  symbols: readonly string[],
+): Promise<{ run_id: string; symbol: string }[]> {
+  if (symbols.length === 0) return Promise.resolve([])
+  return reader.query(
+    `select r.id as run_id, s.symbol from weaver.runs r cross join unnest($3::text[]) as s (symbol)
+     where r.exchange = $1 and r.mode = $2 and (
+       exists (select from weaver.positions p where p.run_id = r.id and p.symbol = s.symbol and p.qty <> 0)
+       or exists (select from weaver.orders o where o.run_id = r.id and o.symbol = s.symbol
+         and o.status in ('pending', 'submitted', 'accepted', 'partial')))
+     order by r.id, s.symbol`,
+    [exchange, mode, symbols],
+  )
+}
+
 /** Symbols of the account in which something may have filled in the last moments. */
 export async function movingSymbols(
   reader: Reader,

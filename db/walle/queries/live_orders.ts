@@ -1,5 +1,6 @@
 /** Orders of paper and live runs on their way to a venue, and what is known of them. */
 import type { Reader } from '../../database.ts'
+import { tradesAroundTheClock } from '../calendar/calendar.ts'
 import { FILLS, ORDERS, POSITIONS, selectList } from '../columns.ts'
 import { ORDER_SENDS, type OrderSendRow, type TradingMode } from '../live_rows.ts'
 import type { FillRow, OrderRow, PositionRow } from '../rows.ts'
@@ -112,6 +113,8 @@ export interface Hindrance {
   account_reason: string | null
   /** Why nothing is sent in the symbol. */
   paused_reason: string | null
+  /** When the account was asked last for what it holds of it, and that was as expected. */
+  equal_at: string | null
 }
 
 export async function hindranceOf(
@@ -125,12 +128,38 @@ export async function hindranceOf(
        exists (select from weaver.halts where run_id = $1 and resumed_at is null) as run_halt,
        coalesce(a.state = 'ready', false) as account_ready,
        coalesce(a.state_reason, a.state) as account_reason,
-       p.paused_reason
+       p.paused_reason, p.equal_at
      from (select 1) one left join weaver.accounts a on a.exchange = $2 and a.mode = $3
        left join weaver.account_positions p on p.exchange = $2 and p.mode = $3 and p.symbol = $4`,
     [run.id, run.exchange, run.mode, symbol],
   )
   return row as Hindrance
+}
+
+/** Of a symbol that may be split: what its runs hold, and their orders in it, may be in other shares than the venue's. */
+export async function isPausedAsSplit(
+  reader: Reader,
+  { exchange, mode }: { exchange: string | null; mode: string },
+  symbol: string,
+): Promise<boolean> {
+  if (tradesAroundTheClock(symbol)) return false
+  const [row] = await reader.query<{ found: boolean }>(
+    `select exists (select from weaver.account_positions
+       where exchange = $1 and mode = $2 and symbol = $3 and paused_class = 'split') as found`,
+    [exchange, mode, symbol],
+  )
+  return row?.found === true
+}
+
+export async function symbolsPausedAsSplit(
+  reader: Reader,
+  { exchange, mode }: { exchange: string | null; mode: string },
+): Promise<string[]> {
+  const rows = await reader.query<{ symbol: string }>(
+    `select symbol from weaver.account_positions where exchange = $1 and mode = $2 and paused_class = 'split'`,
+    [exchange, mode],
+  )
+  return rows.map(({ symbol }) => symbol)
 }
 
 /** A job asks the venue to cancel it, now or later. */

@@ -62,7 +62,21 @@ export interface RunAtRisk extends Pick<RunRow, 'id' | 'risk' | 'initial_cash'> 
   risk_watch: Json
   /** The newest boundary that the run is done with: positions are marked with its closes. Null: none yet. */
   marked_at: string | null
-  positions: { symbol: string; qty: string; price: string }[]
+  positions: PositionAtRisk[]
+  /** That were applied to what it holds. */
+  splits: Json
+}
+
+export interface PositionAtRisk {
+  symbol: string
+  qty: string
+  price: string
+  /** What its bars have shown of splits; null: nothing. */
+  scale: number | null
+  /** It looks like a split of which nobody has said anything yet. */
+  is_unsure: boolean
+  /** When its account was asked last for what it holds of it, and that was as expected. */
+  equal_at: string | null
 }
 
 /** In one statement, and so as of one moment: running runs with a limit on losses that hold any of the symbols. */
@@ -72,15 +86,19 @@ export function runsAtRisk(
   symbols: readonly string[],
 ): Promise<RunAtRisk[]> {
   return reader.query<RunAtRisk>(
-    `select r.id, r.risk, r.initial_cash, l.cash, l.risk_watch,
+    `select r.id, r.risk, r.initial_cash, l.cash, l.risk_watch, l.splits,
        (select t.ts from weaver.clock_ticks t where t.run_id = r.id and t.done_at is not null
         order by t.ts desc limit 1) as marked_at, held.positions
      from weaver.runs r join weaver.run_ledgers l on l.run_id = r.id
        cross join lateral (
          select jsonb_agg(jsonb_build_object('symbol', p.symbol, 'qty', p.qty::text,
-             'price', coalesce(p.last_price::text, p.avg_price::text))) as positions,
+             'price', coalesce(p.last_price::text, p.avg_price::text), 
+             'scale', case when p.symbol not like '%/%' then c.state #> array['newest', p.symbol, 'scale'] end,
+             'is_unsure', coalesce(a.paused_class = 'split', false), 'equal_at', a.equal_at)) as positions,
            bool_or(p.symbol = any ($3::text[])) as concerned
-         from weaver.positions p where p.run_id = r.id and p.qty <> 0
+         from weaver.positions p left join weaver.run_checkpoints c on c.run_id = r.id
+           left join weaver.account_positions a on a.exchange = r.exchange and a.mode = r.mode and a.symbol = p.symbol
+         where p.run_id = r.id and p.qty <> 0
        ) held
      where r.status = 'running' and r.exchange = $1 and r.mode = $2 and r.halted is null and held.concerned
        and (r.risk ->> 'max_daily_loss' is not null or r.risk ->> 'max_drawdown' is not null)

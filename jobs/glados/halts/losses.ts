@@ -12,8 +12,9 @@ import type { Live } from '../../live/live.ts'
 import type { Mark } from '../../veda/marks.ts'
 import { haltBetweenTicks } from '../halt_commands.ts'
 import { type Breach, checkHalt, type RiskLimits } from '../risk.ts'
+import { createJumps, heldPrice } from './jumps.ts'
 
-type LossJobs = Pick<Live, 'db' | 'record' | 'now' | 'newId' | 'log'>
+type LossJobs = Pick<Live, 'db' | 'record' | 'venues' | 'now' | 'newId' | 'log'>
 
 export interface LossWatch {
   /** After the marks of these symbols have moved. */
@@ -26,15 +27,19 @@ export function createLossWatch(jobs: LossJobs): LossWatch {
    * run, nor may it because another symbol has moved since.
    */
   const suspected = new Map<string, Doubts>()
+  const jumps = createJumps(jobs)
   return {
     async check(account, marks, moved) {
       for (const run of await runsAtRisk(jobs.db.reader, account, moved)) {
-        const found = breachOf(run, marks, jobs.now())
+        const unsure = jumps.unsureOf(account, run, marks)
+        const found = breachOf(run, marks, jobs.now(), { unsure })
         const doubts = suspected.get(run.id)
+        const told = unsure.size === 0 ? null : breachOf(run, marks, jobs.now(), {})
+        if (found === null && told !== null) await jumps.tell(run, unsure, told.breach.detail)
         if (found === null) suspected.delete(run.id)
-        else if (found.isByBars || (doubts !== undefined && breachOf(run, marks, jobs.now(), doubts) !== null)) {
+        else if (found.isByBars || (doubts && breachOf(run, marks, jobs.now(), { doubts, unsure }) !== null)) {
           suspected.delete(run.id)
-          await halt(jobs, account, run.id, { marks, moved })
+          await halt(jobs, account, run.id, { marks, moved, unsure })
         } else if (doubts === undefined)
           suspected.set(run.id, new Map([...marks].map(([symbol, { at }]) => [symbol, at])))
       }
@@ -52,6 +57,12 @@ interface Found {
   isByBars: boolean
 }
 
+interface Reserve {
+  doubts?: Doubts
+  /** Symbols whose marks may be those of other shares than are held. */
+  unsure?: ReadonlySet<string>
+}
+
 /**
  * Marks that are older than the newest tick of the run count for nothing: its closes are what is newest then. Nor do those
  * that are in doubt, until a newer one says the same.
@@ -60,17 +71,18 @@ function breachOf(
   run: RunAtRisk,
   marks: ReadonlyMap<string, Mark>,
   now: number,
-  doubts: Doubts = new Map(),
+  { doubts = new Map(), unsure = new Set() }: Reserve,
 ): Found | null {
   const since = run.marked_at === null ? Number.NEGATIVE_INFINITY : Date.parse(run.marked_at)
   let equity = Number(run.cash)
   let isByBars = true
-  for (const { symbol, qty, price } of run.positions) {
+  for (const position of run.positions) {
+    const { symbol, qty, price, is_unsure } = position
     const mark = marks.get(symbol)
     const isDoubted = mark !== undefined && mark.source !== 'bar' && doubts.get(symbol) === mark.at
-    const counts = mark !== undefined && mark.at > since && !isDoubted
+    const counts = mark !== undefined && mark.at > since && !isDoubted && !is_unsure && !unsure.has(symbol)
     if (counts && mark.source !== 'bar') isByBars = false
-    equity += Number(qty) * Number(counts ? mark.price : price)
+    equity += Number(qty) * (counts ? heldPrice(run, position, mark.price) : Number(price))
   }
   const watch = structuredClone((run.risk_watch as unknown as RiskWatch | null) ?? newWatch(run.initial_cash))
   markEquity(watch, now, equity)
@@ -83,12 +95,12 @@ async function halt(
   jobs: LossJobs,
   account: AccountName,
   runId: string,
-  { marks, moved }: { marks: ReadonlyMap<string, Mark>; moved: readonly string[] },
+  { marks, moved, unsure }: { marks: ReadonlyMap<string, Mark>; moved: readonly string[]; unsure: ReadonlySet<string> },
 ): Promise<void> {
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, runId)
     const atRisk = run && (await runsAtRisk(tx, account, moved)).find(({ id }) => id === runId)
-    const found = atRisk ? breachOf(atRisk, marks, jobs.now()) : null
+    const found = atRisk ? breachOf(atRisk, marks, jobs.now(), { unsure }) : null
     const ledger = found && (await getRunLedger(tx, runId))
     if (run === null || found === null || ledger === null) return
     const halted = haltBetweenTicks(run, jobs.newId(), found.breach, jobs.now())

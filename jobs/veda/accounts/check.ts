@@ -335,6 +335,7 @@ function recordable(live: Live, check: Check, results: Results): Outcome {
       },
     ],
     events: [...eventsOf(live, check, results), ...judged.attributed.events],
+    jobs: judged.fits,
   }
 }
 

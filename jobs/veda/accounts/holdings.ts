@@ -4,6 +4,7 @@
  */
 import type { Reader, WriteTx } from '../../../db/database.ts'
 import type { NewEvent } from '../../../db/events/envelope.ts'
+import type { NewJob } from '../../../db/events/tasks.ts'
 import type { AccountPositionRow, AccountRow, RunLedgerRow } from '../../../db/walle/live_rows.ts'
 import type { Write } from '../../../db/walle/outcome.ts'
 import {
@@ -14,6 +15,7 @@ import {
   lockAccount,
   movingSymbols,
   purchasesOf,
+  runsWithSymbols,
 } from '../../../db/walle/queries/accounts.ts'
 import { getPosition } from '../../../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
@@ -23,7 +25,14 @@ import { type Attribution, attributed } from '../../greta/attribution.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import type { Live } from '../../live/live.ts'
 import type { Purchases } from '../kept_fees.ts'
-import { type ComparedPosition, comparePositions, judgePositions, type PositionsJudged } from '../positions.ts'
+import { fitJob } from '../orders/job_specs.ts'
+import {
+  type ComparedPosition,
+  comparePositions,
+  judgePositions,
+  type PositionsJudged,
+  turnedSymbols,
+} from '../positions.ts'
 import type { LostFill } from '../reconcile.ts'
 import type { Execution } from '../venue.ts'
 import type { Check, Look } from './check.ts'
@@ -45,6 +54,8 @@ export interface Judged {
   moved: { symbol: string; qty: string }[]
   /** What was held against runs. */
   attributed: { writes: Write[]; events: NewEvent[] }
+  /** What looks after runs' orders in symbols that look like a split, or do no longer. */
+  fits: NewJob[]
   corrId: string
 }
 
@@ -87,7 +98,11 @@ export async function judgeHoldings(live: Live, tx: WriteTx, check: Check, seen:
     qty === (was.get(symbol) ?? '0') ? [] : [{ symbol, qty }],
   )
   const corrId = live.newId()
-  return { account, positions, moved, corrId, attributed: await attribute(live, tx, runs, compared, positions, corrId) }
+  // What was held in another account is not to be sold in this one.
+  const turned = isAnother(account, seen) ? [] : turnedSymbols(rows, positions.rows)
+  const fits = (await runsWithSymbols(tx, check, turned)).map(fitJob)
+  const attributed = await attribute(live, tx, runs, compared, positions, corrId)
+  return { account, positions, moved, corrId, attributed, fits }
 }
 
 /** The credentials are those of another account than before. */

@@ -5,10 +5,11 @@ import { record } from '../../../db/walle/record.ts'
 import type { RunRow } from '../../../db/walle/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts'
 import { createFastTime, type FastTime } from '../../../tests/support/fast_time.ts'
-import { boundary, LIVE_START, mustGet, startLiveRun } from '../../../tests/support/live_run.ts'
-import { createScriptedVenue } from '../../../tests/support/scripted_venue.ts'
+import { boundary, LIVE_START, mustGet, startLiveRun, toldBy } from '../../../tests/support/live_run.ts'
+import { createScriptedVenue, type ScriptedVenue } from '../../../tests/support/scripted_venue.ts'
 import { until } from '../../../tests/support/until.ts'
 import type { Live } from '../../live/live.ts'
+import { newLiveCheckpoint } from '../../live/ticks.ts'
 import { SAMPLE_EVERY_MS } from '../market_sample.ts'
 import type { BarNews, MarketNews } from '../marks.ts'
 import { createMarketWatch, MARK_EVERY_MS, type MarketWatch } from './watch.ts'
@@ -18,6 +19,7 @@ let database: TestDatabase
 let setBy = 0
 let time: FastTime
 let watch: MarketWatch
+let market: ScriptedVenue
 let held: string | null
 let numbers = 0
 /** An account of its own for each test. */
@@ -40,6 +42,7 @@ beforeEach(() => {
   logged = []
   before = async () => {}
   writes = 0
+  market = createScriptedVenue()
   watch = open()
   return () => {
     time.release()
@@ -58,6 +61,7 @@ function open(): MarketWatch {
   return createMarketWatch({
     db: database.db,
     record: recorded,
+    venues: { get: async () => market, configured: () => [], known: () => [], close: async () => {} },
     now: () => time.now() + setBy,
     sleep: time.sleep,
     newId: () => `${String(numbers).padStart(8, '0')}-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
@@ -210,7 +214,7 @@ async function holding(qty: string, risk: RunRow['risk'], cash = '0'): Promise<R
     record(tx, {
       writes: [
         { kind: 'save_positions', rows: [{ run_id: run.id, symbol: 'S/USD', qty, ...position }] },
-        { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null }] },
+        { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null, splits: null }] },
       ],
       events: [],
     }),
@@ -349,4 +353,110 @@ test('a clock that was an hour ahead and is set right keeps no limit from being 
     time.move(MARK_EVERY_MS)
     return (await haltOf(run)).length > 0
   })
+})
+
+/** Of shares, with 10000 beside it, and what the account was found to hold of it. */
+async function holdingShares(qty: string, risk: RunRow['risk']): Promise<RunRow> {
+  const run = await startLiveRun(database.db, ++numbers + 1_000, {
+    ...{ exchange, symbols: ['AAPL'], risk, initial_cash: '20000' },
+  })
+  const position = { avg_price: '100', realised_pnl: '0', cost: String(Number(qty) * 100), last_price: 100 }
+  const ledger = { run_id: run.id, cash: '10000', fees: '0', turnover: '0', next_order: 0, next_fill: 0 }
+  const account = {
+    account_number: null,
+    number_since: null,
+    currency: 'USD',
+    cash: '0',
+    equity: '0',
+    buying_power: '0',
+  }
+  const state = { state: 'ready', state_reason: null, blocked: null, keeper: 'test', stream: 'up' } as const
+  const times = { reconcile_requested_at: null, checked_at: null, reconciled_at: null }
+  await database.db.write((tx) =>
+    record(tx, {
+      writes: [
+        { kind: 'save_positions', rows: [{ run_id: run.id, symbol: 'AAPL', qty, ...position }] },
+        { kind: 'save_run_ledgers', rows: [{ ...ledger, trade_matcher: null, risk_watch: null, splits: null }] },
+        { kind: 'save_accounts', rows: [{ exchange, mode: 'paper', ...account, ...state, ...times }] },
+      ],
+      events: [],
+    }),
+  )
+  return run
+}
+
+async function found(changes: { equal_at: string | null; paused_class?: string }): Promise<void> {
+  const row = { exchange, mode: 'paper' as const, symbol: 'AAPL', venue_qty: '100', runs_qty: '100' }
+  const rest = { unattributed_qty: '0', fee_adjustment: '0', paused_reason: null, paused_class: null, ...changes }
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'save_account_positions', rows: [{ ...row, ...rest }] }], events: [] }),
+  )
+}
+
+const shares = (close: string): BarNews => ({ ...bar(time.now() - 60_000, close), symbol: 'AAPL' })
+/** Looked at again, on the same watch. */
+async function hearShares(close: string): Promise<void> {
+  time.move(MARK_EVERY_MS)
+  hear(shares(close))
+  await until('the mark', async () => (await mark())?.[2] === time.now() - LIVE_START)
+}
+const askedAt = () =>
+  until('it is asked', async () => {
+    const [row] = await database.db.reader.query<{ at: string | null }>(
+      'select reconcile_requested_at as at from weaver.accounts where exchange = $1',
+      [exchange],
+    )
+    return row?.at
+  })
+const alarmsOf = async (run: RunRow) =>
+  (await toldBy(database.db, run.id)).flatMap(({ type, payload }) =>
+    type === 'system.Error' ? [(payload as { message: string }).message] : [],
+  )
+
+test('a crash of shares halts the run when the account was compared after it, and the data show no split', async () => {
+  const run = await holdingShares('100', { max_drawdown: 0.2 })
+  await found({ equal_at: new Date(time.now()).toISOString() })
+  await hearShares('50')
+  const at = await askedAt()
+  await hearShares('50')
+  expect(await haltOf(run)).toEqual([])
+  expect(await alarmsOf(run)).toEqual([
+    expect.stringContaining('AAPL: the price has gone so far that it may be a split'),
+  ])
+  await found({ equal_at: at })
+  await until('the halt', async () => {
+    await hearShares('50')
+    return (await haltOf(run)).length > 0
+  })
+  expect(await haltOf(run)).toMatchObject([{ rule: 'max_drawdown' }])
+})
+
+test.each([
+  ['the data show', { equal_at: '2100-01-01T00:00:00.000Z' }, '50'],
+  ['the comparison found', { equal_at: null, paused_class: 'split' }, '50'],
+  ['nobody has confirmed', { equal_at: null }, '100'],
+])('a split that %s halts nothing', async (_what, row, adjusted) => {
+  market.bars = async ({ adjustment }) => {
+    const close = adjustment === 'raw' ? '100' : adjusted
+    return [{ time: 0, open: close, high: close, low: close, close, volume: '1', trade_count: null }]
+  }
+  const run = await holdingShares('100', { max_drawdown: 0.2 })
+  await found(row)
+  for (let times = 0; times < 5; times++) await hearShares('50')
+  await watch.stop()
+  expect(await haltOf(run)).toEqual([])
+})
+
+test('shares that were split with their bars are worth what they were', async () => {
+  const run = await holdingShares('100', { max_drawdown: 0.2 })
+  await found({ equal_at: null })
+  const state = { ...newLiveCheckpoint(), newest: { AAPL: { time: 0, close: 50, scale: 2 } } }
+  await database.db.write((tx) =>
+    record(tx, { writes: [{ kind: 'save_checkpoint', run_id: run.id, next_tick: 0, state }], events: [] }),
+  )
+  for (const price of ['49', '41', '41']) await hearShares(price)
+  expect(await alarmsOf(run)).toEqual([])
+  await hearShares('20')
+  await until('it is told', async () => (await alarmsOf(run)).length > 0)
+  expect(await haltOf(run)).toEqual([])
 })

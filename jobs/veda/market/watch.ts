@@ -17,7 +17,7 @@ import { isSound, type Mark, type MarketNews, momentOf } from '../marks.ts'
 /** Of an account, marks are written and limits on losses looked at, at most so often. */
 export const MARK_EVERY_MS = 1_000
 
-export interface MarketWatchOptions extends Pick<Live, 'db' | 'record' | 'now' | 'newId' | 'sleep' | 'log'> {
+export interface MarketWatchOptions extends Pick<Live, 'db' | 'record' | 'venues' | 'now' | 'newId' | 'sleep' | 'log'> {
   follows: LiveMarket['follows']
   /** While it holds others back, nothing of the market goes into the log. */
   throttle: Throttle

@@ -5,7 +5,7 @@
 import { isOpen } from '../../../db/events/order_state.ts'
 import type { TaskPayload } from '../../../db/events/tasks.ts'
 import type { OrderSendRow } from '../../../db/walle/live_rows.ts'
-import { isOther, newestOf, type OrderReport } from '../reports.ts'
+import { AT_VENUE, isOther, newestOf, type OrderReport } from '../reports.ts'
 import type { Venue, VenueOrder } from '../venue.ts'
 import { ended, endOutcome } from './endings.ts'
 import { type LockedOrder, reportOutcome } from './reports.ts'
@@ -50,13 +50,13 @@ async function cancelStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
     const again = Math.min(MOST_WAIT_MS, CANCEL_CHECK_MS * (send.cancel_attempts + 1))
     if (before === null) return await unknown(jobs, payload, job, again)
     const newest = newestOf(before) as VenueOrder
-    if (!AT_VENUE.has(newest.status)) return await takeFoundEnd(jobs, payload, job, venue, before, again)
+    if (!AT_VENUE.includes(newest.status)) return await takeFoundEnd(jobs, payload, job, venue, before, again)
     // Somebody replaced it, unheard: what is cancelled is on record as ours before it is.
     if (before.successors !== undefined) await takeSuccessor(jobs, payload, job, venue, before)
     await venue.cancel({ exchange_order_id: newest.exchange_order_id })
     await countCancel(jobs, payload, job)
     const after = await ask(jobs, payload, venue)
-    if (after === null || AT_VENUE.has((newestOf(after) as VenueOrder).status)) return { again }
+    if (after === null || AT_VENUE.includes((newestOf(after) as VenueOrder).status)) return { again }
     return await takeFoundEnd(jobs, payload, job, venue, after, again)
   } catch (error) {
     return retryLater(jobs, venue, error)
@@ -88,8 +88,6 @@ function countCancel(jobs: SendJobs, payload: Payload, job: SendJob): Promise<un
     return { outcome: { writes: [{ kind: 'save_order_sends', rows: [counted] }], events: [] }, step: {} }
   })
 }
-
-const AT_VENUE: ReadonlySet<VenueOrder['status']> = new Set(['pending', 'accepted', 'partial'])
 
 /** What took its place, or what it was filled at, may not be known yet. */
 function takeFoundEnd(

@@ -10,23 +10,24 @@ import type { NewJob } from '../../../db/events/tasks.ts'
 import type { OrderSendRow, RunLedgerRow, TradingMode } from '../../../db/walle/live_rows.ts'
 import type { Outcome, Write } from '../../../db/walle/outcome.ts'
 import { haltedSinceCompared } from '../../../db/walle/queries/halts.ts'
-import { hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import { hindranceOf, isPausedAsSplit, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { FillRow, OrderRow, PositionRow, RunRow } from '../../../db/walle/rows.ts'
 import type { PlaceIntent } from '../../../strategies/api.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { ownIntent } from '../../greta/order_events.ts'
+import { type AppliedSplit, type SplitRatio, splitPrice, splitSince, splitsOf } from '../../greta/splits.ts'
 import {
   type Birth,
   type ExitPlan,
   endedElsewhere,
+  follows,
   type Leg,
   type NewLeg,
-  pairKeyOf,
   planExits,
-  roleOf,
   rolesOf,
   SPENT,
+  SPLIT,
 } from '../exits.ts'
 import type { OrderBody } from '../reports.ts'
 import { newOrderOutcome } from './birth.ts'
@@ -65,34 +66,43 @@ export async function exitOutcome(world: ExitWorld, tx: WriteTx, changed: Change
   const closes = order.parent_order_id === null && order.order_type === 'market'
   if (fills.length === 0 && isOpen(order.status) && !closes && changed.fits !== true) return nothing
   const outcome = { writes: [] as Write[], events: [], jobs: [] as NewJob[] }
-  const { send, isLost } = await withHalt(world, tx, changed)
+  const isUnsure = await isPausedAsSplit(tx, run, order.symbol)
+  const splits = splitsOf(changed.ledger)
+  const { send, isLost } = await withCause(world, tx, changed, isUnsure)
   if (send !== changed.send) outcome.writes.push({ kind: 'save_order_sends', rows: [send] })
   const known = await symbolOrders(tx, run.id, order.symbol)
   const all = known.map((one) => (one.order.id === order.id ? { order, send } : one))
   if (!known.some((one) => one.order.id === order.id)) all.push({ order, send })
   const legs = all.filter((one): one is Sent => one.order.parent_order_id !== null && one.send !== null)
-  const asLegs: Leg[] = legs.map((one) => ({ order: one.order, cancelReason: cancelReasonOf(one.send) }))
+  const asLegs = legs.map((one) => legOf(one, splits))
   const qty = position?.qty ?? '0'
   const claimed = await claimedOf(tx, run, all, qty)
-  const increment = [...all.map((one) => one.send), send].findLast((one) => one?.qty_increment != null)?.qty_increment
-  const plan = planExits(qty, claimed, asLegs, births, increment ?? null)
+  const increment =
+    [...all.map((one) => one.send), send].findLast((one) => one?.qty_increment != null)?.qty_increment ?? null
+  const plan = planExits(qty, claimed, asLegs, births, { increment, isUnsure })
   carryOut(plan, legs, world.now(), outcome)
   if (!isOpen(order.status)) tryAgain(plan, legs, outcome)
   const isHeld = order.side === 'sell' ? new Decimal(qty).gt(ZERO) : new Decimal(qty).lt(ZERO)
   const lost = isLost && isHeld ? 'for good' : null
   const placed = await placeLegs(world, tx, changed, plan.place, outcome)
-  return { ...placed, lost: lost && plan.place.some((leg) => follows(leg, order)) ? 'for now' : lost }
+  const isFollowed = plan.place.some((leg) => follows(leg.client_order_id, order.client_order_id))
+  return { ...placed, lost: lost && isFollowed ? 'for now' : lost }
 }
 
-function follows({ role, client_order_id }: NewLeg, { client_order_id: before }: OrderRow): boolean {
-  return role === roleOf(before) && pairKeyOf(client_order_id) === pairKeyOf(before)
+function legOf({ order, send }: Sent, splits: readonly AppliedSplit[]): Leg {
+  return { order, cancelReason: cancelReasonOf(send), ratio: splitSince(splits, order) }
 }
 
-/** An exit that a halt of the system ended, whoever asked the venue for it, does not come back. */
-async function withHalt({ now }: ExitWorld, tx: WriteTx, { run, order, send }: Changed) {
-  const isLost = order.parent_order_id !== null && endedElsewhere({ order, cancelReason: cancelReasonOf(send) })
-  if (!isLost || !(await haltedSinceCompared(tx, run))) return { send, isLost }
-  return { send: cancelWanted(send, 'halt', now()), isLost: false }
+/**
+ * An exit that a halt of the system ended, whoever asked the venue for it, does not come back. What ends in a symbol that looks
+ * like a split was ended for that.
+ */
+async function withCause({ now }: ExitWorld, tx: WriteTx, { run, order, send }: Changed, isUnsure: boolean) {
+  const cancelReason = cancelReasonOf(send)
+  const isLost = order.parent_order_id !== null && endedElsewhere({ order, cancelReason })
+  if (!isLost) return { send, isLost }
+  if (await haltedSinceCompared(tx, run)) return { send: cancelWanted(send, 'halt', now()), isLost: false }
+  return isUnsure ? { send: cancelWanted(send, SPLIT, now()), isLost: false } : { send, isLost }
 }
 
 interface Collected {
@@ -193,7 +203,7 @@ async function placeLegs(
     if (entry === null) throw new Error(`the exit ${leg.client_order_id} has no entry ${leg.entry_id}`)
     const born = newOrderOutcome({
       run: run as RunRow & { exchange: string; mode: TradingMode },
-      intent: legIntent(entry, leg),
+      intent: legIntent(entry, leg, splitSince(splitsOf(ledger), leg.after ?? entry)),
       ordinal: next++,
       corrId: entry.corr_id,
       cause: fills.at(-1)?.id ?? order.last_event_id,
@@ -212,12 +222,13 @@ async function placeLegs(
   return { outcome: { writes, events, jobs }, ledger: { ...ledger, next_order: next } }
 }
 
-/** One that follows another has its prices: somebody may have changed them at the venue. */
-function legIntent(entry: OrderRow, { role, client_order_id, qty, after }: NewLeg): PlaceIntent {
+/** One that follows another has its prices: somebody may have changed them at the venue. `ratio`: what a share of those is now. */
+function legIntent(entry: OrderRow, { role, client_order_id, qty, after }: NewLeg, ratio: SplitRatio): PlaceIntent {
   const stop = role === 'sl'
   if (after !== null) {
-    const { symbol, side, order_type, price: limit_price, stop_price, trail_price, trail_percent, reason } = after
-    const prices = { limit_price, stop_price, trail_price, trail_percent }
+    const { symbol, side, order_type, trail_percent, reason } = after
+    const [limit_price, stop_price] = [splitPrice(after.price, ratio), splitPrice(after.stop_price, ratio)]
+    const prices = { limit_price, stop_price, trail_price: splitPrice(after.trail_price, ratio), trail_percent }
     return ownIntent({ client_order_id, symbol, side, order_type, qty, reason, ...prices })
   }
   const trails = stop && entry.stop_loss === null
@@ -227,9 +238,9 @@ function legIntent(entry: OrderRow, { role, client_order_id, qty, after }: NewLe
     side: entry.side === 'buy' ? 'sell' : 'buy',
     order_type: trails ? 'trailing_stop' : stop ? 'stop' : 'limit',
     qty,
-    limit_price: stop ? null : entry.take_profit,
-    stop_price: stop && !trails ? entry.stop_loss : null,
-    trail_price: trails ? entry.trail_price : null,
+    limit_price: stop ? null : splitPrice(entry.take_profit, ratio),
+    stop_price: stop && !trails ? splitPrice(entry.stop_loss, ratio) : null,
+    trail_price: trails ? splitPrice(entry.trail_price, ratio) : null,
     trail_percent: trails ? entry.trail_percent : null,
     reason: trails ? 'trailing stop' : stop ? 'stop loss' : 'take profit',
   })

@@ -20,7 +20,7 @@ const NAME = { exchange: 'scripted', mode: 'paper' } as const
 
 async function heldByRun(): Promise<void> {
   const row = { ...NAME, symbol: 'AAPL', venue_qty: '10', runs_qty: '10', unattributed_qty: '0', fee_adjustment: '0' }
-  const rows = [{ ...row, equal_at: null, paused_reason: null, paused_class: null }]
+  const rows = [{ ...row, equal_at: '2100-01-01T00:00:00.000Z', paused_reason: null, paused_class: null }]
   await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_account_positions', rows }], events: [] }))
 }
 

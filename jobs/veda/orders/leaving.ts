@@ -8,9 +8,12 @@ import type { Outcome } from '../../../db/walle/outcome.ts'
 import { getPosition, hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import { Decimal } from '../../greta/decimals.ts'
+import { isSplit, splitSince, splitsOf } from '../../greta/splits.ts'
 import type { Live } from '../../live/live.ts'
+import { SPLIT } from '../exits.ts'
+import { askToCompare, isComparedAfter, toCompareAfter } from './compared.ts'
 import { ended, endOutcome, rejectOutcome } from './endings.ts'
-import { exitOutcome } from './exits.ts'
+import { cancelWanted, exitOutcome } from './exits.ts'
 import { haltedBy, isHalted, isTooLate, MAKE_ROOM_MS, waitsFor, waitsForExits } from './hindrances.ts'
 import { closableBy, holdingOf } from './holding.ts'
 import type { LockedOrder } from './reports.ts'
@@ -37,6 +40,10 @@ export async function stoppedFrom(
   const [hindrance, exits] = await Promise.all([hindranceOf(tx, run, order.symbol), waitsForExits(tx, order, now)])
   const halted = haltedBy(hindrance, order)
   if (halted !== null) return { outcome: await rejectOutcome(jobs, tx, locked, 'halt', halted), step: 'done' }
+  if (await isOfBeforeSplit(tx, locked)) {
+    const given = { ...locked, send: cancelWanted(send, SPLIT, now) }
+    return { outcome: await endOutcome(jobs, tx, given, ended(order, 'orders.Cancelled', SPLIT)), step: 'done' }
+  }
   const hindered = waitsFor(hindrance)
   const waited = now - Date.parse(send.wanted_at)
   const tooLate = async () => {
@@ -46,6 +53,10 @@ export async function stoppedFrom(
   }
   if (isTooLate(order, waited)) return tooLate()
   if (hindered !== null) return { step: { again: WAIT_MS } }
+  const moment = await toCompareAfter(tx, locked)
+  if (moment !== null && !isComparedAfter(hindrance, moment)) {
+    return { outcome: await askToCompare(tx, send, moment, now), step: { again: WAIT_MS } }
+  }
   const left = await leftToClose(tx, locked)
   if (left !== null) return { outcome: await closesTooMuch(jobs, tx, locked, left), step: 'done' }
   const room = await makeRoom(jobs, tx, locked)
@@ -63,12 +74,16 @@ export async function leavesAgain(jobs: LeavingJobs, tx: WriteTx, locked: Locked
   return waitsFor(await hindranceOf(tx, run, order.symbol)) === null
 }
 
+async function isOfBeforeSplit(tx: WriteTx, { run, order }: LockedOrder): Promise<boolean> {
+  return isSplit(splitSince(splitsOf(await getRunLedger(tx, run.id)), order))
+}
+
 /** It is not to be sent again, though it may be in. */
 export async function isUnwanted(jobs: LeavingJobs, tx: WriteTx, locked: LockedOrder): Promise<boolean> {
   const { run, order, send } = locked
   if (send.cancel_requested_at !== null || isTooLate(order, jobs.now() - Date.parse(send.wanted_at))) return true
   const hindrance = await hindranceOf(tx, run, order.symbol)
-  return isHalted(hindrance, order) || (await leftToClose(tx, locked)) !== null
+  return isHalted(hindrance, order) || (await isOfBeforeSplit(tx, locked)) || (await leftToClose(tx, locked)) !== null
 }
 
 /**

@@ -24,6 +24,7 @@ import { wallClock } from '../../glados/clock.ts'
 import { checkRisk, type RiskLimits } from '../../glados/risk.ts'
 import { Decimal } from '../../greta/decimals.ts'
 import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk_watch.ts'
+import { type AppliedSplit, sharesPerHeld, splitsOf } from '../../greta/splits.ts'
 import type { Live } from '../../live/live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/ticks.ts'
 import { checkIntent } from '../../marvin/intents.ts'
@@ -192,8 +193,10 @@ async function place(
   const born = commandedOrder(run, event, intent, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
   const onlyCloses = run.stop_requested !== null && tick === null
+  const { cash } = ledger
+  const splits = splitsOf(ledger)
   const refusal =
-    refusalOf(run, intent, { ...account, nonsense, cash: ledger.cash, words, watch, onlyCloses, now }) ??
+    refusalOf(run, intent, { ...account, nonsense, cash, splits, words, watch, onlyCloses, now }) ??
     (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) {
@@ -221,6 +224,7 @@ async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) 
 type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
   nonsense: string | null
   cash: string
+  splits: readonly AppliedSplit[]
   words: VenueWords | null
   watch: RiskWatch
   /** Of a run that is to stop, after its last tick: it closes a position, whatever its run may open otherwise. */
@@ -229,10 +233,15 @@ type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
 }
 
 function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
-  const { hindrance, nonsense, open, position, lastClose, onlyCloses, words, watch, now } = circumstances
+  const { hindrance, nonsense, open, position, closes, lastClose, splits, onlyCloses, words, watch, now } =
+    circumstances
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
   const halted = haltedBy(hindrance, null)
   if (halted !== null) return { reason: 'halt', rule: null, detail: halted }
+  if (sharesPerHeld(splits, intent.symbol, closes[intent.symbol]?.scale) !== 1) {
+    const detail = `the bars of ${intent.symbol} show a split that what the run holds has not had yet`
+    return { reason: 'split', rule: null, detail }
+  }
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
     lastClose,

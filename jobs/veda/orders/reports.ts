@@ -31,8 +31,17 @@ import { type Booked, type Books, closeBooks, openBooks } from '../../greta/book
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { applyFill } from '../../greta/ledger.ts'
 import type { Live } from '../../live/live.ts'
-import { applyReport, isOther, type KnownOrder, type OrderBody, type OrderReport } from '../reports.ts'
-import type { VenueStatus } from '../venue.ts'
+import { SPLIT } from '../exits.ts'
+import {
+  AT_VENUE,
+  applyReport,
+  isOther,
+  isResizedThere,
+  type KnownOrder,
+  newestOf,
+  type OrderBody,
+  type OrderReport,
+} from '../reports.ts'
 import { exitAlarms, exitOutcome, smallerAlarms } from './exits.ts'
 import { cancelJob } from './job_specs.ts'
 
@@ -75,10 +84,8 @@ export async function recordReport(jobs: ReportJobs, heard: Heard): Promise<Repo
     const send = await getOrderSend(jobs.db.reader, place.order_id)
     const fills = await fillsOfOrder(jobs.db.reader, place.order_id)
     const news = order === null || send === null ? null : applyReport(knownOf(order, send, fills), heard, 0)
-    const lives =
-      order !== null &&
-      isZombie(order, send?.replaced_ids ?? [], heard) &&
-      !(await isBeingCancelled(jobs.db.reader, order.id))
+    const isWrong = order !== null && send !== null && (isZombie(order, send, heard) || isResized(order, send, heard))
+    const lives = isWrong && !(await isBeingCancelled(jobs.db.reader, order.id))
     if (news?.events.length === 0 && send?.state === 'answered' && !lives) {
       return { kind: 'known', order: place, told: [], gap: news.gap }
     }
@@ -141,11 +148,16 @@ export async function reportOutcome(
     ...locked.send,
     ...{ state: 'answered', last_error: null, replaced_ids: [...replacedIds], filled_before: filledBefore },
   }
-  const zombie = isZombie(order, locked.send.replaced_ids, heard)
-  const cancels = zombie && !(await isBeingCancelled(tx, order.id))
+  const zombie = isZombie(order, locked.send, heard)
+  const resized = isResized(order, locked.send, heard)
+  const cancels = (zombie || resized) && !(await isBeingCancelled(tx, order.id))
   if (zombie && order.exchange_order_id === null && send.cancel_requested_at === null) {
     send.cancel_requested_at = new Date(jobs.now()).toISOString()
     send.cancel_reason = 'it was given up, and the venue has it'
+  }
+  if (resized && send.cancel_requested_at === null) {
+    send.cancel_requested_at = new Date(jobs.now()).toISOString()
+    send.cancel_reason = SPLIT
   }
   const change = await ordersChange(jobs, tx, { run, order, send }, events, ledger)
   const changed = JSON.stringify(send) !== JSON.stringify(locked.send)
@@ -210,20 +222,22 @@ export function otherWords(ours: OrderRow, { order, execution }: OrderReport): s
   return `the venue has its client order id for another order, ${theirs.exchange_order_id}: ${words(theirs)}, not ${words(ours)}`
 }
 
-const AT_VENUE: readonly VenueStatus[] = ['pending', 'accepted', 'partial']
-
 /**
  * It has ended with Weaver, which gave it up as never having reached the venue, or heard wrongly of its end; and there it is.
  * What a stream or an answer says of an order that the venue has acknowledged may be older than its end.
  */
-function isZombie({ status, exchange_order_id }: OrderRow, replacedIds: readonly string[], heard: Heard): boolean {
+function isZombie({ status, exchange_order_id }: OrderRow, { replaced_ids }: OrderSendRow, heard: Heard): boolean {
   const { order, source, successors = [] } = heard
   const newest = successors.find((one) => one.exchange_order_id === exchange_order_id) ?? order
   if (isOpen(status) || newest === null || !AT_VENUE.includes(newest.status)) return false
   // What another took the place of ended there, whatever a late word says; what took its place after its end is not ours.
-  if (replacedIds.includes(newest.exchange_order_id)) return false
+  if (replaced_ids.includes(newest.exchange_order_id)) return false
   if (newest.replaces !== null && newest.exchange_order_id !== exchange_order_id) return false
   return exchange_order_id === null || source === 'poll' || source === 'reconcile'
+}
+
+function isResized(order: OrderRow, { filled_before }: OrderSendRow, heard: Heard): boolean {
+  return isResizedThere(order, newestOf(heard), filled_before)
 }
 
 interface OrdersChange {

@@ -23,6 +23,7 @@ import type { OrderBody, OrderReport } from '../reports.ts'
 import { type SubmitAnswer, type Venue, type VenueAsset, VenueError } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
 import { askVenue } from './asking.ts'
+import { awaitsSplit } from './compared.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
 import { isFree, mayLeave } from './hindrances.ts'
@@ -30,7 +31,7 @@ import { cancelJob } from './job_specs.ts'
 import { isUnwanted, LOOKUPS, leavesAgain, stoppedFrom, WAIT_MS } from './leaving.ts'
 import { pauseLeft, refusedExit } from './refused_exits.ts'
 import { type Heard, type LockedOrder, lockOrder, otherWords, reportOutcome } from './reports.ts'
-import { isReached, lookAfter, swapOutcome, turnOf, WATCH_MS } from './take_profit.ts'
+import { lookAfter, reachedAt, swapStep, turnOf, WATCH_MS } from './take_profit.ts'
 
 export type SendJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log' | 'isHalted'> & { db: Database }
 export type SendJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
@@ -105,6 +106,7 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
       ? lookUp(jobs, payload, job, venue)
       : watch(jobs, payload, job, venue, entered.order)
   }
+  if (await awaitsSplit(jobs, venue, entered.order)) return { again: WATCH_MS }
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
   // A halt that was pressed while the database was away is on its way into it.
   if (await jobs.isHalted()) return { again: WAIT_MS }
@@ -376,20 +378,17 @@ function takeFound(
 
 /** A take profit that is not at the venue: has the price reached it? */
 async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venue, order: OrderRow): Promise<Step> {
-  let reached: boolean
+  let reached: number | null
   try {
     // Whoever waits here waits in the place of an order.
-    reached = await inTime(wallClock.sleep, PRICE_MS, isReached(jobs.db.reader, venue, order, jobs.now()))
+    reached = await inTime(wallClock.sleep, PRICE_MS, reachedAt(jobs.db.reader, venue, order, jobs.now()))
   } catch (error) {
     if (!(error instanceof VenueError)) throw error
     return { again: WATCH_MS }
   }
-  if (!reached) return { again: WATCH_MS }
-  return within<Step>(jobs, payload, job, async (tx, locked) => {
-    // Since it was looked at the last time: the stop loss is not given up for what cannot leave.
-    if (!isFree(await hindranceOf(tx, locked.run, order.symbol), order)) return { step: { again: WATCH_MS } }
-    return { outcome: await swapOutcome(tx, locked, jobs.now()), step: { again: WAIT_MS } }
-  })
+  if (reached === null) return { again: WATCH_MS }
+  const at = reached
+  return within<Step>(jobs, payload, job, (tx, locked) => swapStep(tx, locked, at, jobs.now()))
 }
 
 /** Keeps what is known of the call, unless more is known by now. */

@@ -6,14 +6,18 @@
  */
 import type { Reader, WriteTx } from '../../../db/database.ts'
 import { isOpen } from '../../../db/events/order_state.ts'
+import { tradesAroundTheClock } from '../../../db/walle/calendar/calendar.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
-import { symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import { hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getOrder } from '../../../db/walle/queries/orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
+import { TIMEFRAME_MS } from '../../../strategies/api.ts'
 import { Decimal } from '../../greta/decimals.ts'
 import { MISSED, pairKeyOf, REACHED, roleOf } from '../exits.ts'
 import type { Venue, VenueBar } from '../venue.ts'
+import { askToCompare, isComparedAfter } from './compared.ts'
 import { cancelWanted } from './exits.ts'
+import { isFree } from './hindrances.ts'
 import { cancelJob } from './job_specs.ts'
 import type { LockedOrder } from './reports.ts'
 
@@ -22,6 +26,8 @@ export const WATCH_MS = 15_000
 /** How long a take profit may lie at the venue in the place of its stop loss. */
 const PATIENCE_MS = 30_000
 const LOOK_AGAIN_MS = 2_000
+/** Something is under way that takes no longer. */
+const SOON_MS = 1_000
 const LOOK_BACK_MS = 300_000
 /** All that watch a symbol look at the same minutes: an entry that filled in many parts has as many take profits. */
 const SAME_LOOK_MS = 5_000
@@ -65,8 +71,8 @@ function minutesOf(venue: Venue, symbol: string, now: number): Promise<VenueBar[
   return look.bars
 }
 
-/** By minutes that opened after the entry had filled, and after an earlier take profit of the pair had made way. */
-export async function isReached(reader: Reader, venue: Venue, order: OrderRow, now: number): Promise<boolean> {
+/** By minutes that opened after the entry had filled, and after an earlier take profit of the pair had made way. The end of that; null: not yet. */
+export async function reachedAt(reader: Reader, venue: Venue, order: OrderRow, now: number): Promise<number | null> {
   const { id, run_id, symbol, price, parent_order_id } = order
   const entry = parent_order_id === null ? null : await getOrder(reader, parent_order_id)
   const before = (await symbolOrders(reader, run_id, symbol)).filter(
@@ -78,13 +84,31 @@ export async function isReached(reader: Reader, venue: Venue, order: OrderRow, n
   ]
   const start = Math.max(now - LOOK_BACK_MS, ...times.map((time) => (time == null ? 0 : Date.parse(time))))
   const newest = (await minutesOf(venue, symbol, now)).at(-1)
-  if (newest === undefined || newest.time < start || price === null) return false
+  if (newest === undefined || newest.time < start || price === null) return null
   const beyond = new Decimal(newest.close).minus(price)
-  return order.side === 'sell' ? beyond.gte(0) : beyond.lte(0)
+  const isBeyond = order.side === 'sell' ? beyond.gte(0) : beyond.lte(0)
+  return isBeyond ? newest.time + TIMEFRAME_MS['1m'] : null
+}
+
+/** Its stop loss is not given up for what cannot leave, nor for a price that may be one of other shares. */
+export async function swapStep(
+  tx: WriteTx,
+  locked: LockedOrder,
+  reached: number,
+  now: number,
+): Promise<{ outcome?: Outcome; step: { again: number } }> {
+  const { run, order, send } = locked
+  const hindrance = await hindranceOf(tx, run, order.symbol)
+  if (!isFree(hindrance, order)) return { step: { again: WATCH_MS } }
+  const moment = new Date(reached).toISOString()
+  if (!tradesAroundTheClock(order.symbol) && !isComparedAfter(hindrance, moment)) {
+    return { outcome: await askToCompare(tx, send, moment, now), step: { again: SOON_MS } }
+  }
+  return { outcome: await swapOutcome(tx, locked, now), step: { again: SOON_MS } }
 }
 
 /** The stop loss is to make way. */
-export async function swapOutcome(tx: WriteTx, { order }: LockedOrder, now: number): Promise<Outcome> {
+async function swapOutcome(tx: WriteTx, { order }: LockedOrder, now: number): Promise<Outcome> {
   const inPlace = (await stopLossesOf(tx, order)).filter((one) => isOpen(one.order.status))
   const going = inPlace.flatMap(({ order: exit, send }) =>
     send !== null && send.cancel_requested_at === null ? [{ exit, send }] : [],

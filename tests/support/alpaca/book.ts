@@ -215,3 +215,28 @@ function settle(book: Book, order: EmulatedOrder, qty: Decimal, price: string, a
       : (held?.avg_price ?? price)
   book.positions.set(symbol, { asset, qty: after, avg_price: average })
 }
+
+/** Parts of a share are kept. */
+export function splitBook(
+  book: Book,
+  symbol: string,
+  { fresh, old }: { fresh: number; old: number },
+  orders: 'cancel' | 'adjust' | 'leave',
+): void {
+  const more = (qty: Decimal) => qty.times(fresh).div(old)
+  const less = (price: string | null) => price && new Decimal(price).times(old).div(fresh).toString()
+  const held = book.positions.get(symbol)
+  if (held !== undefined) {
+    book.positions.set(symbol, { ...held, qty: more(held.qty), avg_price: less(held.avg_price) as string })
+  }
+  const price = book.prices.get(symbol)
+  if (price !== undefined) book.prices.set(symbol, less(price) as string)
+  for (const order of book.orders.filter((one) => one.symbol === symbol && isOpen(one))) {
+    if (orders === 'cancel') book.end(order, 'canceled')
+    if (orders === 'adjust') {
+      const { qty, limit_price, stop_price } = order
+      Object.assign(order, { qty: more(qty), limit_price: less(limit_price), stop_price: less(stop_price) })
+      book.tell(order, 'restated')
+    }
+  }
+}

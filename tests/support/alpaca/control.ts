@@ -2,7 +2,15 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Decimal } from '../../../jobs/greta/decimals.ts'
-import { type Book, createBook, type EmulatedOrder, type EmulatedStatus, type EmulatedUpdate, leaves } from './book.ts'
+import {
+  type Book,
+  createBook,
+  type EmulatedOrder,
+  type EmulatedStatus,
+  type EmulatedUpdate,
+  leaves,
+  splitBook,
+} from './book.ts'
 import { forbidden, Refusal, unauthorised } from './errors.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { createLife, type Life } from './life.ts'
@@ -98,6 +106,8 @@ export interface Control {
   foreignOrder(order: Foreign): string
   setPosition(symbol: string, qty: string, avgPrice?: string): void
   setCash(amount: string): void
+  /** So many new shares for old ones: positions, the market's price, and all bars as they are adjusted; what lies open as `orders` says. */
+  split(symbol: string, fresh: number, old: number, orders: 'cancel' | 'adjust' | 'leave'): void
   block(what: 'trading_blocked' | 'account_blocked' | 'trade_suspended_by_user', isOn?: boolean): void
   halt(symbol: string, isOn?: boolean): void
   setHours(date: string, open: string | null, close?: string): void
@@ -160,7 +170,7 @@ export function createControl(options: ControlOptions): Control {
     faults: createFaults(),
     updates,
     streams: createStreams(trade, Object.values(data), all, market, now),
-    ...venueHands(side, life),
+    ...venueHands(side, life, now),
     skew(ms) {
       skewMs = ms
     },
@@ -304,7 +314,7 @@ type VenueHands = Omit<
   | 'newRequestId'
 >
 
-function venueHands(side: VenueSide, life: Life): VenueHands {
+function venueHands(side: VenueSide, life: Life, now: () => number): VenueHands {
   const { book, market } = side
   const successor = (old: EmulatedOrder, changes: Partial<EmulatedOrder>) =>
     book.place({
@@ -376,6 +386,10 @@ function venueHands(side: VenueSide, life: Life): VenueHands {
     setPosition: (symbol, qty, avgPrice = '100') => book.setPosition(symbol, qty, avgPrice),
     setCash: (amount) => {
       book.cash = new Decimal(amount)
+    },
+    split(symbol, fresh, old, orders) {
+      market.splits.push({ symbol, at: now(), factor: fresh / old })
+      splitBook(book, symbol, { fresh, old }, orders)
     },
     block: (what, isOn = true) => {
       side.blocked[what] = isOn

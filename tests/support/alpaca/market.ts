@@ -21,6 +21,8 @@ export interface Hours {
 
 export interface Market {
   readonly halted: Set<string>
+  /** So many new shares for one, since then. */
+  readonly splits: { symbol: string; at: number; factor: number }[]
   setBars(symbol: string, timeframe: string, bars: RawBar[]): void
   /** A bar for every step of time up to now, the forming one too; those that were set win. */
   serve(symbol: string, timeframe: string, step: number, make: (t: number) => RawBar | null): void
@@ -92,9 +94,18 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
     return sort([...made.values()])
   }
 
+  /** For the splits since then. What was set is what was traded. */
+  function adjusted(symbol: string, bar: RawBar): RawBar {
+    const factor = market.splits
+      .filter((split) => split.symbol === symbol && split.at > bar.t)
+      .reduce((product, split) => product * split.factor, 1)
+    return { ...bar, o: bar.o / factor, h: bar.h / factor, l: bar.l / factor, c: bar.c / factor, v: bar.v * factor }
+  }
+
   const near = (at: number) => sessions(at - 2 * DAY_MS, at + 8 * DAY_MS)
   const market: Market = {
     halted: new Set(),
+    splits: [],
     serve: (symbol, timeframe, step, make) => void sources.set(keyOf(symbol, timeframe), { step, make }),
     serveLate(symbol, lateMs, make) {
       const isOut = (t: number) => t + MINUTE_MS + lateMs <= now()
@@ -113,7 +124,10 @@ export function createMarket(now: () => number, hasSip: () => boolean): Market {
     bars(query, kind, only) {
       const request = readRequest(query, kind, only, now(), hasSip())
       const all = request.symbols.flatMap((symbol) =>
-        between(symbol, request.timeframe, request.start, request.end).map((bar) => ({ symbol, bar })),
+        between(symbol, request.timeframe, request.start, request.end).map((bar) => ({
+          symbol,
+          bar: request.isAdjusted ? adjusted(symbol, bar) : bar,
+        })),
       )
       const from =
         request.after === null ? 0 : 1 + all.findIndex(({ symbol, bar }) => `${symbol}|${bar.t}` === request.after)
@@ -197,7 +211,8 @@ function readRequest(
     throw new Refusal(403, 42210000, 'subscription does not permit querying recent SIP data')
   }
   const token = query.get('page_token')
-  return { timeframe, limit, symbols, start, end, after: token === null ? null : readToken(token) }
+  const isAdjusted = ['split', 'all'].includes(query.get('adjustment') ?? 'raw')
+  return { timeframe, limit, symbols, start, end, isAdjusted, after: token === null ? null : readToken(token) }
 }
 
 function timeOf(query: URLSearchParams, name: string, otherwise: number): number {

@@ -48,7 +48,7 @@ export interface WeaverAtAlpaca {
   paper: PaperWorld
   emulator: Emulator
   /** A run with one order at its first tick. */
-  trade(asked?: Asked): Promise<RunRow>
+  trade(asked?: Asked, risk?: object): Promise<RunRow>
   /** The same, until the order is accepted; gives its client id. */
   resting(asked?: Asked): Promise<string>
   /** Moves time until it is so. */
@@ -149,11 +149,11 @@ export async function openWeaverAtAlpaca(
   const world: WeaverAtAlpaca = {
     paper: opened,
     emulator,
-    async trade({ symbol = 'BTC/USD', exchange = 'alpaca', timeframe = '1m', beside, ...config } = {}) {
+    async trade({ symbol = 'BTC/USD', exchange = 'alpaca', timeframe = '1m', beside, ...config } = {}, risk = {}) {
       const symbols = beside === undefined ? [symbol] : [symbol, beside]
       const run = await opened.start({
         ...{ strategy_id: 'asks', mode, exchange, symbols, timeframe, config },
-        ...(mode === 'live' && { risk: LIMITS }),
+        risk: mode === 'live' ? { ...LIMITS, ...risk } : risk,
       })
       runs.push(run.id)
       return run
