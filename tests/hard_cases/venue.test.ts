@@ -228,7 +228,12 @@ test('a position that somebody changes by hand pauses the symbol, and an exit wa
   const account = { exchange: 'alpaca', mode: 'paper' } as const
   const corr = { corrId: '0f0e0d0c-0b0a-4908-8706-050403020100' }
   await at.paper.weaver.control.commands.reconcileAccount(account)
-  await at.paper.pass(5_000)
+  await at.until('what is there now to be seen', async () => {
+    const [row] = await at.paper.query<{ beyond: boolean }>(
+      `select venue_qty > runs_qty + unattributed_qty as beyond from weaver.account_positions where symbol = 'BTC/USD'`,
+    )
+    return row?.beyond === true
+  })
   await at.paper.weaver.control.commands.acceptPosition(account, 'BTC/USD', corr)
   control.autoFill(true)
   await at.until('both orders to be filled', async () => (await at.orders()).every(({ status }) => status === 'filled'))
