@@ -9,6 +9,7 @@ import { getPosition, hindranceOf, symbolOrders } from '../../../db/walle/querie
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import { Decimal } from '../../greta/decimals.ts'
 import type { Live } from '../../live/live.ts'
+import { isByHand } from '../../marvin/contract.ts'
 import { ended, endOutcome, rejectOutcome } from './endings.ts'
 import { exitOutcome } from './exits.ts'
 import { haltedBy, isHalted, isTooLate, MAKE_ROOM_MS, waitsFor, waitsForExits } from './hindrances.ts'
@@ -98,7 +99,7 @@ async function leftToClose(tx: WriteTx, { run, order, send }: LockedOrder): Prom
     position,
     others: others.flatMap((one) => (one.order.id === order.id ? [] : [one.order])),
   })
-  const mayOpen = order.side === 'buy' || holding.allowShort
+  const mayOpen = (order.side === 'buy' || holding.allowShort) && !isByHand(order)
   if (mayOpen && !exitsTook) return null
   const left = closableBy(order.side, holding)
   return left.gte(new Decimal(order.qty).minus(order.filled_qty)) ? null : left
