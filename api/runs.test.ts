@@ -433,6 +433,7 @@ test('a run is created, started, stopped and deleted, and refuses what its state
   expect(await act('POST', '/start')).toEqual([200, 'running'])
   expect(await act('POST', '/start')).toEqual([409, 'RUN_NOT_STARTABLE'])
   expect(await act('DELETE', '')).toEqual([409, 'CONFLICT'])
+  expect(await act('POST', '/close')).toEqual([422, 'INVALID_RUN_MODE'])
   expect(await act('POST', '/stop')).toEqual([200, 'stopped'])
   expect(await act('POST', '/stop')).toEqual([200, 'stopped'])
   expect((await getRun(database.db.reader, run.id))?.stop_requested).toEqual({
