@@ -115,7 +115,7 @@ export async function openControl(
       }),
       ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
       ...createOrderCommands({ recorder: createRecorder(db), ...wallClock }),
-      ...createCloseCommands({ recorder: createRecorder(db), now: time.now, newId: time.newId, exchanges: venues.known }),
+      ...createCloseCommands({ recorder: createRecorder(db), exchanges: venues.known, ...time }),
       ...halts,
       ...createCandleFetchCommands({
         recorder: createRecorder(db),
