@@ -84,6 +84,7 @@ test('the description is OpenAPI 3.1 and names every route with its schema', asy
     '/api/v1/runs/{id}',
     '/api/v1/runs/{id}/band',
     '/api/v1/runs/{id}/clone',
+    '/api/v1/runs/{id}/close',
     '/api/v1/runs/{id}/decisions',
     '/api/v1/runs/{id}/equity',
     '/api/v1/runs/{id}/events',

@@ -3,6 +3,7 @@ import type { Database } from '../db/database.ts'
 import type { OrderTrace } from '../db/walle/queries/trace.ts'
 import type { AccountCommands } from '../jobs/glados/account_commands.ts'
 import type { CandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
+import type { CloseCommands } from '../jobs/glados/close_commands.ts'
 import type { CommandContext, RunCommands } from '../jobs/glados/commands.ts'
 import type { HaltCommands, HaltRequest } from '../jobs/glados/halt_commands.ts'
 import type { Pressed } from '../jobs/glados/halts/press.ts'
@@ -16,6 +17,7 @@ export interface ApiCommands
     JobCommands,
     AccountCommands,
     OrderCommands,
+    CloseCommands,
     HaltCommands,
     CandleFetchCommands,
     ParityCommands {

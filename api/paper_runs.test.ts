@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { getRun } from '../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../db/walle/record.ts'
-import { createCommands } from '../jobs/glados/commands.ts'
+import { createCloseCommands } from '../jobs/glados/close_commands.ts'
+import { type CommandDependencies, createCommands } from '../jobs/glados/commands.ts'
 import { createTestApi, type TestApi } from '../tests/support/api.ts'
 import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts'
 import { aSource, T0 } from '../tests/support/walle_rows.ts'
@@ -13,7 +14,7 @@ let api: TestApi
 beforeAll(async () => {
   database = await createTestDatabase()
   const { db } = database
-  const commands = createCommands({
+  const deps: CommandDependencies = {
     recorder: createRecorder(db),
     reader: db.reader,
     resolveStrategy: async (_id, { params }) => ({ version: '1', source: aSource(), params, window_bars: 3 }),
@@ -21,9 +22,9 @@ beforeAll(async () => {
     newId: () => crypto.randomUUID(),
     version: '1.2.3',
     limits: {},
-    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [], accounts: [] }],
-  })
-  api = createTestApi(db, { commands: commands as ApiCommands })
+    exchanges: () => [{ exchange: 'sim', modes: ['paper'], configured: ['paper'], problems: [] }],
+  }
+  api = createTestApi(db, { commands: { ...createCommands(deps), ...createCloseCommands(deps) } as ApiCommands })
 })
 afterAll(() => database.drop())
 
@@ -37,7 +38,7 @@ interface Answer {
   end_time: string | null
   archived_at: string | null
   stopping: object | null
-  items: { id: string }[]
+  items: { id: string; symbol: string; already: boolean; order_id: string }[]
   run: { id: string }
   differences: object[]
 }
@@ -142,6 +143,42 @@ test('a paper run is deleted when it holds nothing, and kept in an archive when 
     return body.items.some((run: { id: string }) => run.id === holder)
   }
   expect([await listed(''), await listed('&archived=true')]).toEqual([false, true])
+})
+
+test('what a paper run holds is closed when a person asks, of one symbol or of all, and once', async () => {
+  const [, { id }] = await create({ symbols: ['BTC/USD', 'AAPL'] })
+  const refused = async (body?: object) => {
+    const { status, body: said } = await act(id, '/close', body)
+    return [status, said.code]
+  }
+  expect(await refused()).toEqual([409, 'CONFLICT'])
+  await act(id, '/start')
+  expect(await refused({})).toEqual([409, 'CONFLICT'])
+  const row = { run_id: id, qty: '-3', avg_price: '100', realised_pnl: '0', cost: '300', last_price: null }
+  const rows = ['BTC/USD', 'AAPL'].map((symbol) => ({ ...row, symbol }))
+  await database.db.write((tx) => record(tx, { writes: [{ kind: 'save_positions', rows }], events: [] }))
+  expect(await refused({ symbol: 'ETH/USD' })).toEqual([409, 'CONFLICT'])
+  expect(await refused({ symbols: ['AAPL'] })).toEqual([422, 'VALIDATION_ERROR'])
+  const one = await act(id, '/close', { symbol: 'AAPL' })
+  expect(one.body.items).toMatchObject([{ symbol: 'AAPL', side: 'buy', qty: '3', already: false }])
+  const all = await act(id, '/close')
+  expect([all.status, all.body.items.map(({ symbol, already }) => [symbol, already])]).toEqual([
+    200,
+    [
+      ['AAPL', true],
+      ['BTC/USD', false],
+    ],
+  ])
+  expect(all.body.items[0]?.order_id).toBe(one.body.items[0]?.order_id)
+  const jobs = await database.db.reader.query(
+    `select 1 from weaver.job_overview where run_id = $1 and task = 'veda.place_order'`,
+    [id],
+  )
+  expect(jobs.length).toBe(2)
+  expect((await act(crypto.randomUUID(), '/close')).status).toBe(404)
+  // Another run like it holds nothing, and nothing is on its way there.
+  const clone = (await act(id, '/clone')).body.run
+  expect((await act(clone.id, '/close')).status).toBe(409)
 })
 
 test('a paper run is cloned, which tells in what they differ', async () => {

@@ -6,6 +6,7 @@ import type { Revision, RunDatasetRow, RunRow } from '../db/walle/rows.ts'
 import { createAccountCommands } from '../jobs/glados/account_commands.ts'
 import { createCandleFetchCommands } from '../jobs/glados/candle_fetches.ts'
 import { wallClock } from '../jobs/glados/clock.ts'
+import { createCloseCommands } from '../jobs/glados/close_commands.ts'
 import { type CommandContext, createCommands, type RunRequest } from '../jobs/glados/commands.ts'
 import { createHaltCommands } from '../jobs/glados/halt_commands.ts'
 import { importCandles } from '../jobs/glados/import_candles.ts'
@@ -51,6 +52,7 @@ beforeAll(async () => {
     ...commands,
     ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
     ...createOrderCommands({ recorder: createRecorder(db), ...wallClock }),
+    ...createCloseCommands({ recorder: createRecorder(db), exchanges: () => [], ...wallClock }),
     ...createHaltCommands({
       recorder: createRecorder(db),
       reader: db.reader,
@@ -431,6 +433,7 @@ test('a run is created, started, stopped and deleted, and refuses what its state
   expect(await act('POST', '/start')).toEqual([200, 'running'])
   expect(await act('POST', '/start')).toEqual([409, 'RUN_NOT_STARTABLE'])
   expect(await act('DELETE', '')).toEqual([409, 'CONFLICT'])
+  expect(await act('POST', '/close')).toEqual([422, 'INVALID_RUN_MODE'])
   expect(await act('POST', '/stop')).toEqual([200, 'stopped'])
   expect(await act('POST', '/stop')).toEqual([200, 'stopped'])
   expect((await getRun(database.db.reader, run.id))?.stop_requested).toEqual({

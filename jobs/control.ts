@@ -7,6 +7,7 @@ import { createRecorder, record } from '../db/walle/record.ts'
 import { type AccountCommands, createAccountCommands } from './glados/account_commands.ts'
 import { type CandleFetchCommands, createCandleFetchCommands } from './glados/candle_fetches.ts'
 import { type PreciseClock, wallClock } from './glados/clock.ts'
+import { type CloseCommands, createCloseCommands } from './glados/close_commands.ts'
 import { createCommands, type ResolvedStrategy, type RunCommands } from './glados/commands.ts'
 import { DomainError } from './glados/errors.ts'
 import type { HaltCommands } from './glados/halt_commands.ts'
@@ -34,6 +35,7 @@ export interface Control {
     JobCommands &
     AccountCommands &
     OrderCommands &
+    CloseCommands &
     HaltCommands &
     CandleFetchCommands &
     ParityCommands
@@ -113,6 +115,7 @@ export async function openControl(
       }),
       ...createAccountCommands({ recorder: createRecorder(db), ...wallClock }),
       ...createOrderCommands({ recorder: createRecorder(db), ...wallClock }),
+      ...createCloseCommands({ recorder: createRecorder(db), exchanges: venues.known, ...time }),
       ...halts,
       ...createCandleFetchCommands({
         recorder: createRecorder(db),

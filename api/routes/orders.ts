@@ -61,7 +61,8 @@ const cancelled = createRoute({
   responses: answers(200, order, 'The order, as it was when the cancel was asked for'),
 })
 
-const BY = 'a person, by the API'
+/** Who asks, for the record. */
+export const BY = 'a person, by the API'
 
 export function orderRoutes({ db: { reader }, commands, config, trace }: ApiDependencies): ApiRouter {
   const router = createRouter()

@@ -10,8 +10,9 @@ import { MODES } from '../../strategies/api.ts'
 import type { ApiDependencies } from '../dependencies.ts'
 import { notFound } from '../errors.ts'
 import { type ApiRouter, createRouter } from '../router.ts'
-import { clonedRun, RUN_STATUSES, run, runClone, runCreate, runStop } from '../schemas/runs.ts'
+import { clonedRun, closing, RUN_STATUSES, run, runClone, runClose, runCreate, runStop } from '../schemas/runs.ts'
 import { answers, name, pageOf, paging, params } from '../schemas/values.ts'
+import { BY } from './orders.ts'
 
 const tags = ['runs']
 
@@ -98,6 +99,15 @@ const stopped = createRoute({
   responses: answers(200, run, 'The run'),
 })
 
+const closed = createRoute({
+  method: 'post',
+  path: '/runs/{id}/close',
+  tags,
+  summary: 'Close what a paper or live run holds, at the market, also after its end; asked twice it is one order',
+  request: { params, body: { required: false, content: { 'application/json': { schema: runClose } } } },
+  responses: answers(200, closing, 'The orders that close'),
+})
+
 export function runRoutes({ db, commands, config, clock }: ApiDependencies): ApiRouter {
   const router = createRouter()
   const throttle = createThrottle({ reader: db.reader, now: clock.now })
@@ -158,6 +168,12 @@ export function runRoutes({ db, commands, config, clock }: ApiDependencies): Api
     // Without a body nothing was validated, and the defaults hold.
     const options = runStop.parse(c.req.valid('json') ?? {})
     return c.json(await runJson(await commands.stopRun(id, options, { corrId: c.var.corrId })), 200)
+  })
+  router.openapi(closed, async (c) => {
+    const { id } = c.req.valid('param')
+    // Without a body nothing was validated, and all is meant.
+    const { symbol } = runClose.parse(c.req.valid('json') ?? {})
+    return c.json(await commands.closePositions(id, { symbol, by: BY }, { corrId: c.var.corrId }), 200)
   })
   return router
 }

@@ -20,7 +20,8 @@ const difference = z
   .openapi('ParityDifference')
 
 const verdict = z.enum(['identical', 'amended', 'diverged']).openapi({
-  description: 'amended: all was as it should be, and the venue told of bars or fees otherwise afterwards.',
+  description:
+    'amended: all was as it should be, and the venue told of bars or fees otherwise afterwards, or a person closed a position.',
 })
 
 const STATES = ['none', 'pending', 'completed', 'error'] as const

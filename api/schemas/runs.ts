@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { MODES } from '../../strategies/api.ts'
+import { MODES, SIDES } from '../../strategies/api.ts'
 import { paritySummary } from './parity.ts'
 import { decimal, id, instant, json, name, object, timeframe, timeIn } from './values.ts'
 
@@ -38,6 +38,34 @@ export const runClone = (zone: string) =>
 export const runStop = z
   .strictObject({ cancel_orders: z.boolean().default(true), close_positions: z.boolean().default(false) })
   .openapi('RunStop')
+
+export const runClose = z
+  .strictObject({ symbol: name.optional().openapi({ description: 'Absent: all that the run holds.' }) })
+  .openapi('RunClose')
+
+export const closing = z
+  .object({
+    items: z.array(
+      z.object({
+        symbol: z.string(),
+        side: z.enum(SIDES),
+        qty: decimal,
+        order_id: id.openapi({ description: 'On record a moment later, at `/orders/{id}`.' }),
+        client_order_id: z.string(),
+        already: z
+          .boolean()
+          .openapi({ description: 'Somebody asked before, or its strategy did: no other order is placed.' }),
+        waits_for: z
+          .string()
+          .nullable()
+          .openapi({ description: 'Such as the opening of the market; null: nothing is known.' }),
+      }),
+    ),
+    refused: z
+      .array(z.object({ symbol: z.string(), reason: z.string() }))
+      .openapi({ description: 'What cannot be closed now, and why.' }),
+  })
+  .openapi('Closing')
 
 export const run = z
   .object({

@@ -29,7 +29,7 @@ export const HOPS: Table<HopRow> = {
 
 /**
  * `amended`: the run did what it was to do, on the bars and with the fees as they were then, and its venue told of some
- * otherwise afterwards.
+ * otherwise afterwards, or a person closed a position of it.
  */
 export type ParityVerdict = 'identical' | 'amended' | 'diverged'
 

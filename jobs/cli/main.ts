@@ -10,6 +10,7 @@ import { FILL_PRESETS } from '../greta/fill_model.ts'
 import { VERSION } from '../version.ts'
 import type { AccountsOptions, AttributeOptions } from './accounts.ts'
 import type { BacktestOptions } from './backtest.ts'
+import type { CloseCommandOptions } from './close.ts'
 import type { ConsumersOptions } from './consumers.ts'
 import { type CliContext, CliError, createContext } from './context.ts'
 import type { EventsOptions } from './events.ts'
@@ -162,6 +163,18 @@ function stopping(program: Command, wrap: Wrap, halting: Halting): void {
     .action(
       wrap(async (context, id: string, options: StopCommandOptions) =>
         (await import('./stop.ts')).stopCommand(context, id, options),
+      ),
+    )
+  program
+    .command('close')
+    .description(
+      'sell, or cover, at the market what a paper or live run holds, also one that has ended, and wait for it',
+    )
+    .argument('<run>', 'its id')
+    .option('-s, --symbol <symbol>', 'only this; default all that it holds')
+    .action(
+      wrap(async (context, id: string, options: CloseCommandOptions) =>
+        (await import('./close.ts')).closeCommand(context, id, options),
       ),
     )
   program

@@ -61,3 +61,11 @@ test('positions are not closed without a worker that stays, and nothing is begun
   const run = await getRun(database.db.reader, id)
   expect([run?.status, run?.stop_requested]).toEqual(['running', null])
 })
+
+test('nothing is closed by hand without one either', async () => {
+  const id = await aPaperRun()
+  expect(await runCli(['close', id])).toBe(1)
+  expect(printed.err).toMatch(/^weaver: no worker runs, .*: start Weaver first/)
+  const asked = `select 1 from weaver.outbox where run_id = $1 and type = 'live.PlaceOrder'`
+  expect(await database.db.reader.query(asked, [id])).toEqual([])
+})

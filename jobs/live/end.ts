@@ -19,7 +19,7 @@ import type { OrderRow, PositionRow, RunError, RunRow } from '../../db/walle/row
 import type { RunningJob } from '../backtest/jobs.ts'
 import { isOwn, onlyCloses, restOf, worstPosition } from '../glados/worst_case.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
-import { clientOrderId } from '../marvin/contract.ts'
+import { clientOrderId, isByHand } from '../marvin/contract.ts'
 import { haltedBy, waitsFor } from '../veda/orders/hindrances.ts'
 import { cancelOutcome } from '../veda/orders/placing.ts'
 import { refuseUnplaced } from '../veda/orders/refusals.ts'
@@ -44,11 +44,15 @@ const LAST_TICK_MS = 60_000
 const ENDED: readonly OrderRow['status'][] = ['filled', 'cancelled', 'rejected', 'expired']
 const STOPS: readonly OrderRow['order_type'][] = ['stop', 'stop_limit', 'trailing_stop']
 
-type Protector = Pick<OrderRow, 'symbol' | 'side' | 'qty' | 'filled_qty' | 'order_type' | 'parent_order_id'>
+type Protector = Pick<
+  OrderRow,
+  'client_order_id' | 'symbol' | 'side' | 'qty' | 'filled_qty' | 'order_type' | 'parent_order_id'
+>
 
 /**
  * Of a run's open orders, oldest first, those that protect what it holds: exits attached to an entry, and stops that make the
- * position smaller. Together they stop no more than is held: what went beyond would open the other side.
+ * position smaller; and those by which a person gets out of it, who wants that whatever becomes of the run. Together they close
+ * no more than is held: what went beyond would open the other side.
  */
 export function protectors<T extends Protector>(
   open: readonly T[],
@@ -62,7 +66,8 @@ export function protectors<T extends Protector>(
     // An exit is made smaller with the position.
     if (!isOwn(order)) return onlyCloses({ ...asked, qty: '0' }, held.get(symbol) ?? ZERO, [])
     const before = left.get(symbol) ?? ZERO
-    if (!STOPS.includes(order.order_type) || !onlyCloses(asked, before, [])) return false
+    const mayStay = STOPS.includes(order.order_type) || isByHand(order)
+    if (!mayStay || !onlyCloses(asked, before, [])) return false
     left.set(symbol, worstPosition(asked, before, []))
     return true
   })
@@ -170,9 +175,11 @@ async function nextStep(jobs: EndingJobs, tx: WriteTx, run: RunRow): Promise<Ste
   const { cancel_orders, close_positions } = run.stop_requested as unknown as StopOptions
   const positions = await openPositions(tx, run.id)
   const open = await openSentOrders(tx, run.id)
-  const closings = await closingOrders(tx, run)
+  const byHand = open.filter(isByHand)
+  const closings = await closingOrders(tx, run, close_positions ? byHand : [])
   const stuck = close_positions ? await stuckSymbols(tx, run, positions) : new Map<string, string>()
-  const isClosing = ({ client_order_id }: OrderRow) => closings.ids.has(client_order_id)
+  const isClosing = (order: OrderRow) =>
+    closings.ids.has(order.client_order_id) || byHand.some(({ id }) => id === order.id)
   const wanted = protectors(open, positions)
   // Exits make room for what closes when it leaves. A stop of the strategy's own has to be gone before that is placed.
   const makesWay = ({ parent_order_id, symbol }: OrderRow) =>
@@ -248,10 +255,11 @@ interface Closings {
   orders: OrderRow[]
 }
 
-async function closingOrders(tx: Reader, run: RunRow): Promise<Closings> {
+/** `others`: that close what it holds already. */
+async function closingOrders(tx: Reader, run: RunRow, others: readonly OrderRow[]): Promise<Closings> {
   const barIndex = await closingTick(tx, run)
   const ids = run.symbols.map((_, ordinal) => clientOrderId(run.id, barIndex, ordinal))
-  return { barIndex, ids: new Set(ids), orders: await listRunOrdersByClientId(tx, run.id, ids) }
+  return { barIndex, ids: new Set(ids), orders: [...(await listRunOrdersByClientId(tx, run.id, ids)), ...others] }
 }
 
 /** Of the end of a run that is to close what it holds: ids of all that it may have asked for. */

@@ -24,6 +24,7 @@ import { StrategyFailure } from '../marvin/failure.ts'
 import { unmarkedBars } from './account.ts'
 import { BEFORE_WINDOWS, furtherFetch, furtherPart, noteRejection, tickDecision } from './decisions.ts'
 import type { Live } from './live.ts'
+import { tradedAfterEnd } from './result.ts'
 import { endTick, getLiveCheckpoint, type LiveCheckpoint, type LiveTick, markLedger, type NewestBar } from './ticks.ts'
 import {
   type Account,
@@ -72,9 +73,11 @@ export async function runLiveHop(
     async (tx) => {
       const run = await lockRun(tx, payload.run_id)
       const current = run?.status === 'running' && played !== null
-      if (current && (await claim(tx, task, payload.event_id))) {
-        const outcome = await played(tx, run)
-        const hops = { kind: 'insert_hops', rows: hop?.spoken ?? [] } as const
+      const ended = run !== null && run.status !== 'running'
+      if ((current || ended) && (await claim(tx, task, payload.event_id))) {
+        // Nobody is spoken to any more.
+        const outcome = current ? await played(tx, run) : await tradedAfterEnd(tx, run as RunRow, payload.event_id)
+        const hops = { kind: 'insert_hops', rows: current ? (hop?.spoken ?? []) : [] } as const
         await jobs.record(tx, { ...outcome, writes: [...outcome.writes, hops] })
       }
       await job.finish(tx)

@@ -1,5 +1,9 @@
 /** What a paper or live run amounts to so far, from what it has stored. */
 import type { Reader } from '../../db/database.ts'
+import type { LogEvent } from '../../db/events/envelope.ts'
+import { getEvent } from '../../db/events/read.ts'
+import type { Outcome } from '../../db/walle/outcome.ts'
+import { isFillEvent } from '../../db/walle/projections/fills.ts'
 import { getRunLedger } from '../../db/walle/queries/live_runs.ts'
 import { listFills, listPositions, listTrades, readEquity } from '../../db/walle/queries/results.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
@@ -49,6 +53,33 @@ export async function liveStats(
     calendar: calendarOf(run.symbols),
   })
   return stats as unknown as Record<string, Json>
+}
+
+/**
+ * A run that has ended filled an order all the same, an exit or what a person closes: its curve and its statistics take that in,
+ * in the transaction of the caller, who holds its lock.
+ */
+export async function tradedAfterEnd(tx: Reader, run: RunRow, eventId: string): Promise<Outcome> {
+  const event = (await getEvent(tx, eventId)) as LogEvent | null
+  const ledger = event !== null && isFillEvent(event) ? await getRunLedger(tx, run.id) : null
+  if (event === null || ledger === null) return { writes: [], events: [] }
+  const [curve, positions] = await Promise.all([readEquity(tx, run.id), listPositions(tx, run.id)])
+  const values = positions.map(({ qty, avg_price, last_price }) => Number(qty) * (last_price ?? Number(avg_price)))
+  const equity = values.reduce((sum, value) => sum + value, Number(ledger.cash))
+  const gross = values.reduce((sum, value) => sum + Math.abs(value), 0)
+  const point = { ts: Date.parse(event.ts), equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
+  const isNewer = point.ts > (curve.ts.at(-1) ?? Number.POSITIVE_INFINITY)
+  const stats = await liveStats(tx, run, isNewer ? point : null)
+  return {
+    writes: [
+      // Beyond all ticks.
+      ...(isNewer
+        ? [{ kind: 'add_equity', run_id: run.id, tick: run.next_tick + curve.ts.length, point } as const]
+        : []),
+      { kind: 'update_run', id: run.id, changes: { stats } },
+    ],
+    events: [],
+  }
 }
 
 function joined(one: Float64Array, other: Float64Array): Float64Array {

@@ -77,6 +77,18 @@ export function clientOrderId(runId: string, barIndex: number, ordinal: number):
   return `${OURS}${runId}-${barIndex}-${ordinal}`
 }
 
+/** Of the order by which a person closes a position: none of a tick's, nor of those of the run's end, and none of another press. */
+export function handOrderId(runId: string, askedAt: number, ordinal: number): string {
+  return `${OURS}${runId}-close-${askedAt}-${ordinal}`
+}
+
+const BY_HAND = /-close-\d+-\d+$/
+
+/** A person closes a position by it: it never makes one larger, nor opens any. */
+export function isByHand({ client_order_id }: { client_order_id: string }): boolean {
+  return BY_HAND.test(client_order_id)
+}
+
 const OURS = 'w-'
 
 /** Whether an order at a venue can be of a Weaver: all others are somebody else's. */

@@ -8,6 +8,7 @@ import type { ParityResult } from '../../db/walle/parity_rows.ts'
 import type { RunRow } from '../../db/walle/rows.ts'
 import { type PlaceIntent, TIMEFRAME_MS } from '../../strategies/api.ts'
 import { BASIS_POINT, Decimal, ZERO } from '../greta/decimals.ts'
+import { isByHand } from '../marvin/contract.ts'
 import { type BoundParts, type Models, modelsOf } from './bounds.ts'
 import { barAt, type ModelEnd } from './model.ts'
 import { type OrderStory, orderDifference, termsOf } from './orders.ts'
@@ -62,12 +63,14 @@ async function judge(story: OrderStory, parts: JudgeParts): Promise<Slipped | 'u
     tellReplaced(story, story.replaced, parts)
     return null
   }
+  const filled = story.fills.reduce((sum, { event }) => sum.plus(event.payload.qty), ZERO)
+  // That a person asked for it is told; why they did not get it says nothing of the run.
+  if (isByHand(story) && filled.lt(intent.qty)) return null
   const models = await modelsOf(story, parts)
   if (story.rejected !== null) {
     tellRejected(story, story.rejected, models, parts)
     return null
   }
-  const filled = story.fills.reduce((sum, { event }) => sum.plus(event.payload.qty), ZERO)
   if (filled.eq(intent.qty)) return judgeFilled(story, models, parts)
   return judgeUnfilled(story, models, filled, parts)
 }

@@ -374,6 +374,8 @@ test('of many differences the earliest are kept, and all are counted', () => {
 test.each([
   [[], 'identical'],
   [['data/revised', 'cost/kept'], 'amended'],
+  [['order/by_hand'], 'amended'],
+  [['order/by_hand', 'order/unasked'], 'diverged'],
   [['data/revised', 'data/late'], 'diverged'],
 ])('with %j the verdict is %s', (kinds, verdict) => {
   const findings = createFindings(3)

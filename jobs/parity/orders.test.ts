@@ -41,6 +41,12 @@ function bookOf(risk: RiskLimits) {
       cash = worth
       book.marked(T0 + 60_000, now)
     },
+    /** Without anybody's decision. */
+    made(id: string) {
+      const { kind: _, limit_price: price, ...fields } = intent(id)
+      const made = { ...fields, price, order_id: id, ordinal: 0, parent_order_id: null, bar_index: null, placed_at: '' }
+      tell({ id: `${id} created`, type: 'orders.Created', payload: made })
+    },
     placed(id: string, refusedBecause: string | null = null) {
       const asked = intent(id)
       book.decided([asked], { bar_index: 0, ts: T0, place })
@@ -117,6 +123,13 @@ test('what was made to fit its venue is no difference, any other quantity is', (
   expect(differences('0.09975', '0.0996')).toEqual(['qty 0.0996'])
   expect(differences('0.05', '0.04', '0.1')).toEqual(['qty 0.04'])
   expect(differences('0.09975', '0.09975')).toEqual([])
+})
+
+test('what a person closed is told as theirs, and not as what nobody asked for', () => {
+  const { made, kinds } = bookOf({})
+  made('w-1-close-1700000000000-0')
+  made('w-1-7-0')
+  expect(kinds()).toEqual(['by_hand', 'unasked'])
 })
 
 test('limits that changed while the run went on hold from then on', () => {

@@ -11,6 +11,7 @@ import { countOrder, forgetLosses, lossesOf, markEquity, newWatch, type RiskWatc
 import { newOrder } from '../greta/sim_orders.ts'
 import { equityAt, type LiveCheckpoint } from '../live/ticks.ts'
 import type { Account } from '../live/view.ts'
+import { isByHand } from '../marvin/contract.ts'
 import { checkIntent } from '../marvin/intents.ts'
 import { fittedTo } from '../veda/checks.ts'
 import { type ExitRole, pairKeyOf, roleOf, rolesOf } from '../veda/exits.ts'
@@ -29,7 +30,7 @@ export interface OrderStory {
   client_order_id: string
   /** What was asked for. */
   intent: PlaceIntent
-  /** Weaver made it itself, as an exit or at the run's stop. */
+  /** Weaver made it itself, as an exit or at the run's stop, or for a person who closed the position. */
   isOwn: boolean
   bar_index: number | null
   /** The boundary at which it was decided; of Weaver's own the moment. */
@@ -176,6 +177,9 @@ function born(book: Book, event: Created, place: number, circumstances: () => Ci
     story.intent = asPlaced(story.intent, event.payload.qty, met.account)
     compareFields(story, event.payload, place, report)
     story.refusal = refusalOf(book, story.intent, createdAt, met)
+  } else if (isByHand(event.payload)) {
+    const cause = 'a person closed the position: no decision of its strategy'
+    report({ ...orderDifference(story, place, 'by_hand', cause), recorded: told(event.payload), expected: null })
   } else if (parent_order_id === null && !book.stopping) {
     const cause = 'an order that the strategy never asked for'
     report({ ...orderDifference(story, place, 'unasked', cause), recorded: told(event.payload), expected: null })

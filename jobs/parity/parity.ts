@@ -15,8 +15,8 @@ export interface Found extends ParityDifference {
 /** Differences that a report names one by one; the rest are counted. */
 export const MOST_DIFFERENCES = 500
 
-/** What the venue told of otherwise when it was over: nothing that the run did wrong. */
-const AFTERWARDS: readonly string[] = ['data/revised', 'cost/kept']
+/** What the venue told of otherwise when it was over, and what a person did: nothing that the run did wrong. */
+const AMENDS: readonly string[] = ['data/revised', 'cost/kept', 'order/by_hand']
 
 /** Kept in the order of the log, the earliest only, however many there are. */
 export interface Findings {
@@ -34,7 +34,7 @@ export function createFindings(most = MOST_DIFFERENCES): Findings {
     add(...found) {
       for (const one of found) {
         counts[one.class] += 1
-        isAmended &&= AFTERWARDS.includes(`${one.class}/${one.what}`)
+        isAmended &&= AMENDS.includes(`${one.class}/${one.what}`)
         kept.push(one)
         if (kept.length >= 2 * most) kept = sorted()
       }

@@ -240,6 +240,10 @@ describe.skipIf(chromiumPath === null)('Haro in a browser (needs Chromium on PAT
     await page.locator('[data-halted]').waitFor({ state: 'detached' })
     await page.goto(`${weaver.url}/runs/${await startPaperRun()}`)
     await page.locator('[data-position="PAGE/USD"]').waitFor()
+    await page.getByRole('button', { name: 'Close PAGE/USD' }).click()
+    await page.getByRole('heading', { name: /^Sell [\d.]+ PAGE\/USD\?$/ }).waitFor()
+    await page.getByRole('button', { name: 'Close the position' }).click()
+    await page.getByText('It holds nothing.').waitFor()
     for (const each of [page, other]) await each.context().close()
   })
 

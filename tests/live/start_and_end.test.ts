@@ -230,14 +230,18 @@ test.each([
   ['a stop that buys', { order_type: 'stop', side: 'buy', qty: '2' }, '2', false],
   ['a stop that buys, when short', { order_type: 'stop_limit', side: 'buy', qty: '2' }, '-2', true],
   ['a stop when nothing is held', { order_type: 'stop', qty: '2' }, '0', false],
+  ['what a person closes', { order_type: 'market', qty: '2', client_order_id: 'w-1-close-1-0' }, '2', true],
+  ['what closes more than is held', { order_type: 'market', qty: '3', client_order_id: 'w-1-close-1-0' }, '2', false],
 ] as const)('%s protects a position or does not', (_what, order, qty, protected_) => {
-  const row = { symbol: 'A', side: 'sell', filled_qty: '0', parent_order_id: null, ...order } as const
+  const own = { client_order_id: 'w-1-0-0', symbol: 'A', side: 'sell', filled_qty: '0', parent_order_id: null } as const
+  const row = { ...own, ...order }
   expect([...protectors([row], [{ symbol: 'A', qty }])]).toEqual(protected_ ? [row] : [])
 })
 
 test('of several stops those protect that together stop no more than is held; exits end with the position', () => {
   const stop = (qty: string, changes: object = {}) =>
     ({
+      client_order_id: 'w-1-0-0',
       symbol: 'A',
       side: 'sell',
       qty,

@@ -40,6 +40,7 @@ export function createTestApi(db: Database, changes: Partial<ApiDependencies> = 
       reconcileAccount: missing,
       acceptPosition: missing,
       cancelOrder: missing,
+      closePositions: missing,
       attributePosition: missing,
       splitPosition: missing,
       halt: missing,

@@ -162,6 +162,23 @@ export async function symbolsPausedAsSplit(
   return rows.map(({ symbol }) => symbol)
 }
 
+/** What persons asked to be closed of the run in the last minutes and is no order yet. Needs the run's lock. */
+export function unplacedByHand(
+  tx: Reader,
+  runId: string,
+): Promise<Pick<OrderRow, 'client_order_id' | 'symbol' | 'side' | 'qty'>[]> {
+  return tx.query(
+    `select asked.* from weaver.outbox e
+       cross join lateral jsonb_to_record(e.payload #> '{payload,intent}')
+         as asked (client_order_id text, symbol text, side text, qty text)
+     where e.run_id = $1 and e.type = 'live.PlaceOrder' and e.payload #> '{payload,by}' is not null
+       and e.created_at > now() - interval '10 minutes'
+       and not exists (select from weaver.orders o where o.client_order_id = asked.client_order_id)
+     order by e.id`,
+    [runId],
+  )
+}
+
 /** A job asks the venue to cancel it, now or later. */
 export async function isBeingCancelled(reader: Reader, orderId: string): Promise<boolean> {
   const [row] = await reader.query<{ found: boolean }>(

@@ -25,6 +25,18 @@ export async function tooOld(
   return { reason: 'too_late', rule: null, detail: `it was decided on what was known ${Math.round(age / 1000)} s ago` }
 }
 
+/** Of what a person closes: five minutes later the position, or the market, is not what they saw. */
+export function tooLateByHand(
+  { ts }: Pick<LogEvent, 'ts'>,
+  now: number,
+  waitedFor: string | null,
+): { reason: 'too_late'; rule: null; detail: string } | null {
+  const age = now - Date.parse(ts)
+  if (age <= SEND_WITHIN_MS) return null
+  const why = waitedFor === null ? '' : `, and ${waitedFor}`
+  return { reason: 'too_late', rule: null, detail: `it was asked for ${Math.round(age / 1000)} s ago${why}` }
+}
+
 /** The command was made of a request, that of a decision, and the decision of what was heard: a tick's windows, or news of an order. */
 async function heardAt(reader: Reader, command: LogEvent): Promise<string> {
   let event = command

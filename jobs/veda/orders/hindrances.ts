@@ -4,6 +4,7 @@ import { isOpen } from '../../../db/events/order_state.ts'
 import { type Hindrance, hindranceOf, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
 import type { Live } from '../../live/live.ts'
+import { isByHand } from '../../marvin/contract.ts'
 import { type Venue, VenueError } from '../venue.ts'
 
 /** An order that could not leave for so long is not what was decided any more. Exits that protect are. */
@@ -15,20 +16,23 @@ export function isTooLate({ parent_order_id }: Pick<OrderRow, 'parent_order_id'>
   return parent_order_id === null && waitedMs > SEND_WITHIN_MS
 }
 
-/** A halt of the system keeps everything. That of a run lets its exits go their way: all they do is make what it holds smaller. */
-export function haltedBy(
-  { system_halt, run_halt }: Hindrance,
-  order: Pick<OrderRow, 'parent_order_id'> | null,
-): string | null {
+type Asked = Pick<OrderRow, 'parent_order_id' | 'client_order_id'>
+
+/**
+ * A halt of the system keeps everything. That of a run lets its exits go their way, and what a person closes: all they do is make
+ * what it holds smaller.
+ */
+export function haltedBy({ system_halt, run_halt }: Hindrance, order: Asked | null): string | null {
   if (system_halt) return 'the system is halted'
-  return run_halt && (order === null || order.parent_order_id === null) ? 'the run is halted' : null
+  const eases = order !== null && (order.parent_order_id !== null || isByHand(order))
+  return run_halt && !eases ? 'the run is halted' : null
 }
 
-export function isHalted(hindrance: Hindrance, order: Pick<OrderRow, 'parent_order_id'> | null): boolean {
+export function isHalted(hindrance: Hindrance, order: Asked | null): boolean {
   return haltedBy(hindrance, order) !== null
 }
 
-export function isFree(hindrance: Hindrance, order: Pick<OrderRow, 'parent_order_id'> | null): boolean {
+export function isFree(hindrance: Hindrance, order: Asked | null): boolean {
   return !isHalted(hindrance, order) && waitsFor(hindrance) === null
 }
 

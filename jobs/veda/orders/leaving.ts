@@ -10,6 +10,7 @@ import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import { Decimal } from '../../greta/decimals.ts'
 import { isSplit, splitSince, splitsOf } from '../../greta/splits.ts'
 import type { Live } from '../../live/live.ts'
+import { isByHand } from '../../marvin/contract.ts'
 import { SPLIT } from '../exits.ts'
 import { askToCompare, isComparedAfter, toCompareAfter } from './compared.ts'
 import { ended, endOutcome, rejectOutcome } from './endings.ts'
@@ -113,7 +114,7 @@ async function leftToClose(tx: WriteTx, { run, order, send }: LockedOrder): Prom
     position,
     others: others.flatMap((one) => (one.order.id === order.id ? [] : [one.order])),
   })
-  const mayOpen = order.side === 'buy' || holding.allowShort
+  const mayOpen = (order.side === 'buy' || holding.allowShort) && !isByHand(order)
   if (mayOpen && !exitsTook) return null
   const left = closableBy(order.side, holding)
   return left.gte(new Decimal(order.qty).minus(order.filled_qty)) ? null : left

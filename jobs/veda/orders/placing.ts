@@ -1,6 +1,6 @@
 /** What strategies ask for becomes orders on record, or is refused; nothing is sent here (sending.ts sends). */
 import type { Database, Reader, WriteTx } from '../../../db/database.ts'
-import { claim } from '../../../db/events/claims.ts'
+import { claim, isClaimed } from '../../../db/events/claims.ts'
 import type { LogEvent } from '../../../db/events/envelope.ts'
 import { isOpen } from '../../../db/events/order_state.ts'
 import { getEvent } from '../../../db/events/read.ts'
@@ -14,30 +14,31 @@ import {
   orderByClientId,
   unfinishedSends,
 } from '../../../db/walle/queries/live_orders.ts'
-import { getClockTick, getRunLedger, openPositions } from '../../../db/walle/queries/live_runs.ts'
+import { getRunLedger, openPositions, openSentOrders } from '../../../db/walle/queries/live_runs.ts'
 import { listOpenOrders } from '../../../db/walle/queries/orders.ts'
 import { getRun, lockRun } from '../../../db/walle/queries/runs.ts'
 import type { OrderRow, RunRow } from '../../../db/walle/rows.ts'
 import type { Json, PlaceIntent } from '../../../strategies/api.ts'
 import type { Job } from '../../attempt.ts'
 import { wallClock } from '../../glados/clock.ts'
+import { closingOf } from '../../glados/closing.ts'
 import { checkRisk, type RiskLimits } from '../../glados/risk.ts'
-import { Decimal } from '../../greta/decimals.ts'
+import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk_watch.ts'
 import { type AppliedSplit, sharesPerHeld, splitsOf } from '../../greta/splits.ts'
 import type { Live } from '../../live/live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/ticks.ts'
 import { checkIntent } from '../../marvin/intents.ts'
-import { checkVenue, fittedTo } from '../checks.ts'
+import { checkVenue, closableQty, fittedTo } from '../checks.ts'
 import type { VenueAsset, VenueFeatures } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
-import { tooOld } from './age.ts'
+import { tooLateByHand, tooOld } from './age.ts'
 import { cancelWanted } from './exits.ts'
 import { checkFunds } from './funds.ts'
-import { haltedBy } from './hindrances.ts'
+import { haltedBy, MAKE_ROOM_MS, waitsFor } from './hindrances.ts'
 import { closableBy, holdingOf } from './holding.ts'
 import { cancelJob, submitJob } from './job_specs.ts'
-import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome } from './refusals.ts'
+import { commandedOrder, type LiveRun, type PlaceCommand, type Refusal, refusedOutcome, tickOf } from './refusals.ts'
 
 export type OrderJobs = Pick<Live, 'record' | 'venues' | 'now' | 'newId' | 'log'> & { db: Database }
 export type OrderJob = Pick<Job, 'signal' | 'finish' | 'putBack'>
@@ -66,8 +67,48 @@ export async function placeOrder(
     ]),
   )
   if (!isOldest) return job.putBack(PUT_BACK_MS)
-  const words = run?.status === 'running' ? await askVenue(jobs, run, event.payload.intent as PlaceIntent) : null
-  await carryOut(jobs, 'veda.place_order', payload, job, (tx, locked) => place(jobs, tx, locked, event, words))
+  const byHand = isAskedByHand(event)
+  if (byHand && !(await hasRoom(jobs, payload, event))) return job.putBack(PUT_BACK_MS)
+  const places = run?.status === 'running' || (run !== null && byHand)
+  const words = places ? await askVenue(jobs, run, event.payload.intent as PlaceIntent) : null
+  const decide = (tx: WriteTx, locked: LiveRun) => place(jobs, tx, locked, event, words)
+  // A person gets out of what a run has left behind as well.
+  await carryOut(jobs, 'veda.place_order', payload, job, { outlives: byHand, decide })
+}
+
+function isAskedByHand({ payload }: PlaceCommand): boolean {
+  return payload.by !== undefined
+}
+
+/**
+ * A person closes a position: what the run has open beside it is cancelled first, once the order could leave. False: it is not
+ * gone yet. Whatever stands against the order itself is said as it is placed.
+ */
+async function hasRoom(
+  jobs: OrderJobs,
+  { run_id, event_id }: TaskPayload<'veda.place_order'>,
+  event: PlaceCommand,
+): Promise<boolean> {
+  const { symbol, client_order_id } = event.payload.intent
+  return jobs.db.write(async (tx) => {
+    const run = await lockRun(tx, run_id)
+    if (run === null || (await isClaimed(tx, 'veda.place_order', event_id))) return true
+    const [position, open, hindrance] = await Promise.all([
+      getPosition(tx, run_id, symbol),
+      openSentOrders(tx, run_id),
+      hindranceOf(tx, run, symbol),
+    ])
+    const closing = closingOf(symbol, position?.qty ?? '0', open)
+    if (closing.kind !== 'to close') return true
+    const now = jobs.now()
+    const refused = haltedBy(hindrance, { client_order_id, parent_order_id: null }) ?? tooLateByHand(event, now, null)
+    if (refused !== null) return true
+    const { inTheWay } = closing
+    // Nothing that may protect is given up for what cannot leave.
+    if (waitsFor(hindrance) !== null) return inTheWay.length === 0
+    await jobs.record(tx, await cancelOutcome(tx, inTheWay, 'the position is closed by hand', now))
+    return inTheWay.every(({ cancel_requested_at: at }) => at !== null && now - Date.parse(at) >= MAKE_ROOM_MS)
+  })
 }
 
 export async function cancelOrder(
@@ -77,11 +118,13 @@ export async function cancelOrder(
 ): Promise<void> {
   const event = await commandOf(jobs.db.reader, payload.event_id, 'live.CancelOrder')
   if (!(await isOldestCommand(jobs.db.reader, payload.run_id, payload.event_id))) return job.putBack(PUT_BACK_MS)
-  await carryOut(jobs, 'veda.cancel_order', payload, job, async (tx, locked) => {
+  const decide = async (tx: WriteTx, locked: LiveRun) => {
     const order = await orderByClientId(tx, locked.id, event.payload.client_order_id)
     const by = event.payload.by ?? 'the strategy'
     return order === null ? NOTHING : cancelOutcome(tx, [order], `asked for by ${by}`, jobs.now())
-  })
+  }
+  // Exits outlive their run, and may be cancelled by a person.
+  await carryOut(jobs, 'veda.cancel_order', payload, job, { outlives: true, decide })
 }
 
 const NOTHING: Outcome = { writes: [], events: [] }
@@ -115,19 +158,24 @@ export async function unfinishedJobs(
   )
 }
 
+interface Deciding {
+  /** Also after the run has ended. */
+  outlives: boolean
+  decide: (tx: WriteTx, run: LiveRun) => Promise<Outcome>
+}
+
 /** Once per command, under the run's lock; the tick's last command ends the tick. */
 async function carryOut(
   jobs: OrderJobs,
   task: 'veda.place_order' | 'veda.cancel_order',
   payload: { run_id: string; event_id: string },
   job: OrderJob,
-  decide: (tx: WriteTx, run: LiveRun) => Promise<Outcome>,
+  { outlives, decide }: Deciding,
 ): Promise<void> {
   job.signal.throwIfAborted()
   await jobs.db.write(async (tx) => {
     const run = await lockRun(tx, payload.run_id)
-    // Exits outlive their run, and may be cancelled by a person.
-    const counts = run?.status === 'running' || (run !== null && task === 'veda.cancel_order')
+    const counts = run?.status === 'running' || (run !== null && outlives)
     if (counts && (await claim(tx, task, payload.event_id))) {
       const [outcome, done] = await Promise.all([
         decide(tx, run as LiveRun),
@@ -174,29 +222,32 @@ async function place(
   event: PlaceCommand,
   words: VenueWords | null,
 ): Promise<Outcome> {
-  const asked = event.payload.intent as PlaceIntent
+  const wanted = event.payload.intent as PlaceIntent
   const [ledger, known, tick, account] = await Promise.all([
     getRunLedger(tx, run.id),
-    orderByClientId(tx, run.id, asked.client_order_id),
-    getClockTick(tx, run.id, event.payload.bar_index),
-    readStanding(tx, run, asked),
+    orderByClientId(tx, run.id, wanted.client_order_id),
+    tickOf(tx, run, event),
+    readStanding(tx, run, wanted),
   ])
   if (ledger === null) throw new Error(`the run ${run.id} has no ledger: it was never started`)
   // The same intent is the same order, whoever asks for it again.
   if (known !== null) return NOTHING
   const now = jobs.now()
   const { lastClose } = account
+  const byHand = isAskedByHand(event)
+  const asked = byHand ? ofWhatIsLeft(run, wanted, account) : wanted
   const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
   const nonsense = checkIntent(asked, run.symbols)
   const held = account.position?.qty ?? '0'
   const intent = nonsense === null ? fittedTo(words?.asset?.qty_increment ?? null, asked, held) : asked
   const born = commandedOrder(run, event, intent, { ledger, tick, decidedClose, now })
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
-  const onlyCloses = run.stop_requested !== null && tick === null
+  const onlyCloses = byHand || (run.stop_requested !== null && tick === null)
   const { cash } = ledger
   const splits = splitsOf(ledger)
   const refusal =
-    refusalOf(run, intent, { ...account, nonsense, cash, splits, words, watch, onlyCloses, now }) ??
+    (byHand ? tooLateByHand(event, now, waitsFor(account.hindrance)) : null) ??
+    refusalOf(run, intent, { ...account, nonsense, cash, splits, words, watch, byHand, onlyCloses, now }) ??
     (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) {
@@ -221,26 +272,42 @@ async function readStanding(tx: WriteTx, run: LiveRun, { symbol }: PlaceIntent) 
   return { hindrance, open, position, positions, closes, lastClose: closes[symbol]?.close ?? Number.NaN }
 }
 
+/** What an exit has closed since a person asked need not be closed again; of the rest they wanted to get out. */
+function ofWhatIsLeft(
+  run: LiveRun,
+  asked: PlaceIntent,
+  { position, open: others }: Awaited<ReturnType<typeof readStanding>>,
+): PlaceIntent {
+  const left = closableQty(closableBy(asked.side, holdingOf(run, asked, { position, others })), null)
+  return left.gt(ZERO) && left.lt(asked.qty) ? { ...asked, qty: left.toString() } : asked
+}
+
 type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
   nonsense: string | null
   cash: string
   splits: readonly AppliedSplit[]
   words: VenueWords | null
   watch: RiskWatch
-  /** Of a run that is to stop, after its last tick: it closes a position, whatever its run may open otherwise. */
+  byHand: boolean
+  /** A person's, or of a run that is to stop, after its last tick: it closes a position, whatever its run may open otherwise. */
   onlyCloses: boolean
   now: number
 }
 
 function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
-  const { hindrance, nonsense, open, position, closes, lastClose, splits, onlyCloses, words, watch, now } =
+  const { hindrance, nonsense, open, position, closes, lastClose, splits, byHand, onlyCloses, words, watch, now } =
     circumstances
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
-  const halted = haltedBy(hindrance, null)
+  const halted = haltedBy(hindrance, byHand ? { ...intent, parent_order_id: null } : null)
   if (halted !== null) return { reason: 'halt', rule: null, detail: halted }
   if (sharesPerHeld(splits, intent.symbol, closes[intent.symbol]?.scale) !== 1) {
     const detail = `the bars of ${intent.symbol} show a split that what the run holds has not had yet`
     return { reason: 'split', rule: null, detail }
+  }
+  const holding = holdingOf(run, intent, { position, others: open })
+  if (onlyCloses && closableBy(intent.side, holding).lt(intent.qty)) {
+    const detail = `of the ${intent.qty} ${intent.symbol} that it was to close ${closableBy(intent.side, holding)} is left`
+    return { reason: 'short_not_allowed', rule: null, detail }
   }
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
@@ -250,11 +317,6 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
     ...lossesOf(watch, now),
   })
   if (risk !== null) return { reason: 'risk', rule: risk.rule, detail: risk.detail }
-  const holding = holdingOf(run, intent, { position, others: open })
-  if (onlyCloses && closableBy(intent.side, holding).lt(intent.qty)) {
-    const detail = `of the ${intent.qty} ${intent.symbol} that it was to close ${closableBy(intent.side, holding)} is left`
-    return { reason: 'short_not_allowed', rule: null, detail }
-  }
   const unpaid = checkFunds(intent, { ...circumstances, leverage: Number(run.fill.leverage ?? 1) })
   if (unpaid !== null || words === null) return unpaid
   return checkVenue(intent, words.features, words.asset, holding)

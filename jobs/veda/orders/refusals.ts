@@ -28,6 +28,11 @@ interface Circumstances {
   now: number
 }
 
+/** The tick that a command is of; null: none, as what a person closes. */
+export async function tickOf(tx: WriteTx, { id }: LiveRun, { payload }: PlaceCommand): Promise<ClockTickRow | null> {
+  return payload.bar_index === undefined ? null : getClockTick(tx, id, payload.bar_index)
+}
+
 /** The order that a strategy's command asks for; `intent` as it fits its venue. */
 export function commandedOrder(
   run: LiveRun,
@@ -44,7 +49,7 @@ export function commandedOrder(
     corrId: event.corr_id,
     cause: event.id,
     parent: null,
-    barIndex: event.payload.bar_index,
+    barIndex: event.payload.bar_index ?? null,
     placedAt: tick?.ts ?? event.ts,
     decidedClose,
     now,
@@ -81,7 +86,7 @@ export async function refuseUnplaced(
     const event = (await getEvent(tx, id)) as LogEvent | null
     if (event?.type !== 'live.PlaceOrder') continue
     if ((await orderByClientId(tx, run.id, event.payload.intent.client_order_id)) !== null) continue
-    const tick = await getClockTick(tx, run.id, event.payload.bar_index)
+    const tick = await tickOf(tx, run as LiveRun, event)
     const intent = event.payload.intent as PlaceIntent
     const born = commandedOrder(run as LiveRun, event, intent, { ledger, tick, decidedClose: null, now })
     const { writes, events } = refusedOutcome(born, ENDED)

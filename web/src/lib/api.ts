@@ -10,6 +10,7 @@ import type {
   CandleAnswer,
   CandleFetch,
   ClonedRun,
+  Closing,
   Curve,
   Dataset,
   Decision,
@@ -172,6 +173,9 @@ export const api = {
   startRun: (run: string) => request<Run>(`/runs/${id(run)}/start`, { method: 'POST', json: {} }),
   stopRun: (run: string, options: Partial<RunStop> = {}) =>
     request<Run>(`/runs/${id(run)}/stop`, { method: 'POST', json: options }),
+  /** What the run holds of it, at the market. */
+  closePosition: (run: string, symbol: string) =>
+    request<Closing>(`/runs/${id(run)}/close`, { method: 'POST', json: { symbol } }),
   /** A new run like this one but for what is given, and what differs. */
   cloneRun: (run: string, body: Partial<RunCreate>) =>
     request<ClonedRun>(`/runs/${id(run)}/clone`, { method: 'POST', json: body }),

@@ -25,6 +25,7 @@ export type OrderTrace = z.output<typeof orders.orderTrace>
 export type OrderStatus = Order['status']
 export type ClonedRun = z.output<typeof runs.clonedRun>
 export type Difference = ClonedRun['differences'][number]
+export type Closing = z.output<typeof runs.closing>
 export type RunStop = z.output<typeof runs.runStop>
 export type Decision = z.output<typeof runs.decision>
 export type Position = z.output<typeof runs.position>
