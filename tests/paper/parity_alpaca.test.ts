@@ -279,7 +279,7 @@ test.runIf(isLong)(
   },
 )
 
-test('a run that was halted by its drawdown and resumed by a person', async () => {
+test.runIf(isLong)('PARITY_LONG: a run that was halted by its drawdown and resumed by a person', async () => {
   emulator.control.autoFill(true)
   const id = await play({
     risk: { max_drawdown: 0.002 },

@@ -27,7 +27,8 @@ export interface LiveWorld {
 }
 
 const MINUTE = 60_000
-const BEHIND_MS = 12 * 60 * MINUTE
+const HOUR = 60 * MINUTE
+const BEHIND_MS = 12 * HOUR
 
 export interface LiveWorldOptions {
   url: string
@@ -41,8 +42,8 @@ export interface LiveWorldOptions {
 
 export async function openLiveWorld(options: LiveWorldOptions): Promise<LiveWorld> {
   const { url, db, venue, others = [], hop, onError = () => {} } = options
-  // Tick 0 was hours ago, and the clock of the runs jumps to the boundary of each tick: never before the database's own.
-  const start = Math.floor(Date.now() / MINUTE) * MINUTE - BEHIND_MS
+  // Tick 0 was hours ago, at a full hour, and the clock of the runs jumps to the boundary of each tick: never before the database's own.
+  const start = Math.floor(Date.now() / HOUR) * HOUR - BEHIND_MS
   let ahead = start - Date.now()
   const live: Live = {
     ...wallClock,
