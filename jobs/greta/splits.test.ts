@@ -77,4 +77,5 @@ test('what is held is of the shares that bars tell of when both have been split,
   expect(sharesPerHeld(splits, 'B', 1)).toBe(10)
   expect(sharesPerHeld(splits, 'A', 6)).toBe(1)
   expect(sharesPerHeld(splits, 'C')).toBe(1)
+  expect(sharesPerHeld([{ symbol: 'BTC/USD', fresh: 10, old: 1, next_order: 0 }], 'BTC/USD')).toBe(1)
 })

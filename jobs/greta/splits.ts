@@ -91,8 +91,12 @@ export function isJump(symbol: string, before: number, after: number): boolean {
   return after > before * JUMP || before > after * JUMP
 }
 
-/** How many of the shares that bars tell of are one that is held. `scale`: the splits that bars have shown. 1: they are the same. */
+/**
+ * How many of the shares that bars tell of are one that is held. `scale`: the splits that bars have shown. 1: they are the same, as
+ * with coins, whose bars nobody adjusts.
+ */
 export function sharesPerHeld(splits: readonly AppliedSplit[], symbol: string, scale = 1): number {
+  if (tradesAroundTheClock(symbol)) return 1
   const own = splits.filter((one) => one.symbol === symbol)
   const factor = own.reduce((left, { fresh, old }) => (left * old) / fresh, scale)
   return isNear(factor, 1) ? 1 : factor
