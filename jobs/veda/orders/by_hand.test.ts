@@ -1,6 +1,9 @@
 /** A person gets out of a position: one order, whoever presses how often, whatever fills meanwhile, and whatever the run does. */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { RunLedgerRow } from '../../../db/walle/live_rows.ts'
+import { getPosition } from '../../../db/walle/queries/live_orders.ts'
+import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import { getRun } from '../../../db/walle/queries/runs.ts'
 import { createRecorder, record } from '../../../db/walle/record.ts'
 import type { RunRow } from '../../../db/walle/rows.ts'
@@ -9,7 +12,10 @@ import { type OrderWorld, openOrderWorld } from '../../../tests/support/order_wo
 import { createScriptedVenue, plainAsset, type ScriptedVenue } from '../../../tests/support/scripted_venue.ts'
 import { type ClosingOrders, createCloseCommands } from '../../glados/close_commands.ts'
 import { cancelRun } from '../../glados/halts/jobs.ts'
+import { attributed } from '../../greta/attribution.ts'
+import type { SplitRatio } from '../../greta/splits.ts'
 import { endRun, endStoppedRun } from '../../live/end.ts'
+import type { LiveCheckpoint } from '../../live/ticks.ts'
 import { MAKE_ROOM_MS, SEND_WITHIN_MS } from './hindrances.ts'
 import { placeOrder } from './placing.ts'
 
@@ -106,6 +112,18 @@ const held = async () =>
       world.run.id,
     ])
   )[0]?.qty
+
+/** A person has said what the split was. */
+async function applied(ratio: SplitRatio): Promise<void> {
+  await database.db.write(async (tx) => {
+    const ledger = (await getRunLedger(tx, world.run.id)) as RunLedgerRow
+    const attribution = { symbol: 'AAPL', how: 'split', by: 'person', detail: 'split', ratio } as const
+    const made = { id: randomUUID(), attributionId: randomUUID(), corrId: randomUUID(), at: world.clock.now }
+    const position = await getPosition(tx, world.run.id, 'AAPL')
+    const { writes } = attributed(await theRun(), ledger, position, attribution, { ...made, producer: 'glados' })
+    await record(tx, { writes, events: [] })
+  })
+}
 
 async function ended(status: 'stopped' | 'error'): Promise<void> {
   await database.db.write(async (tx) => {
@@ -238,6 +256,26 @@ describe('an exit fills meanwhile', () => {
   })
 })
 
+test.each([
+  ['has ended', () => ended('stopped')],
+  ['goes on', async () => {}],
+])(
+  'what was split is closed as the shares that it is now, though no bar has shown that to its run, which %s',
+  async (_what, becomes) => {
+    await entered()
+    const state = { newest: { AAPL: { time: 0, close: 100 } } } as unknown as LiveCheckpoint
+    await database.db.write((tx) =>
+      record(tx, { writes: [{ kind: 'save_checkpoint', run_id: world.run.id, next_tick: 0, state }], events: [] }),
+    )
+    await applied({ fresh: 4, old: 1 })
+    await becomes()
+    const [closing] = (await press()).items
+    await workOn()
+    const id = closing?.client_order_id as string
+    expect([openAtVenue(), (await world.send(id))?.decided_close]).toEqual([['sell market 40'], '25'])
+  },
+)
+
 test('a short position is covered', async () => {
   await open(SHORTS)
   await entered({}, 'sell')
@@ -321,17 +359,21 @@ describe('what its strategy has open in the symbol', () => {
     expect([await held(), openAtVenue()]).toEqual(['3', ['sell market 3']])
   })
 
-  test('cannot be cancelled: nothing is sold beside it, and it is said', async () => {
+  test.each([
+    ['a sale of all', { ...own, order_type: 'stop', stop_price: '90' }, /0 is left$/],
+    ['of a part', { ...own, qty: '4', order_type: 'stop', stop_price: '90' }, /^too_late: the venue has not confirmed/],
+    ['a purchase', { ...own, side: 'buy', order_type: 'limit', limit_price: '80' }, /^too_late: the venue has not/],
+  ] as const)('cannot be cancelled: nothing is sold beside it, and it is said: %s', async (_what, asked, why) => {
     await entered()
-    await world.place({ ...own, order_type: 'stop', stop_price: '90' })
+    await world.place(asked)
     await world.drain()
     venue.onCancel(...Array(40).fill('unavailable'))
     const [closing] = (await press()).items
     await carryOut()
     world.clock.now += MAKE_ROOM_MS
     expect(await carryOut()).toEqual(['done'])
-    expect((await world.order(closing?.client_order_id as string)).reject_reason).toMatch(/0 is left$/)
-    expect(openAtVenue()).toEqual(['sell stop 10'])
+    expect((await world.order(closing?.client_order_id as string)).reject_reason).toMatch(why)
+    expect(openAtVenue()).toEqual([`${asked.side} ${asked.order_type} ${asked.qty}`])
   })
 
   test('stays for as long as the close could not leave', async () => {

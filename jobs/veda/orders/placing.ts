@@ -23,13 +23,14 @@ import type { Job } from '../../attempt.ts'
 import { wallClock } from '../../glados/clock.ts'
 import { closingOf } from '../../glados/closing.ts'
 import { checkRisk, type RiskLimits } from '../../glados/risk.ts'
+import { isOwn } from '../../glados/worst_case.ts'
 import { Decimal, ZERO } from '../../greta/decimals.ts'
 import { countOrder, lossesOf, newWatch, type RiskWatch } from '../../greta/risk_watch.ts'
-import { type AppliedSplit, sharesPerHeld, splitsOf } from '../../greta/splits.ts'
+import { sharesPerHeld, splitsOf } from '../../greta/splits.ts'
 import type { Live } from '../../live/live.ts'
 import { commandDone, getLiveCheckpoint, isOldestCommand } from '../../live/ticks.ts'
 import { checkIntent } from '../../marvin/intents.ts'
-import { checkVenue, closableQty, fittedTo } from '../checks.ts'
+import { checkVenue, closableQty, fittedTo, type Holding } from '../checks.ts'
 import type { VenueAsset, VenueFeatures } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
 import { tooLateByHand, tooOld } from './age.ts'
@@ -233,7 +234,10 @@ async function place(
   // The same intent is the same order, whoever asks for it again.
   if (known !== null) return NOTHING
   const now = jobs.now()
-  const { lastClose } = account
+  const splits = splitsOf(ledger)
+  const shares = sharesPerHeld(splits, wanted.symbol, account.closes[wanted.symbol]?.scale)
+  // Of one share that is held.
+  const lastClose = account.lastClose * shares
   const byHand = isAskedByHand(event)
   const asked = byHand ? ofWhatIsLeft(run, wanted, account) : wanted
   const decidedClose = Number.isFinite(lastClose) ? new Decimal(String(lastClose)).toString() : null
@@ -244,10 +248,9 @@ async function place(
   const watch = (ledger.risk_watch as RiskWatch | null) ?? newWatch(run.initial_cash)
   const onlyCloses = byHand || (run.stop_requested !== null && tick === null)
   const { cash } = ledger
-  const splits = splitsOf(ledger)
   const refusal =
     (byHand ? tooLateByHand(event, now, waitsFor(account.hindrance)) : null) ??
-    refusalOf(run, intent, { ...account, nonsense, cash, splits, words, watch, byHand, onlyCloses, now }) ??
+    refusalOf(run, intent, { ...account, lastClose, nonsense, cash, shares, words, watch, byHand, onlyCloses, now }) ??
     (await tooOld(tx, run, event, tick, now))
   const next: RunLedgerRow = { ...ledger, next_order: ledger.next_order + 1 }
   if (refusal !== null) {
@@ -285,7 +288,8 @@ function ofWhatIsLeft(
 type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
   nonsense: string | null
   cash: string
-  splits: readonly AppliedSplit[]
+  /** Of those that its bars tell of, for one that is held; 1: they are the same. */
+  shares: number
   words: VenueWords | null
   watch: RiskWatch
   byHand: boolean
@@ -294,21 +298,34 @@ type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
   now: number
 }
 
+/** `beside`: the run's open orders, where the one that closes is to have none beside it. */
+function closingRefusal(intent: PlaceIntent, holding: Holding, beside: readonly OrderRow[]): Refusal | null {
+  const { symbol, side, qty } = intent
+  const left = closableBy(side, holding)
+  if (left.lt(qty)) {
+    const detail = `of the ${qty} ${symbol} that it was to close ${left} is left`
+    return { reason: 'short_not_allowed', rule: null, detail }
+  }
+  const own = beside.find((order) => order.symbol === symbol && isOwn(order))
+  if (own === undefined) return null
+  const detail = `the venue has not confirmed that ${own.client_order_id} is cancelled, which would trade beside it`
+  return { reason: 'too_late', rule: null, detail }
+}
+
 function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstances): Refusal | null {
-  const { hindrance, nonsense, open, position, closes, lastClose, splits, byHand, onlyCloses, words, watch, now } =
+  const { hindrance, nonsense, open, position, lastClose, shares, byHand, onlyCloses, words, watch, now } =
     circumstances
   if (nonsense !== null) return { reason: 'invalid_order', rule: null, detail: nonsense }
   const halted = haltedBy(hindrance, byHand ? { ...intent, parent_order_id: null } : null)
   if (halted !== null) return { reason: 'halt', rule: null, detail: halted }
-  if (sharesPerHeld(splits, intent.symbol, closes[intent.symbol]?.scale) !== 1) {
+  // What closes all that is held was decided on no bar; and of a run that has ended no bar will ever show the split.
+  if (shares !== 1 && !onlyCloses) {
     const detail = `the bars of ${intent.symbol} show a split that what the run holds has not had yet`
     return { reason: 'split', rule: null, detail }
   }
   const holding = holdingOf(run, intent, { position, others: open })
-  if (onlyCloses && closableBy(intent.side, holding).lt(intent.qty)) {
-    const detail = `of the ${intent.qty} ${intent.symbol} that it was to close ${closableBy(intent.side, holding)} is left`
-    return { reason: 'short_not_allowed', rule: null, detail }
-  }
+  const unclosable = onlyCloses ? closingRefusal(intent, holding, byHand ? open : []) : null
+  if (unclosable !== null) return unclosable
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
     lastClose,
