@@ -44,7 +44,7 @@ export function createJumps(jobs: JumpJobs): Jumps {
       await jobs.record(tx, await askToCompare(tx, { exchange, mode }, moment, jobs.now()))
     })
     const venue = await jobs.venues.get(exchange, mode)
-    jump.isSplit = (await splitShown(venue, symbol, jobs.now())) !== 1
+    jump.isSplit = (await splitShown(venue, symbol, jobs.now())) !== null
   }
 
   function jumpOf(account: AccountName, run: RunAtRisk, symbol: string): Jump {

@@ -3,11 +3,18 @@ import { DAY_MS } from '../../../db/walle/calendar/days.ts'
 import { splitOfPrice } from '../../greta/splits.ts'
 import type { Venue } from '../venue.ts'
 
+export interface ShownSplit {
+  /** So many as trade now are one as traded then. */
+  shares: number
+  /** The date of that session. */
+  after: number
+}
+
 /** Over any holidays. */
 const LOOK_BACK_MS = 10 * DAY_MS
 
-/** So many shares as trade now are one as traded then. 1: they are the same, as far as the data know. */
-export async function splitShown(venue: Pick<Venue, 'bars'>, symbol: string, now: number): Promise<number> {
+/** Null: none, as far as the data know. */
+export async function splitShown(venue: Pick<Venue, 'bars'>, symbol: string, now: number): Promise<ShownSplit | null> {
   const days = { symbol, timeframe: '1d', start: now - LOOK_BACK_MS, end: now, urgent: true } as const
   const [raw, adjusted] = await Promise.all([
     venue.bars({ ...days, adjustment: 'raw' }),
@@ -15,5 +22,7 @@ export async function splitShown(venue: Pick<Venue, 'bars'>, symbol: string, now
   ])
   const newest = raw.at(-1)
   const same = adjusted.find(({ time }) => time === newest?.time)
-  return newest === undefined || same === undefined ? 1 : splitOfPrice(Number(newest.close), Number(same.close))
+  if (newest === undefined || same === undefined) return null
+  const shares = splitOfPrice(Number(newest.close), Number(same.close))
+  return shares === 1 ? null : { shares, after: newest.time }
 }

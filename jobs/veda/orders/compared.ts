@@ -5,17 +5,18 @@
  */
 import type { Database, Reader, WriteTx } from '../../../db/database.ts'
 import { isOpen } from '../../../db/events/order_state.ts'
-import { tradesAroundTheClock } from '../../../db/walle/calendar/calendar.ts'
+import { OUTSIDE, sessionEndingAfter, tradesAroundTheClock } from '../../../db/walle/calendar/calendar.ts'
+import { DAY_MS } from '../../../db/walle/calendar/days.ts'
 import type { Outcome } from '../../../db/walle/outcome.ts'
 import { lockAccount } from '../../../db/walle/queries/accounts.ts'
-import { getOrderSend, type Hindrance, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
+import { fillsOfOrder, getOrderSend, type Hindrance, symbolOrders } from '../../../db/walle/queries/live_orders.ts'
 import { getRunLedger } from '../../../db/walle/queries/live_runs.ts'
 import type { OrderRow } from '../../../db/walle/rows.ts'
 import { wallClock } from '../../glados/clock.ts'
 import { splitsOf } from '../../greta/splits.ts'
 import type { Live } from '../../live/live.ts'
 import { follows, madeWay } from '../exits.ts'
-import { splitShown } from '../market/split_shown.ts'
+import { type ShownSplit, splitShown } from '../market/split_shown.ts'
 import type { Venue } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
 import type { LockedOrder } from './reports.ts'
@@ -43,27 +44,44 @@ export function isComparedAfter({ equal_at }: Pick<Hindrance, 'equal_at'>, momen
   return equal_at !== null && Date.parse(equal_at) >= Date.parse(moment)
 }
 
+type DataJobs = Pick<Live, 'now' | 'log'> & { db: Database }
+
+/** Of an exit that is about to leave on what was known when its account was compared. */
+export async function leavesBeforeSplit(jobs: DataJobs, venue: Pick<Venue, 'bars'>, order: OrderRow): Promise<boolean> {
+  const { reader } = jobs.db
+  const send = await getOrderSend(reader, order.id)
+  if (send === null || (await toCompareAfter(reader, { order, send })) === null) return false
+  return awaitsSplit(jobs, venue, order)
+}
+
 /**
  * Some exchanges change a position later than the price. Their data tell of the split already, and it is none that was applied
  * to what the run holds: comparing says nothing then. Data that cannot be had say nothing either.
  */
 export async function awaitsSplit(
-  { db, now, log }: Pick<Live, 'now' | 'log'> & { db: Database },
+  { db, now, log }: DataJobs,
   venue: Pick<Venue, 'bars'>,
   order: OrderRow,
 ): Promise<boolean> {
-  const send = await getOrderSend(db.reader, order.id)
-  if (send === null || (await toCompareAfter(db.reader, { order, send })) === null) return false
   const { symbol, run_id } = order
-  const shown = await inTime(wallClock.sleep, DATA_MS, splitShown(venue, symbol, now())).catch(() => 1)
+  if (tradesAroundTheClock(symbol)) return false
+  const shown = await inTime(wallClock.sleep, DATA_MS, splitShown(venue, symbol, now())).catch(() => null)
   const last = splitsOf(await getRunLedger(db.reader, run_id)).findLast((one) => one.symbol === symbol)
-  if (shown === 1 || (last !== undefined && last.fresh / last.old === shown)) return false
+  if (shown === null || (last !== undefined && last.fresh / last.old === shown.shares)) return false
+  if (await wasEnteredSince(db.reader, order, shown)) return false
   log(
     'warn',
     { run_id, order_id: order.id },
     `an exit waits: by its exchange's data ${symbol} was split, and the position was not`,
   )
   return true
+}
+
+/** What the exit closes was traded after the split. What traded before the opening may be either. */
+async function wasEnteredSince(reader: Reader, { parent_order_id }: OrderRow, { after }: ShownSplit): Promise<boolean> {
+  const [first] = await fillsOfOrder(reader, parent_order_id as string)
+  const session = sessionEndingAfter(after + DAY_MS)
+  return first !== undefined && session !== OUTSIDE && Date.parse(first.timestamp) >= session.open
 }
 
 /** Its keeper is asked to compare the account now, once for that moment. */

@@ -23,7 +23,7 @@ import type { OrderBody, OrderReport } from '../reports.ts'
 import { type SubmitAnswer, type Venue, type VenueAsset, VenueError } from '../venue.ts'
 import { inTime } from '../venues/in_time.ts'
 import { askVenue } from './asking.ts'
-import { awaitsSplit } from './compared.ts'
+import { awaitsSplit, leavesBeforeSplit } from './compared.ts'
 import { changeOf, ended, endOutcome, rejectOutcome } from './endings.ts'
 import { cancelWanted } from './exits.ts'
 import { isFree, mayLeave } from './hindrances.ts'
@@ -106,7 +106,7 @@ async function submitStep(jobs: SendJobs, payload: Payload, job: SendJob): Promi
       ? lookUp(jobs, payload, job, venue)
       : watch(jobs, payload, job, venue, entered.order)
   }
-  if (await awaitsSplit(jobs, venue, entered.order)) return { again: WATCH_MS }
+  if (await leavesBeforeSplit(jobs, venue, entered.order)) return { again: WATCH_MS }
   const asset = await venue.asset(entered.order.symbol).catch(() => null)
   // A halt that was pressed while the database was away is on its way into it.
   if (await jobs.isHalted()) return { again: WAIT_MS }
@@ -386,7 +386,7 @@ async function watch(jobs: SendJobs, payload: Payload, job: SendJob, venue: Venu
     if (!(error instanceof VenueError)) throw error
     return { again: WATCH_MS }
   }
-  if (reached === null) return { again: WATCH_MS }
+  if (reached === null || (await awaitsSplit(jobs, venue, order))) return { again: WATCH_MS }
   const at = reached
   return within<Step>(jobs, payload, job, (tx, locked) => swapStep(tx, locked, at, jobs.now()))
 }

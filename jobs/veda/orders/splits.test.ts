@@ -1,6 +1,7 @@
 /** Orders over a split of what a run holds: nothing is sold by a price that means another thing, and exits come back right. */
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { DAY_MS } from '../../../db/walle/calendar/days.ts'
 import { getPosition } from '../../../db/walle/queries/live_orders.ts'
 import { createRecorder, record } from '../../../db/walle/record.ts'
 import type { PlaceIntent } from '../../../strategies/api.ts'
@@ -61,6 +62,15 @@ async function step(): Promise<void> {
   }
 }
 
+/** By the exchange's data of 4 for 1, after the session of so many days ago. */
+function splitIsShown(daysAgo: number): void {
+  const time = (Math.floor(world.clock.now / DAY_MS) - daysAgo) * DAY_MS
+  const bar = (close: string) => ({ time, open: close, high: close, low: close, close, volume: '1', trade_count: null })
+  const { bars } = venue
+  venue.bars = async (asked) =>
+    asked.timeframe === '1d' ? [bar(asked.adjustment === 'raw' ? '200' : '50')] : bars(asked)
+}
+
 const fitted = () => fitSymbol(world.jobs, { run_id: world.run.id, symbol: 'AAPL' }, FINISH)
 
 /** A person's word, and what it sets off. */
@@ -111,17 +121,8 @@ test('a stop that the venue has cancelled comes back when the account was compar
 })
 
 test('where the exchange’s data tell of a split that the position has not had yet, a stop does not come back by comparing', async () => {
-  const close = (price: string) => ({
-    time: 0,
-    open: price,
-    high: price,
-    low: price,
-    close: price,
-    volume: '1',
-    trade_count: null,
-  })
   const id = await entered()
-  venue.bars = async ({ adjustment }) => [close(adjustment === 'raw' ? '200' : '50')]
+  splitIsShown(0)
   await world.report(venue.end(`${id}-sl0`, 'cancelled', 'corporate action'))
   world.clock.now += 1_000
   await compared()
@@ -136,6 +137,18 @@ test('where the exchange’s data tell of a split that the position has not had 
   await position('40', { equalAt: world.clock.now })
   await step()
   expect(sent().slice(2)).toEqual(['sell stop 40 40'])
+})
+
+test('what was bought after the split is not left without its stop for a session by it', async () => {
+  const id = await entered()
+  // With a session that has opened since, whichever days are holidays.
+  splitIsShown(7)
+  await world.report(venue.end(`${id}-sl0`, 'cancelled', 'by hand'))
+  world.clock.now += 1_000
+  await compared()
+  await step()
+  await step()
+  expect(sent().slice(2)).toEqual(['sell stop 10 160'])
 })
 
 test('one that expired there waits as well, and one that made way for an order of the run does not', async () => {
@@ -273,6 +286,18 @@ test('an order that the venue has made as large as the split makes it is cancell
   await position('40', { equalAt: world.clock.now })
   await world.drain()
   expect(sent().slice(2)).toEqual(['sell stop 40 40'])
+})
+
+test('a price that is of other shares by the exchange’s data reaches no take profit, though the position is as it was', async () => {
+  await entered({ stop_loss: '160', take_profit: '240' })
+  const prices = { open: '2000', high: '2000', low: '2000', close: '2000', volume: '1', trade_count: null }
+  world.clock.now += 60_000
+  venue.setBars('AAPL', [{ time: world.clock.now, ...prices }])
+  world.clock.now += 60_000
+  await compared()
+  splitIsShown(0)
+  for (let times = 0; times < 3; times++) await step()
+  expect([venue.cancels, openAtVenue()]).toEqual([[], ['sell 10 160']])
 })
 
 test('a price that has reached a take profit gives its stop loss up when the account was compared after that', async () => {
