@@ -435,20 +435,21 @@ describe('a run that stops, or ends, while a close is open', () => {
   })
 })
 
-test('what the venue does not take is refused in its words', async () => {
-  const coin = plainAsset('BTC/USD', { min_qty: '0.5', qty_increment: '0.1' })
-  await open({}, createScriptedVenue({ assets: [coin] }))
-  const id = await world.place({ qty: '1' })
+test('what the venue does not take is refused in its words, and what protects stays', async () => {
+  const share = plainAsset('AAPL')
+  await open({}, createScriptedVenue({ assets: [share] }))
+  await entered()
+  await world.place({ symbol: 'AAPL', side: 'sell', qty: '10', order_type: 'stop', stop_price: '90' })
   await world.drain()
-  await world.report(venue.fill(id, '0.3', '100'))
-  await world.report(venue.end(id, 'cancelled'))
+  share.tradable = false
   const [closing] = (await press()).items
   await workOn()
   const order = await world.order(closing?.client_order_id as string)
   expect([order.reject_reason, order.reject_rule]).toEqual([
-    'invalid_order: qty 0.3 is below 0.5, the least of BTC/USD',
-    'min_qty',
+    'unsupported: AAPL cannot be traded at the venue now',
+    'tradable',
   ])
+  expect([openAtVenue(), venue.cancels]).toEqual([['sell stop 10'], []])
 })
 
 describe('it is refused', () => {

@@ -69,9 +69,9 @@ export async function placeOrder(
   )
   if (!isOldest) return job.putBack(PUT_BACK_MS)
   const byHand = isAskedByHand(event)
-  if (byHand && !(await hasRoom(jobs, payload, event))) return job.putBack(PUT_BACK_MS)
   const places = run?.status === 'running' || (run !== null && byHand)
   const words = places ? await askVenue(jobs, run, event.payload.intent as PlaceIntent) : null
+  if (byHand && !(await hasRoom(jobs, payload, event, words))) return job.putBack(PUT_BACK_MS)
   const decide = (tx: WriteTx, locked: LiveRun) => place(jobs, tx, locked, event, words)
   // A person gets out of what a run has left behind as well.
   await carryOut(jobs, 'veda.place_order', payload, job, { outlives: byHand, decide })
@@ -89,8 +89,10 @@ async function hasRoom(
   jobs: OrderJobs,
   { run_id, event_id }: TaskPayload<'veda.place_order'>,
   event: PlaceCommand,
+  words: VenueWords | null,
 ): Promise<boolean> {
-  const { symbol, client_order_id } = event.payload.intent
+  const intent = event.payload.intent as PlaceIntent
+  const { symbol, client_order_id } = intent
   return jobs.db.write(async (tx) => {
     const run = await lockRun(tx, run_id)
     if (run === null || (await isClaimed(tx, 'veda.place_order', event_id))) return true
@@ -103,9 +105,9 @@ async function hasRoom(
     if (closing.kind !== 'to close') return true
     const now = jobs.now()
     const refused = haltedBy(hindrance, { client_order_id, parent_order_id: null }) ?? tooLateByHand(event, now, null)
-    if (refused !== null) return true
+    // Nothing that may protect is given up for what cannot leave, or what the venue does not take.
+    if (refused !== null || notTaken({ ...intent, qty: closing.qty }, words) !== null) return true
     const { inTheWay } = closing
-    // Nothing that may protect is given up for what cannot leave.
     if (waitsFor(hindrance) !== null) return inTheWay.length === 0
     await jobs.record(tx, await cancelOutcome(tx, inTheWay, 'the position is closed by hand', now))
     return inTheWay.every(({ cancel_requested_at: at }) => at !== null && now - Date.parse(at) >= MAKE_ROOM_MS)
@@ -298,6 +300,14 @@ type Circumstances = Awaited<ReturnType<typeof readStanding>> & {
   now: number
 }
 
+/** Of an order that closes no more than is held, whatever else is open: what the venue says of it. */
+function notTaken(intent: PlaceIntent, words: VenueWords | null): Refusal | null {
+  const { features, asset } = words ?? {}
+  if (features === undefined) return null
+  const fitted = fittedTo(asset?.qty_increment ?? null, intent, intent.qty)
+  return checkVenue(fitted, features, asset ?? null, { qty: fitted.qty, closing: '0', allowShort: false })
+}
+
 /** `beside`: the run's open orders, where the one that closes is to have none beside it. */
 function closingRefusal(intent: PlaceIntent, holding: Holding, beside: readonly OrderRow[]): Refusal | null {
   const { symbol, side, qty } = intent
@@ -324,7 +334,8 @@ function refusalOf(run: LiveRun, intent: PlaceIntent, circumstances: Circumstanc
     return { reason: 'split', rule: null, detail }
   }
   const holding = holdingOf(run, intent, { position, others: open })
-  const unclosable = onlyCloses ? closingRefusal(intent, holding, byHand ? open : []) : null
+  const untaken = byHand ? notTaken(intent, words) : null
+  const unclosable = untaken ?? (onlyCloses ? closingRefusal(intent, holding, byHand ? open : []) : null)
   if (unclosable !== null) return unclosable
   const risk = checkRisk(intent, run.risk as RiskLimits, {
     symbol: intent.symbol,
