@@ -89,6 +89,11 @@ export async function splitPosition(
       const message = `${symbol} at ${name.exchange} ${name.mode} is as its runs have it: there is no split to apply`
       throw new DomainError('CONFLICT', message, { symbol })
     }
+    // Twice is once: what was said of it last may have been this.
+    if (row.paused_class === null) {
+      const message = `something was said of ${symbol} already, and ${name.exchange} ${name.mode} was not compared since: look again in a second`
+      throw new DomainError('CONFLICT', message, { symbol })
+    }
     const detail = `a person applied a split of ${fresh} for ${old}`
     const attribution: Attribution = { symbol, how: 'split', by: 'person', ratio: { fresh, old }, detail }
     const outcome = await booked(

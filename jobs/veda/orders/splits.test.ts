@@ -226,6 +226,14 @@ test('where no comparison took it for a split, the person’s word cancels what 
   expect(openAtVenue()).toEqual(['sell 1 1600'])
 })
 
+test('said twice before its account was compared again, a split is applied once', async () => {
+  await entered()
+  await position('40', { paused: 'split' })
+  await split('4:1')
+  await expect(split('4:1')).rejects.toMatchObject({ code: 'CONFLICT' })
+  expect(await getPosition(database.db.reader, world.run.id, 'AAPL')).toMatchObject({ qty: '40', avg_price: '50' })
+})
+
 test('it was no split: exits come back as they were', async () => {
   await entered()
   await position('20', { paused: 'split' })
