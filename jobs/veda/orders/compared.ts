@@ -48,6 +48,7 @@ type DataJobs = Pick<Live, 'now' | 'log'> & { db: Database }
 
 /** Of an exit that is about to leave on what was known when its account was compared. */
 export async function leavesBeforeSplit(jobs: DataJobs, venue: Pick<Venue, 'bars'>, order: OrderRow): Promise<boolean> {
+  if (order.parent_order_id === null || tradesAroundTheClock(order.symbol)) return false
   const { reader } = jobs.db
   const send = await getOrderSend(reader, order.id)
   if (send === null || (await toCompareAfter(reader, { order, send })) === null) return false
