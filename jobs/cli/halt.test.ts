@@ -98,7 +98,7 @@ test('a database that takes the connection and says nothing: the file halts, and
     'away',
   )
   expect(code, output).toBe(0)
-  expect(output).toContain('The database cannot be told: it did not answer within 10 s')
+  expect(output).toContain('The database cannot be told: ')
   expect((await readHaltFile(join(home, '.weaver')))?.reason).toBe('away')
   for (const socket of sockets) socket.destroy()
   silent.close()

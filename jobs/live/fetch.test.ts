@@ -12,6 +12,7 @@ import type { FetchRequest } from '../../strategies/api.ts'
 import { createTestDatabase, type TestDatabase } from '../../tests/support/database.ts'
 import { boundary, emitTick, LIVE_START, mustGet, startLiveRun, toldBy } from '../../tests/support/live_run.ts'
 import { createScriptedVenue, type ScriptedVenue } from '../../tests/support/scripted_venue.ts'
+import { pause } from '../../tests/support/until.ts'
 import { wallClock } from '../glados/clock.ts'
 import { type BarCache, type BarCacheOptions, createBarCache } from '../veda/market/bar_cache.ts'
 import { type BarRequest, type VenueBar, VenueError } from '../veda/venue.ts'
@@ -353,6 +354,8 @@ test('a venue that hangs keeps a tick no longer than its wait, and no worker lon
   bars = freshCache({
     sleep: async (ms) => {
       holds.push(ms)
+      // The database answers by the wall's clock.
+      await pause(50)
       now += ms
     },
   })

@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { ALL_NUMBERED, ALWAYS, AT_REST, mustHold } from '../chaos/invariants.ts'
 import { PAPER_ALWAYS, PAPER_AT_REST } from '../chaos/paper_invariants.ts'
 import { openPaperWorld, type PaperWorld } from '../support/paper_world.ts'
+import { until } from '../support/until.ts'
 
 const MINUTES = 11
 
@@ -39,6 +40,10 @@ test('sma_cross trades on SIM/USD, and run, account and venue agree', async () =
   expect(decided).toEqual(await crossesOfBars(config))
   expect(decided.length).toBeGreaterThan(1)
   expect((await paper.stop(id)).status).toBe('stopped')
+  await until('consumers to be at the end of the log', async () => {
+    const behind = await paper.query('select consumer_id from weaver.consumer_overview where lag > 0')
+    return behind.length === 0 || null
+  })
   await mustHold(owner(), [...ALWAYS, ...AT_REST, ...PAPER_ALWAYS, ...PAPER_AT_REST, ALL_NUMBERED])
 }, 120_000)
 
