@@ -15,7 +15,7 @@ import { openPositions, openSentOrders, type SentOrder } from '../../db/walle/qu
 import { lockRun } from '../../db/walle/queries/runs.ts'
 import type { OrderRow, PositionRow, RunRow } from '../../db/walle/rows.ts'
 import { handOrderId } from '../marvin/contract.ts'
-import { closingOf } from './closing.ts'
+import { closingIntent, closingOf } from './closing.ts'
 import type { CommandContext, CommandDependencies } from './commands.ts'
 import { DomainError } from './errors.ts'
 import { chooseExchange } from './live_runs.ts'
@@ -168,14 +168,6 @@ function command(
   return {
     ...{ id: newId(), type, run_id: run.id, corr_id: corrId, causation_id: null },
     ...{ ts: new Date(now).toISOString(), producer: 'glados' },
-    payload: {
-      by,
-      intent: {
-        ...{ kind: 'place', client_order_id, symbol, side, order_type: 'market', qty, limit_price: null },
-        ...{ stop_price: null, trail_price: null, trail_percent: null, extended_hours: false },
-        time_in_force: tradesAroundTheClock(symbol) ? 'gtc' : 'day',
-        ...{ take_profit: null, stop_loss: null, reason: CLOSED_BY_HAND },
-      },
-    },
+    payload: { by, intent: closingIntent({ client_order_id, symbol, side, qty, reason: CLOSED_BY_HAND }) },
   }
 }

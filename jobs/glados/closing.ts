@@ -1,5 +1,7 @@
 /** What it takes that a person gets out of a position: one order, and nothing of the run's own beside it. Pure. */
+import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { OrderRow } from '../../db/walle/rows.ts'
+import type { PlaceIntent } from '../../strategies/api.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import { isByHand } from '../marvin/contract.ts'
 import { isOwn, restOf } from './worst_case.ts'
@@ -29,4 +31,23 @@ export function closingOf<T extends Open>(symbol: string, heldQty: string, open:
   const order = own.find(closes)
   if (order !== undefined) return { kind: 'closing', order }
   return { kind: 'to close', side, qty: held.abs().toString(), inTheWay: own }
+}
+
+/** The order that closes a position, at the market: at the venue's next opening where it is closed. */
+export function closingIntent(
+  order: Pick<PlaceIntent, 'client_order_id' | 'symbol' | 'side' | 'qty' | 'reason'>,
+): PlaceIntent {
+  return {
+    ...order,
+    kind: 'place',
+    order_type: 'market',
+    limit_price: null,
+    stop_price: null,
+    trail_price: null,
+    trail_percent: null,
+    time_in_force: tradesAroundTheClock(order.symbol) ? 'gtc' : 'day',
+    extended_hours: false,
+    take_profit: null,
+    stop_loss: null,
+  }
 }

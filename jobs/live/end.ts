@@ -9,7 +9,6 @@ import { tickEventId } from '../../db/events/ids.ts'
 import { getEvent } from '../../db/events/read.ts'
 import type { TaskPayload } from '../../db/events/tasks.ts'
 import { redactValue } from '../../db/secrets.ts'
-import { tradesAroundTheClock } from '../../db/walle/calendar/calendar.ts'
 import type { Outcome } from '../../db/walle/outcome.ts'
 import { hindranceOf } from '../../db/walle/queries/live_orders.ts'
 import { lastBarIndex, openPositions, openSentOrders } from '../../db/walle/queries/live_runs.ts'
@@ -17,6 +16,7 @@ import { listRunOrdersByClientId } from '../../db/walle/queries/orders.ts'
 import { lockRun } from '../../db/walle/queries/runs.ts'
 import type { OrderRow, PositionRow, RunError, RunRow } from '../../db/walle/rows.ts'
 import type { RunningJob } from '../backtest/jobs.ts'
+import { closingIntent } from '../glados/closing.ts'
 import { isOwn, onlyCloses, restOf, worstPosition } from '../glados/worst_case.ts'
 import { Decimal, ZERO } from '../greta/decimals.ts'
 import { clientOrderId, isByHand } from '../marvin/contract.ts'
@@ -291,23 +291,13 @@ function closeAll(
       payload: {
         bar_index,
         ordinal,
-        intent: {
-          kind: 'place',
+        intent: closingIntent({
           client_order_id: clientOrderId(run.id, bar_index, ordinal),
           symbol,
           side: held.gt(0) ? 'sell' : 'buy',
-          order_type: 'market',
           qty: held.abs().toString(),
-          limit_price: null,
-          stop_price: null,
-          trail_price: null,
-          trail_percent: null,
-          time_in_force: tradesAroundTheClock(symbol) ? 'gtc' : 'day',
-          extended_hours: false,
-          take_profit: null,
-          stop_loss: null,
           reason: 'the run was stopped',
-        },
+        }),
       },
     }
   })

@@ -55,6 +55,11 @@ export async function liveStats(
   return stats as unknown as Record<string, Json>
 }
 
+/** `gross`: what all positions are worth, whichever side. */
+export function curvePoint(ts: number, { equity, gross }: { equity: number; gross: number }): CurvePoint {
+  return { ts, equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
+}
+
 /**
  * A run that has ended filled an order all the same, an exit or what a person closes: its curve and its statistics take that in,
  * in the transaction of the caller, who holds its lock.
@@ -67,7 +72,7 @@ export async function tradedAfterEnd(tx: Reader, run: RunRow, eventId: string): 
   const values = positions.map(({ qty, avg_price, last_price }) => Number(qty) * (last_price ?? Number(avg_price)))
   const equity = values.reduce((sum, value) => sum + value, Number(ledger.cash))
   const gross = values.reduce((sum, value) => sum + Math.abs(value), 0)
-  const point = { ts: Date.parse(event.ts), equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
+  const point = curvePoint(Date.parse(event.ts), { equity, gross })
   const isNewer = point.ts > (curve.ts.at(-1) ?? Number.POSITIVE_INFINITY)
   const stats = await liveStats(tx, run, isNewer ? point : null)
   return {

@@ -20,7 +20,7 @@ import { createTradeMatcher, type TradeMatcherState } from '../greta/trades.ts'
 import type { HopAnswer } from '../hosts/hop_view.ts'
 import type { Asked, StrategyMemory } from '../marvin/contract.ts'
 import { type Marked, markTrades } from './account.ts'
-import { liveStats } from './result.ts'
+import { curvePoint, liveStats } from './result.ts'
 
 const HOUR_MS = 3_600_000
 /** For so many ticks more an hour more lies between two times that statistics are made, up to a day. */
@@ -146,14 +146,14 @@ export async function endTick(tx: Reader, run: RunRow, checkpoint: LiveCheckpoin
   ])
   const splits = splitsOf(ledger)
   const newest = await sureCloses(tx, run, { newest: checkpoint.newest, positions, splits })
-  const { equity, gross } = equityAt({ cash: ledger?.cash ?? run.initial_cash, positions, splits }, newest)
+  const worth = equityAt({ cash: ledger?.cash ?? run.initial_cash, positions, splits }, newest)
   // The clock has gone past ticks that were missed meanwhile.
   const next_tick = Math.max(run.next_tick, tick.bar_index + 1)
   const marked = positions.map((row) => ({
     ...row,
     last_price: heldClose(row.symbol, newest, splits) ?? row.last_price,
   }))
-  const point = { ts: tick.ts, equity, exposure: gross === 0 || equity === 0 ? 0 : gross / equity }
+  const point = curvePoint(tick.ts, worth)
   const hour = Math.floor(tick.ts / HOUR_MS)
   const due = statsAreDue(hour, checkpoint.stats_hour, tick.bar_index)
   const stats = due ? { stats: await liveStats(tx, run, point) } : {}

@@ -139,16 +139,10 @@ export async function hindranceOf(
 /** Of a symbol that may be split: what its runs hold, and their orders in it, may be in other shares than the venue's. */
 export async function isPausedAsSplit(
   reader: Reader,
-  { exchange, mode }: { exchange: string | null; mode: string },
+  account: { exchange: string | null; mode: string },
   symbol: string,
 ): Promise<boolean> {
-  if (tradesAroundTheClock(symbol)) return false
-  const [row] = await reader.query<{ found: boolean }>(
-    `select exists (select from weaver.account_positions
-       where exchange = $1 and mode = $2 and symbol = $3 and paused_class = 'split') as found`,
-    [exchange, mode, symbol],
-  )
-  return row?.found === true
+  return !tradesAroundTheClock(symbol) && (await symbolsPausedAsSplit(reader, account)).includes(symbol)
 }
 
 export async function symbolsPausedAsSplit(
